@@ -1,0 +1,35 @@
+# make reproduce: run every notebook, rewrite figures and tables     make test: all checks
+# Both start from nothing but Python 3.11 and need a network for the installation alone.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE ?= 1
+export UV_LINK_MODE ?= copy
+
+.PHONY: help install reproduce test lint clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@command -v $(PYTHON) > /dev/null || { echo "hamner needs Python 3.11: install it, or name it with 'make PYTHON=/path/to/python3.11'" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[notebooks,minitweets,test]"
+	@touch $@
+
+reproduce: install
+	$(BIN)/hamner reproduce
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,53 @@
+"""hamner: hierarchical aligned multimodal named entity recognition on tweets.
+
+    import hamner
+    corpus = hamner.load_corpus("minitweets")
+    run = hamner.train(corpus, hamner.TrainConfig())
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hamner.corpora import Corpus, Post, load_corpus
+    from hamner.errors import HamnerError
+    from hamner.evaluation import score
+    from hamner.model.config import ModelConfig
+    from hamner.training import Run, TrainConfig, train
+
+_HOME = {
+    "Corpus": "hamner.corpora",
+    "HamnerError": "hamner.errors",
+    "ModelConfig": "hamner.model.config",
+    "Post": "hamner.corpora",
+    "Run": "hamner.training",
+    "TrainConfig": "hamner.training",
+    "load_corpus": "hamner.corpora",
+    "score": "hamner.evaluation",
+    "train": "hamner.training",
+}
+
+__all__ = [
+    "Corpus",
+    "HamnerError",
+    "ModelConfig",
+    "Post",
+    "Run",
+    "TrainConfig",
+    "load_corpus",
+    "score",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Each name is imported when it is first used: `import hamner` alone loads no torch, torchvision or matplotlib.
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'hamner' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

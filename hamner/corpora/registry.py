@@ -1,0 +1,280 @@
+"""The corpora that hamner knows by name, and how a corpus is loaded from a folder.
+
+Twitter-2015 goes round in versions whose labels differ, and papers seldom say which one they used. Here a name stands
+for exact bytes: a file whose SHA-256 is another is never loaded under a known name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from hamner.corpora.files import list_folder, read_whole, sha256
+from hamner.corpora.post import SPLITS, Corpus, CorpusError
+from hamner.corpora.reader import id_fault, images_in, parse_posts
+
+
+class SourceFile(NamedTuple):
+    """One file of a known version: where it lies in its repository, its size in bytes and its SHA-256."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Difference(NamedTuple):
+    """A known difference from the published counts: measured minus published for train, valid, test, and why."""
+
+    quantity: str
+    train: int
+    valid: int
+    test: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """A corpus known by name.
+
+    `labels` says whose labels these are. `files` maps train.txt, valid.txt, test.txt to their source; a bundled corpus
+    has none, because it comes with the project. `published` is the corpus's name in data/published/statistics.csv.
+    `unreadable` counts the pictures per split that no public copy holds in readable form.
+    """
+
+    name: str
+    labels: str
+    repository: str = ""
+    commit: str = ""
+    files: Mapping[str, SourceFile] = field(default_factory=dict)
+    published: str | None = None
+    differences: tuple[Difference, ...] = ()
+    unreadable: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def bundled(self) -> bool:
+        return not self.files
+
+
+FILES = tuple(f"{split}.txt" for split in SPLITS)
+
+VERSIONS: Mapping[str, Version] = {
+    version.name: version
+    for version in (
+        Version(
+            name="minitweets",
+            labels="known answers",
+        ),
+        Version(
+            name="twitter2015",
+            labels="as in UMT's files",
+            repository="jefferyYu/UMT",
+            commit="f478ee65564b5532319a6cc643203149acfc5eed",
+            files={
+                "train.txt": SourceFile(
+                    "data/twitter2015/train.txt",
+                    670884,
+                    "a6246e37aa1c8acd738747fa8257e01775f2a1cc0d4f36f82f9d41d6246ad6fa",
+                ),
+                "valid.txt": SourceFile(
+                    "data/twitter2015/valid.txt",
+                    168308,
+                    "9dcc7f9df7331de3c9cdf67a3450e041c41c6254b5e43925c576e2dfaaabe2ad",
+                ),
+                "test.txt": SourceFile(
+                    "data/twitter2015/test.txt",
+                    550697,
+                    "edb2665b89bfe58bca06a2c10b9b31cbfa95456135b6a4cbf55c872e48d9b8f9",
+                ),
+            },
+            published="twitter2015",
+            differences=(
+                Difference(
+                    "MISC",
+                    -9,
+                    -5,
+                    -6,
+                    "the original labels open a MISC entity at a stray 'the' outside any name, 9, 5 and 6 times; "
+                    "UMT's files label these words O",
+                ),
+                Difference(
+                    "ORG",
+                    -1,
+                    0,
+                    0,
+                    "in one training post the original opens two ORG entities at a stray 'the'; UMT's files label "
+                    "both O and open one ORG at the handle that follows",
+                ),
+                Difference("entities", -10, -5, -6, "the MISC and ORG differences together"),
+            ),
+        ),
+        Version(
+            name="twitter2015-original",
+            labels="Zhang et al.'s",
+            repository="thecharm/AGBAN",
+            commit="acc20fc25658f2c962df1b28a2d9bc74293f65db",
+            files={
+                "train.txt": SourceFile(
+                    "data/mul_tweets/train",
+                    670948,
+                    "96f7789485f5b1552b6447f78f6466a08812be93f9c354ab86a52750fe797676",
+                ),
+                "valid.txt": SourceFile(
+                    "data/mul_tweets/dev",
+                    168327,
+                    "62e11451821b934fbc08398e9ceb044ede6ac1a82428e1bc57576a7447318a02",
+                ),
+                "test.txt": SourceFile(
+                    "data/mul_tweets/test",
+                    550746,
+                    "64c7da804a0ab440f433a2b15bd1642e51b568fbc7258e775c96ee5876f8cfc8",
+                ),
+            },
+            published="twitter2015",
+        ),
+        Version(
+            name="twitter2017",
+            labels="as in UMT's files",
+            repository="jefferyYu/UMT",
+            commit="f478ee65564b5532319a6cc643203149acfc5eed",
+            files={
+                "train.txt": SourceFile(
+                    "data/twitter2017/train.txt",
+                    474906,
+                    "801e149e8635b19d66b4ec1212c329be340ada501b35c5fa55455fb6f53633be",
+                ),
+                "valid.txt": SourceFile(
+                    "data/twitter2017/valid.txt",
+                    101346,
+                    "41b5db90cb32059c14c2c3ccd50845fb77f1e3d3e4f7d0c210a61bc507d8a73e",
+                ),
+                "test.txt": SourceFile(
+                    "data/twitter2017/test.txt",
+                    102522,
+                    "a7d9e172ae85bd3e35276eb2b01ce223321bdc92a47b234e24305d72e7a05243",
+                ),
+            },
+            published="twitter2017",
+            unreadable={"train": 250, "valid": 58, "test": 50},
+        ),
+    )
+}
+
+
+def project_folder() -> Path:
+    """The checkout that this package runs from; the current directory when it is installed elsewhere."""
+    checkout = Path(__file__).resolve().parents[2]
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+
+
+def corpora_folder() -> Path:
+    """Where fetched corpora live: the environment variable HAMNER_CORPORA, else data/corpora of the project."""
+    named = os.environ.get("HAMNER_CORPORA")
+    return Path(named) if named else project_folder() / "data" / "corpora"
+
+
+def version_named(name: str) -> Version:
+    """The known version of this name; CorpusError with the nearest names when there is none."""
+    if name not in VERSIONS:
+        raise CorpusError(f"no corpus is called {name!r}: {_nearest(name)}")
+    return VERSIONS[name]
+
+
+def folder_of(version: Version, root: Path | None = None) -> Path:
+    """Where this version lies or will lie: in `root`, else in the corpora folder, or for a bundled one in data/."""
+    if version.bundled and root is None:
+        return project_folder() / "data" / version.name
+    return (root or corpora_folder()) / version.name
+
+
+def load_corpus(name_or_folder: str | Path, root: Path | str | None = None) -> Corpus:
+    """Load a corpus by its known name, or from any folder of the same form.
+
+    A string that is a known name is looked for in `root`, or in `corpora_folder()`. Anything else is a folder (in
+    `root`, where that is given) with train.txt, valid.txt and test.txt, and for its pictures `images/` with ID.jpg,
+    ID.jpeg or ID.png. Where posts share a picture, `images.tsv` beside the three has a line `id<TAB>file` for each
+    post, `file` being a name inside `images/`.
+
+    Raises CorpusError: unknown name (with the nearest known ones), not fetched (with the command that does it), a file
+    that is missing or malformed, or one in a folder of a known name whose SHA-256 is not that version's.
+    """
+    root = None if root is None else Path(root)
+    if isinstance(name_or_folder, str) and name_or_folder in VERSIONS:
+        version = VERSIONS[name_or_folder]
+        folder = folder_of(version, root)
+        if not all(os.path.isfile(folder / file) for file in FILES):
+            raise CorpusError(f"{version.name} is not at {folder}: {_how_to_get(version, root)}")
+        name = version.name
+    else:
+        folder = Path(root or "", name_or_folder)
+        if not os.path.isdir(folder):
+            raise CorpusError(
+                f"no corpus is called {str(name_or_folder)!r}, nor is a folder: {_nearest(folder.name)} "
+                f"(A corpus of your own is a folder with {', '.join(FILES)}.)"
+            )
+        name = os.path.basename(os.path.abspath(folder))
+    contents = {file: read_whole(folder / file) for file in FILES}
+    hashes = {file: sha256(data) for file, data in contents.items()}
+    if name in VERSIONS:  # also a folder that is merely called so: its numbers would go under that name
+        _demand_hashes(VERSIONS[name], folder, hashes)
+    images = _images(folder)
+    train, valid, test = (parse_posts(contents[file], folder / file, images) for file in FILES)
+    for file, posts in zip(FILES, (train, valid, test), strict=True):
+        if not posts:
+            raise CorpusError(f"{folder / file}: no post in it; each split of a corpus needs at least one")
+    return Corpus(name, folder, train, valid, test, hashes)
+
+
+def _nearest(name: str) -> str:
+    near = difflib.get_close_matches(name, VERSIONS, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(VERSIONS)}."
+
+
+def _how_to_get(version: Version, root: Path | None) -> str:
+    if version.bundled:
+        return "it comes with the project; run hamner from a checkout of it"
+    to = f" --to {shlex.quote(str(root))}" if root else ""
+    return f"fetch it with: hamner corpora fetch {version.name}{to}"
+
+
+def _demand_hashes(version: Version, folder: Path, hashes: Mapping[str, str]) -> None:
+    for file, source in version.files.items():
+        if hashes[file] != source.sha256:
+            raise CorpusError(
+                f"{folder / file}: this is not {version.name}'s file: its SHA-256 is {hashes[file]}, "
+                f"expected {source.sha256}; to use a changed corpus, rename its folder, and for "
+                f"{version.name} itself move the file away and run: hamner corpora fetch {version.name}"
+            )
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    """Post id -> picture that is there, by images.tsv where there is one, else by file name."""
+    listed, pictures = folder / "images.tsv", folder / "images"
+    if not os.path.isdir(pictures):
+        return {}
+    if not os.path.isfile(listed):
+        return images_in(pictures)
+    images: dict[str, Path] = {}
+    try:
+        lines = read_whole(listed).decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{listed}: not UTF-8; save it as UTF-8") from error
+    there = {file.name for file in list_folder(pictures)}
+    named: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        line = line.removesuffix("\r")
+        if line == "":
+            continue
+        id, tab, file = line.partition("\t")
+        if not tab or id_fault(id) or id_fault(file):
+            raise CorpusError(f"{listed}:{number}: {line!r} is no id<TAB>file; name a file of {pictures.name}/")
+        if id in named:
+            raise CorpusError(f"{listed}:{number}: {id!r} was already given a picture on line {named[id]}; remove one")
+        named[id] = number
+        if file in there:
+            images[id] = pictures / file
+    return images

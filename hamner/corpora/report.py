@@ -1,0 +1,326 @@
+"""What a corpus holds, counted, and held against what was published about it."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from hamner.corpora.post import SPLITS, Corpus, CorpusError, Post
+from hamner.corpora.registry import VERSIONS, Version, load_corpus, project_folder
+from hamner.corpora.tags import TYPES, Span, mention, orphans, spans
+
+QUANTITIES: Mapping[str, str] = {
+    "posts": "posts",
+    "tokens": "tokens",
+    "entities": "entities, by B- tags",
+    **{type: f"  {type}" for type in TYPES},
+    "spans": "entities, as seqeval reads them",
+    **{f"spans_{type}": f"  {type}" for type in TYPES},
+    "orphans": "orphan I- tags",
+    "posts_without_entity": "posts with no entity",
+    "words_without_pieces": "words without pieces",
+    "longest_post": "longest post, in words",
+    "seen_mentions": "mentions seen in training",
+}
+"""Key of each row of `statistics` -> what it is called in print."""
+
+_STYLES = {"ok": "green", "explained": "cyan", "note": "yellow", "wrong": "bold red"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence of a report. `kind`: "ok", "explained" (differs, and it is known why), "note" or "wrong"."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found out about one corpus; `counts` is the table of `statistics`.
+
+    `published` is indexed by quantity with a column for each split, and None for a corpus without published counts.
+    """
+
+    corpus: Corpus
+    counts: pd.DataFrame
+    published: pd.DataFrame | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(finding.kind != "wrong" for finding in self.findings)
+
+    def __rich__(self) -> RenderableType:
+        lines = Table.grid(padding=(0, 2))
+        for finding in self.findings:
+            lines.add_row(Text(finding.kind, style=_STYLES[finding.kind]), Text(finding.text))
+        return Group(counts_table(self.corpus, self.counts, self.published), Padding(lines, (0, 0, 1, 1)))
+
+
+def has_pieces(word: str) -> bool:
+    """Whether BERT's uncased tokenizer makes any piece of `word`.
+
+    It drops control, format and private-use characters, combining marks (variation selectors are such), U+FFFD and
+    whitespace; of a word made of these alone nothing is left.
+    """
+    return not all(
+        character.isspace() or character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf", "Co", "Mn")
+        for character in word
+    )
+
+
+def statistics(corpus: Corpus, has_pieces: Callable[[str], bool] = has_pieces) -> pd.DataFrame:
+    """Counts of a corpus: a row for each of `QUANTITIES`, a column for each split, integers (NA where undefined).
+
+    Entities by B- tags (what papers print) and spans as seqeval's default mode reads them are rows apart: they differ
+    where an orphan I- opens a span. `seen_mentions` counts spans whose `mention` occurs in train.
+    """
+    known = {mention(post.words, span) for post, span in _spans(corpus.train)}
+    columns = {}
+    for split, posts in corpus.splits():
+        tags = [tag for post in posts for tag in post.tags or ()]
+        read = _spans(posts)
+        columns[split] = {
+            "posts": len(posts),
+            "tokens": len(tags),
+            "entities": sum(tag[0] == "B" for tag in tags),
+            **{type: tags.count(f"B-{type}") for type in TYPES},
+            "spans": len(read),
+            **{f"spans_{type}": sum(span.type == type for _, span in read) for type in TYPES},
+            "orphans": sum(len(orphans(post.tags or ())) for post in posts),
+            "posts_without_entity": sum(set(post.tags or ()) == {"O"} for post in posts),
+            "words_without_pieces": sum(not has_pieces(word) for post in posts for word in post.words),
+            "longest_post": max(len(post.words) for post in posts),
+            "seen_mentions": (
+                None if split == "train" else sum(mention(post.words, span) in known for post, span in read)
+            ),
+        }
+    return pd.DataFrame(columns, index=list(QUANTITIES)).astype("Int64")
+
+
+def published_counts(name: str) -> pd.DataFrame:
+    """The counts that papers print for a corpus: indexed by quantity, a column for each split.
+
+    Read from data/published/statistics.csv of the project; CorpusError when that is not there or damaged.
+    """
+    path = project_folder() / "data" / "published" / "statistics.csv"
+    try:
+        table = pd.read_csv(path)
+        return table[table["corpus"] == name].set_index("quantity")[list(SPLITS)].astype(int)
+    except (OSError, ValueError, KeyError) as error:  # ValueError: what pandas raises for a malformed table
+        raise CorpusError(f"{path}: no table of published counts ({error}); restore it from the project") from error
+
+
+def check(
+    corpus: Corpus | str | Path, root: Path | None = None, has_pieces: Callable[[str], bool] = has_pieces
+) -> Report:
+    """Hold a corpus against its known hashes and published counts, and look for what trips a careless reader.
+
+    A name or folder is loaded as `load_corpus` does, with its errors (a wrong hash is one).
+    """
+    if not isinstance(corpus, Corpus):
+        corpus = load_corpus(corpus, root)
+    version = VERSIONS.get(corpus.name)
+    counts = statistics(corpus, has_pieces)
+    published = published_counts(version.published) if version is not None and version.published is not None else None
+    findings = [_hashes(corpus, version)]
+    if version is not None and published is not None:
+        findings += compare_counts(counts, published, version)
+    else:
+        findings.append(Finding("note", "no counts of this corpus were published to hold it against"))
+    findings += [
+        _orphans(counts),
+        *_duplicates(corpus),
+        _pieceless(corpus, has_pieces),
+        *_pictures(corpus, version),
+        _seen(counts),
+    ]
+    return Report(corpus, counts, published, tuple(findings))
+
+
+def compare_counts(counts: pd.DataFrame, published: pd.DataFrame, version: Version) -> list[Finding]:
+    """Measured against published counts, in words: agreement, known differences with their reason, and errors."""
+    known = {difference.quantity: difference for difference in version.differences}
+    findings = []
+    agreeing = 0
+    for quantity, expected in published.iterrows():
+        name = str(quantity)
+        deltas = tuple(int(counts.loc[name, split] - expected[split]) for split in SPLITS)
+        difference = known.get(name)
+        agreeing += deltas.count(0)
+        shown = f"{name} {'/'.join(f'{delta:+d}' if delta else '0' for delta in deltas)} (train/valid/test)"
+        if difference is not None and deltas == (difference.train, difference.valid, difference.test):
+            findings.append(Finding("explained", f"{shown} against the published count: {difference.why}"))
+        elif any(deltas):
+            findings.append(Finding("wrong", f"{shown} against the published count, and no reason is known"))
+    agreement = Finding("ok", f"{agreeing} of {published.size} published counts agree")
+    return [agreement, *findings]
+
+
+def counts_table(corpus: Corpus, counts: pd.DataFrame, published: pd.DataFrame | None = None) -> Table:
+    """The counts in print; with `published`, each count that differs is followed by its difference."""
+    table = Table(title=f"{corpus.name}  ({corpus.folder})", title_justify="left", title_style="bold")
+    table.add_column("")
+    for split in SPLITS:
+        table.add_column(split, justify="right")
+    for quantity, label in QUANTITIES.items():
+        cells = []
+        for split in SPLITS:
+            value = counts.loc[quantity, split]
+            cell = "" if pd.isna(value) else str(value)
+            if quantity == "seen_mentions" and cell:
+                cell += f" ({_percent(counts, split)})"
+            if published is not None and quantity in published.index and value != published.loc[quantity, split]:
+                cell += f" ({value - published.loc[quantity, split]:+d})"
+            cells.append(cell)
+        # What papers print, what seqeval sees, and the traps stand apart.
+        last_of_block = quantity in ("tokens", TYPES[-1], f"spans_{TYPES[-1]}")
+        table.add_row(label, *cells, end_section=last_of_block)
+    if published is not None and (counts.loc[published.index] != published).any(axis=None):
+        table.caption = "(+n) or (-n) after a count: difference from the published one"
+        table.caption_justify = "left"
+    return table
+
+
+def _spans(posts: tuple[Post, ...]) -> list[tuple[Post, Span]]:
+    return [(post, span) for post in posts for span in spans(post.tags or ())]
+
+
+def _percent(counts: pd.DataFrame, split: str) -> str:
+    total = counts.loc["spans", split]
+    return f"{100 * counts.loc['seen_mentions', split] / total:.0f} %" if total else "-"
+
+
+def _hashes(corpus: Corpus, version: Version | None) -> Finding:
+    if version is None or version.bundled:
+        digests = ", ".join(f"{file} {digest[:12]}" for file, digest in corpus.sha256.items())
+        return Finding("note", f"no known SHA-256 to hold the files against; they start with: {digests}")
+    wrong = [
+        f"{file} has {corpus.sha256.get(file)}, expected {source.sha256}"
+        for file, source in version.files.items()
+        if corpus.sha256.get(file) != source.sha256
+    ]
+    if wrong:
+        return Finding("wrong", f"SHA-256: {'; '.join(wrong)}: fetch {version.name} afresh")
+    where = f"{version.repository} at commit {version.commit[:7]}"
+    return Finding("ok", f"all {len(version.files)} files have the SHA-256 of those in {where}")
+
+
+def _orphans(counts: pd.DataFrame) -> Finding:
+    found = [int(counts.loc["orphans", split]) for split in SPLITS]
+    if not any(found):
+        return Finding("ok", "no orphan I- tag: B- tags and spans count the same")
+    return Finding(
+        "note",
+        f"{'/'.join(map(str, found))} (train/valid/test) orphan I- tags continue no entity of their type: seqeval's "
+        "default mode reads each as the start of a span, strict IOB2 reads none, so a score has to name its protocol",
+    )
+
+
+def _duplicates(corpus: Corpus) -> list[Finding]:
+    findings = []
+    texts = {split: {post.words for post in posts} for split, posts in corpus.splits()}
+    ids = {split: {post.id for post in posts} for split, posts in corpus.splits()}
+    shared = {(one, other): len(texts[one] & texts[other]) for one, other in combinations(SPLITS, 2)}
+    if any(shared.values()):
+        pairs = ", ".join(f"{one}/{other} {count}" for (one, other), count in shared.items() if count)
+        findings.append(Finding("note", f"texts that stand in two splits: {pairs}"))
+    else:
+        findings.append(Finding("ok", "no text stands in two splits"))
+    for one, other in combinations(SPLITS, 2):
+        if both := sorted(ids[one] & ids[other]):
+            findings.append(
+                Finding(
+                    "wrong", f"{len(both)} IMGIDs stand in {one} and in {other}, the first is {both[0]}: rename them"
+                )
+            )
+    return findings
+
+
+def _pieceless(corpus: Corpus, has_pieces: Callable[[str], bool]) -> Finding:
+    tags = [
+        tag
+        for _, posts in corpus.splits()
+        for post in posts
+        for word, tag in zip(post.words, post.tags or (), strict=True)
+        if not has_pieces(word)
+    ]
+    if not tags:
+        return Finding("ok", "every word has a word piece")
+    labelled = sum(tag != "O" for tag in tags)
+    how = f"{labelled} of them inside an entity" if labelled else "all of them labelled O"
+    return Finding(
+        "note", f"words without any word piece (invisible characters): {len(tags)}, {how}; each keeps its place"
+    )
+
+
+def _seen(counts: pd.DataFrame) -> Finding:
+    return Finding(
+        "note",
+        f"{_percent(counts, 'test')} of the test mentions occur in training with the same type (words case-folded): "
+        "seen and unseen mentions deserve scores apart",
+    )
+
+
+def _pictures(corpus: Corpus, version: Version | None) -> list[Finding]:
+    if not os.path.isdir(corpus.folder / "images"):
+        return [Finding("note", f"no pictures: there is no folder {corpus.folder / 'images'}")]
+    missing: dict[str, int] = {}
+    unreadable: dict[str, list[Path]] = {}
+    blank = 0
+    looked_at: dict[Path, str] = {}  # posts may share a picture
+    for split, posts in corpus.splits():
+        missing[split] = sum(post.image is None for post in posts)
+        states = []
+        for post in posts:
+            if post.image is not None:
+                if post.image not in looked_at:
+                    looked_at[post.image] = _look_at(post.image)
+                states.append((looked_at[post.image], post.image))
+        unreadable[split] = [image for state, image in states if state == "unreadable"]
+        blank += sum(state == "blank" for state, _ in states)
+    findings = []
+    posts_in_all = sum(len(posts) for _, posts in corpus.splits())
+    absent = "/".join(str(missing[split]) for split in SPLITS)
+    if any(missing.values()):
+        text = f"{absent} (train/valid/test) of {posts_in_all} posts have no picture; the model masks a missing one"
+        findings.append(Finding("note", text))
+    else:
+        findings.append(Finding("ok", f"each of {posts_in_all} posts has a picture ({len(looked_at)} files)"))
+    if any(unreadable.values()):
+        known = version.unreadable if version is not None else {}
+        bad = "/".join(str(len(unreadable[split])) for split in SPLITS)
+        first = next(image for images in unreadable.values() for image in images)
+        if all(len(unreadable[split]) <= known.get(split, 0) for split in SPLITS):
+            public = "/".join(str(known.get(split, 0)) for split in SPLITS)
+            text = f"{bad} pictures cannot be read: every public copy of this corpus has {public} such files"
+            findings.append(Finding("explained", text))
+        else:
+            text = f"{bad} pictures cannot be read, the first is {first}: get them again, or remove them"
+            findings.append(Finding("wrong", text))
+    if blank:
+        findings.append(Finding("note", f"{blank} posts have a picture of one colour: a placeholder for a lost one?"))
+    return findings
+
+
+def _look_at(path: Path) -> str:
+    """ "readable", "blank" (one colour) or "unreadable", by decoding the picture to its end."""
+    try:
+        with Image.open(path) as image:
+            image.draft("L", (64, 64))  # a JPEG is decoded small, which is fast and still meets every byte
+            low, high = image.convert("L").getextrema()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # the ways in which PIL refuses a file
+        return "unreadable"
+    return "blank" if low == high else "readable"

@@ -1,0 +1,125 @@
+"""The command `hamner evaluate`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hamner.corpora import load_corpus
+from hamner.corpora.post import Post
+from hamner.corpora.tags import PROTOCOLS
+from hamner.evaluation.intervals import bootstrap_interval, paired_bootstrap
+from hamner.evaluation.predictions import align, read_predictions
+from hamner.evaluation.scoring import Tags, score, training_mentions
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="predictions.jsonl: an id and tags a line")],
+    other: Annotated[Path | None, typer.Argument(help="a second predictions file, to be tested against")] = None,
+    *,
+    corpus: Annotated[str, typer.Option(help="name or folder of the corpus")],
+    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="the split that was tagged")] = "test",
+    protocol: Annotated[
+        Literal["seqeval", "strict", "repaired", "all"], typer.Option(help="how an orphan I- is read")
+    ] = "seqeval",
+    resamples: Annotated[int, typer.Option(min=1, help="bootstrap resamples")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the bootstrap")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+) -> None:
+    """Score a predictions file: overall, per type, seen and unseen entities, with a bootstrap interval over posts.
+
+    With OTHER, both are compared by a paired bootstrap test.
+    """
+    source = load_corpus(corpus)
+    posts = source[split]
+    gold, predicted = align(posts, read_predictions(predictions, posts))
+    other_tags = None if other is None else align(posts, read_predictions(other, posts))[1]
+    result: dict[str, Any] = {
+        "corpus": source.name,
+        "sha256": source.sha256,
+        "split": split,
+        "posts": len(posts),
+        "predictions": str(predictions),
+        "other": None if other is None else str(other),
+        "protocols": {
+            name: assess(posts, source.train, gold, predicted, other_tags, name, resamples=resamples, seed=seed)
+            for name in (PROTOCOLS if protocol == "all" else (protocol,))
+        },
+    }
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+    else:
+        print_tables(result, Console())
+
+
+def assess(
+    posts: Sequence[Post],
+    training: Sequence[Post],
+    gold: Sequence[Tags],
+    predicted: Sequence[Tags],
+    other: Sequence[Tags] | None,
+    protocol: str,
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Everything `hamner evaluate` says under one protocol, as plain dicts and numbers (fractions from 0 to 1)."""
+    mentions = training_mentions(training, protocol)
+    scored = score(gold, predicted, protocol, posts=posts, mentions=mentions).to_dict()
+    scored["interval"] = bootstrap_interval(gold, predicted, protocol, resamples=resamples, seed=seed).to_dict()
+    if other is not None:
+        scored["other"] = score(gold, other, protocol, posts=posts, mentions=mentions).to_dict()
+        test = paired_bootstrap(gold, predicted, other, protocol, resamples=resamples, seed=seed)
+        scored["paired"] = test.to_dict()
+    return scored
+
+
+def print_tables(result: dict[str, Any], console: Console) -> None:
+    """Print what `evaluate` found, one table a protocol; precision, recall and F1 in percent."""
+    for protocol, scored in result["protocols"].items():
+        table = Table(
+            title=f"{escape(result['corpus'])} {result['split']}, {result['posts']} posts, protocol {protocol}"
+        )
+        table.add_column("entities")
+        for heading in ("P", "R", "F1", "correct", "predicted", "gold"):
+            table.add_column(heading, justify="right")
+        sections = (
+            {"overall": scored["overall"]},
+            scored["per_type"],
+            {"seen in training": scored["seen"], "unseen": scored["unseen"]},
+        )
+        for section in sections:
+            for name, prf in section.items():
+                fractions = (f"{100 * prf[key]:.2f}" for key in ("precision", "recall", "f1"))
+                table.add_row(name, *fractions, *(str(prf[key]) for key in ("correct", "predicted", "gold")))
+            table.add_section()
+        console.print(table)
+        interval = scored["interval"]
+        console.print(
+            f"F1 {_percent(interval['estimate'])}, {interval['level']:.0%} interval {_range(interval)} "
+            f"({interval['resamples']} bootstrap resamples of posts)",
+            soft_wrap=True,
+        )
+        if "paired" in scored:
+            paired = scored["paired"]
+            console.print(
+                f"F1 of {escape(result['other'])}: {_percent(scored['other']['overall']['f1'])}; "
+                f"difference {100 * paired['difference']:+.2f}, {paired['level']:.0%} interval {_range(paired)}, "
+                f"p = {paired['p_value']:.4f} (paired bootstrap, two-sided)",
+                soft_wrap=True,
+            )
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"
+
+
+def _range(interval: dict[str, float]) -> str:
+    return f"{_percent(interval['low'])} to {_percent(interval['high'])}"

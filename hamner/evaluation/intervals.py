@@ -1,0 +1,145 @@
+"""How sure a score is: bootstrap over posts, paired test between two taggers, spread over seeds.
+
+Posts are resampled, not entities: the entities of one post share its words and its picture and are not independent.
+Both bootstraps say how much the *test posts* matter with the tagger held fixed; `over_seeds` says how much *training*
+varies.
+
+References: Efron and Tibshirani, *An Introduction to the Bootstrap* (1993), chapters 13 and 16; Koehn, *Statistical
+significance tests for machine translation evaluation* (EMNLP 2004); Berg-Kirkpatrick, Burkett and Klein, *An empirical
+investigation of statistical significance in NLP* (EMNLP 2012); Davison and Hinkley, *Bootstrap Methods and their
+Application* (1997), section 4.2.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from hamner.evaluation.scoring import ScoringError, Tags, post_counts
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its percentile bootstrap interval at confidence `level`."""
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+    resamples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """`difference` = F1 of the predictions minus F1 of the others, its interval, and a two-sided p value."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    level: float
+    resamples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean, sample standard deviation (n - 1), least and greatest of n runs; one run has no deviation (None)."""
+
+    n: int
+    mean: float
+    sd: float | None
+    min: float
+    max: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def bootstrap_interval(
+    gold: Sequence[Tags],
+    predicted: Sequence[Tags],
+    protocol: str = "seqeval",
+    *,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Percentile bootstrap interval of micro F1 (a fraction) over posts drawn with replacement."""
+    counts = post_counts(gold, predicted, protocol)
+    drawn = _resampled_sums(counts, resamples, level, seed)
+    low, high = _percentiles(_f1(drawn), level)
+    return Interval(float(_f1(counts.sum(axis=0))), low, high, level, resamples)
+
+
+def paired_bootstrap(
+    gold: Sequence[Tags],
+    predicted: Sequence[Tags],
+    other: Sequence[Tags],
+    protocol: str = "seqeval",
+    *,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> PairedTest:
+    """Compare two sets of predictions for the same posts: both are scored on each resample of posts.
+
+    With d the difference of F1 on all posts and d* on a resample, p = (1 + #{|d* - d| >= |d|}) / (1 + resamples):
+    d* - d stands for what the difference would be by chance, were there none. This is the two-sided form of the test
+    of Berg-Kirkpatrick et al. (2012), who count d* > 2d; the 1 counts the observed posts themselves (Davison and
+    Hinkley 1997) and keeps p above zero.
+    """
+    counts = np.concatenate([post_counts(gold, predicted, protocol), post_counts(gold, other, protocol)], axis=1)
+
+    def difference(sums: np.ndarray) -> np.ndarray:
+        return _f1(sums[..., :3]) - _f1(sums[..., 3:])
+
+    drawn = difference(_resampled_sums(counts, resamples, level, seed))
+    observed = float(difference(counts.sum(axis=0)))
+    rounding = 1e-12  # a tie that rounding broke still counts as at least as far
+    at_least_as_far = int(np.count_nonzero(np.abs(drawn - observed) >= abs(observed) - rounding))
+    low, high = _percentiles(drawn, level)
+    return PairedTest(observed, low, high, (1 + at_least_as_far) / (1 + resamples), level, resamples)
+
+
+def over_seeds(values: Sequence[float]) -> Spread:
+    """Mean and spread of one figure over runs that differ in their seed alone."""
+    if not values:
+        raise ScoringError("no runs to summarise: at least one value is needed")
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(len(values), statistics.fmean(values), sd, min(values), max(values))
+
+
+def _resampled_sums(counts: np.ndarray, resamples: int, level: float, seed: int) -> np.ndarray:
+    """Sums over posts of `counts` (posts, columns) in each resample: (resamples, columns).
+
+    Posts with equal counts are interchangeable, so a resample is drawn as how often each *kind* of row comes up. That
+    is the same distribution as drawing posts one by one, but fast, and blind to the order of posts.
+    """
+    if not len(counts):
+        raise ScoringError("no posts to resample: a bootstrap needs at least one")
+    if resamples < 1 or not 0 < level < 1:
+        raise ScoringError(f"a bootstrap needs resamples >= 1 and 0 < level < 1, not {resamples} and {level}")
+    kinds, multiplicity = np.unique(counts, axis=0, return_counts=True)
+    times = np.random.default_rng(seed).multinomial(len(counts), multiplicity / len(counts), size=resamples)
+    return times @ kinds
+
+
+def _f1(sums: np.ndarray) -> np.ndarray:
+    """F1 from (..., 3) sums of correct, predicted and gold; 0 where nothing is predicted and nothing is gold."""
+    total = sums[..., 1] + sums[..., 2]
+    return 2 * sums[..., 0] / np.maximum(total, 1)  # total 0 means correct 0, and 0 / 1 is the 0 wanted
+
+
+def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

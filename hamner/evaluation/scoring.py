@@ -1,0 +1,181 @@
+"""Precision, recall and F1 of entities: an entity counts as found only when its type and both its ends are right.
+
+One set of predictions has as many F1 values as there are ways to read tags as entities (`hamner.corpora.tags.spans`),
+so a `Score` carries the name of its protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hamner.corpora.post import Post
+from hamner.corpora.tags import PROTOCOLS, TAGS, TYPES, Span, mention, spans
+from hamner.errors import HamnerError
+
+Tags = Sequence[str]
+Mention = tuple[str, str]  # (type, case-folded surface)
+
+
+class ScoringError(HamnerError):
+    """Gold tags, predictions or confidences that cannot be scored as they stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class PRF:
+    """Precision, recall and F1, as fractions from 0 to 1, from the counts that they come from.
+
+    Where a denominator is zero (nothing predicted, nothing in the gold), the value is 0.0: seqeval's zero_division=0.
+    """
+
+    correct: int
+    predicted: int
+    gold: int
+
+    @property
+    def precision(self) -> float:
+        return self.correct / self.predicted if self.predicted else 0.0
+
+    @property
+    def recall(self) -> float:
+        return self.correct / self.gold if self.gold else 0.0
+
+    @property
+    def f1(self) -> float:
+        # The harmonic mean of precision and recall, written in counts.
+        return 2 * self.correct / (self.predicted + self.gold) if self.predicted + self.gold else 0.0
+
+    def to_dict(self) -> dict[str, float | int]:
+        return {
+            "precision": self.precision,
+            "recall": self.recall,
+            "f1": self.f1,
+            "correct": self.correct,
+            "predicted": self.predicted,
+            "gold": self.gold,
+        }
+
+
+@dataclass(frozen=True)
+class Score:
+    """The score of one set of predictions under one protocol.
+
+    `overall` is micro-averaged: counts are summed over posts and types before dividing. `per_type` has every type, also
+    those that do not occur. `seen` and `unseen` are None when the training mentions were not given.
+    """
+
+    protocol: str
+    overall: PRF
+    per_type: dict[str, PRF]
+    seen: PRF | None = None
+    unseen: PRF | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain dicts and numbers, ready for JSON."""
+        return {
+            "protocol": self.protocol,
+            "overall": self.overall.to_dict(),
+            "per_type": {type: prf.to_dict() for type, prf in self.per_type.items()},
+            "seen": self.seen and self.seen.to_dict(),
+            "unseen": self.unseen and self.unseen.to_dict(),
+        }
+
+
+def score(
+    gold: Sequence[Tags],
+    predicted: Sequence[Tags],
+    protocol: str = "seqeval",
+    *,
+    posts: Sequence[Post] | None = None,
+    mentions: Collection[Mention] | None = None,
+) -> Score:
+    """Score predicted tags against gold tags, one sequence of tags per post in each.
+
+    `posts`, in the same order, let an error name the post by its id. With `mentions` (from `training_mentions`) as
+    well, seen and unseen entities are scored apart: an entity, gold or predicted, is *seen* when it occurs in training
+    with the same type and the same case-folded words. The counts of the two parts add up to `overall`.
+
+    Raises ScoringError for an unknown protocol or tag, for lengths that differ, and for `mentions` without `posts`.
+    """
+    if mentions is not None and posts is None:
+        raise ScoringError("seen and unseen entities need the words of the posts: pass posts= along with mentions=")
+    gold_spans, predicted_spans = read_spans(gold, predicted, protocol, posts=posts)
+    in_gold = {(i, span) for i, found in enumerate(gold_spans) for span in found}
+    in_predicted = {(i, span) for i, found in enumerate(predicted_spans) for span in found}
+
+    def part(chosen: Collection[tuple[int, Span]]) -> PRF:
+        """The score of the entities in `chosen` alone."""
+        return PRF(
+            correct=sum(entity in in_gold and entity in in_predicted for entity in chosen),
+            predicted=sum(entity in in_predicted for entity in chosen),
+            gold=sum(entity in in_gold for entity in chosen),
+        )
+
+    everything = in_gold | in_predicted
+    seen = unseen = None
+    if mentions is not None and posts is not None:
+        known = {(i, span) for i, span in everything if mention(posts[i].words, span) in mentions}
+        seen, unseen = part(known), part(everything - known)
+    per_type = {type: part([(i, span) for i, span in everything if span.type == type]) for type in TYPES}
+    return Score(protocol, part(everything), per_type, seen, unseen)
+
+
+def training_mentions(posts: Iterable[Post], protocol: str = "seqeval") -> frozenset[Mention]:
+    """(type, case-folded surface) of every entity in `posts`; the surface is the entity's words joined by blanks.
+
+    Case is folded because tweets write one name in many ways. With exact case fewer test entities count as seen
+    (31.6 % rather than 33.3 % on Twitter-2015, 51.7 % rather than 53.6 % on Twitter-2017).
+    """
+    _check_protocol(protocol)
+    found: set[Mention] = set()
+    for post in posts:
+        if post.tags is None:
+            raise ScoringError(f"post {post.id} has no gold tags, so its entities are not known")
+        found.update(mention(post.words, span) for span in spans(post.tags, protocol))
+    return frozenset(found)
+
+
+def read_spans(
+    gold: Sequence[Tags], predicted: Sequence[Tags], protocol: str = "seqeval", *, posts: Sequence[Post] | None = None
+) -> tuple[list[list[Span]], list[list[Span]]]:
+    """The entities of each post, gold and predicted, after checking that the two can be compared at all.
+
+    Raises ScoringError that names the first post at fault.
+    """
+    _check_protocol(protocol)
+    if len(gold) != len(predicted):
+        raise ScoringError(f"{len(gold)} posts have gold tags but {len(predicted)} have predicted tags")
+    if posts is not None and len(posts) != len(gold):
+        raise ScoringError(f"there are {len(posts)} posts but gold tags for {len(gold)}")
+    for i, (truth, guess) in enumerate(zip(gold, predicted, strict=True)):
+        name = f"post {i}" if posts is None else f"post {i} (id {posts[i].id})"
+        if len(truth) != len(guess):
+            raise ScoringError(f"{name}: {len(truth)} gold tags but {len(guess)} predicted tags")
+        if posts is not None and len(posts[i].words) != len(truth):
+            raise ScoringError(f"{name}: {len(posts[i].words)} words but {len(truth)} gold tags")
+        for side, tags in (("gold", truth), ("predicted", guess)):
+            for tag in tags:
+                if tag not in TAGS:
+                    raise ScoringError(f"{name}: unknown {side} tag {tag!r}; the tags are {', '.join(TAGS)}")
+    return [spans(tags, protocol) for tags in gold], [spans(tags, protocol) for tags in predicted]
+
+
+def post_counts(gold: Sequence[Tags], predicted: Sequence[Tags], protocol: str = "seqeval") -> np.ndarray:
+    """Correct, predicted and gold entities of each post: integers of shape (posts, 3).
+
+    Their sum over posts gives the overall score; a bootstrap sums them over resampled posts.
+    """
+    gold_spans, predicted_spans = read_spans(gold, predicted, protocol)
+    rows = [
+        (len(set(truth) & set(guess)), len(guess), len(truth))
+        for truth, guess in zip(gold_spans, predicted_spans, strict=True)
+    ]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+
+def _check_protocol(protocol: str) -> None:
+    if protocol not in PROTOCOLS:
+        raise ScoringError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")

@@ -1,0 +1,131 @@
+"""From posts to padded batches: pieces, windows, length buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from hamner.corpora.post import Post
+from hamner.corpora.tags import TAGS
+from hamner.model.batch import Batch
+
+TAG_IDS = {tag: i for i, tag in enumerate(TAGS)}
+BUCKET = 50
+"""Batches whose posts are sorted by length together: many save padding, few keep the order random."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A post, or the part of a long one that the encoder takes at once: word `start` and on of post number `post`."""
+
+    post: int
+    start: int
+    pieces: Tensor  # (P,) with the encoder's special tokens
+    first_piece: Tensor  # (n,)
+    tags: Tensor | None  # (n,)
+
+
+def piece_limit(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> int:
+    """How many pieces the encoder takes at once, special tokens included."""
+    positions = getattr(config, "max_position_embeddings", tokenizer.model_max_length)
+    # RoBERTa and its kin number positions from the padding id on, and so have that many fewer than they name.
+    offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
+    return min(tokenizer.model_max_length, positions - offset)
+
+
+def windows(posts: Sequence[Post], tokenizer: PreTrainedTokenizerBase, limit: int) -> list[Window]:
+    """Cut posts into pieces, and posts of more than `limit` pieces into windows at word boundaries.
+
+    A word that the tokenizer has no piece for (a zero-width space, say) becomes the unknown piece and keeps its place.
+    Of a word that alone is longer than a window the last pieces are left out: its first one stands for it all the same.
+    """
+    vocabulary = {word for post in posts for word in post.words}
+    spelling = _pieces_of_words(sorted(vocabulary), tokenizer)
+    special = tokenizer("", add_special_tokens=True)["input_ids"]
+    before, after = _around(special, tokenizer)
+    room = limit - len(special)
+    cut: list[Window] = []
+    for number, post in enumerate(posts):
+        start = 0
+        while start < len(post.words):
+            pieces = list(before)
+            first: list[int] = []
+            for word in post.words[start:]:
+                spelt = spelling[word][:room]
+                if first and len(pieces) - len(before) + len(spelt) > room:
+                    break
+                first.append(len(pieces))
+                pieces += spelt
+            tags = None
+            if post.tags is not None:
+                tags = torch.tensor([TAG_IDS[tag] for tag in post.tags[start : start + len(first)]])
+            cut.append(Window(number, start, torch.tensor(pieces + after), torch.tensor(first), tags))
+            start += len(first)
+    return cut
+
+
+def _pieces_of_words(words: list[str], tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
+    if not words:
+        return {}
+    encoded = tokenizer([[word] for word in words], is_split_into_words=True, add_special_tokens=False)["input_ids"]
+    return {word: pieces or [tokenizer.unk_token_id] for word, pieces in zip(words, encoded, strict=True)}
+
+
+def _around(special: list[int], tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """The special tokens before and after a post: [CLS] and [SEP] for BERT."""
+    with_piece = tokenizer("a", add_special_tokens=True)["input_ids"]
+    before = 0
+    while before < len(special) and with_piece[before] == special[before]:
+        before += 1
+    return special[:before], special[before:]
+
+
+def collate(items: Sequence[tuple[int, Window]], pad: int) -> Batch:
+    """Pad numbered windows to the longest among them; `pad` is the encoder's padding piece."""
+    cut = [window for _, window in items]
+    lengths = torch.tensor([len(window.pieces) for window in cut])
+    words = torch.tensor([len(window.first_piece) for window in cut])
+    tags = [window.tags for window in cut if window.tags is not None]
+    return Batch(
+        pieces=pad_sequence([window.pieces for window in cut], batch_first=True, padding_value=pad),
+        piece_mask=torch.arange(int(lengths.max())) < lengths[:, None],
+        first_piece=pad_sequence([window.first_piece for window in cut], batch_first=True),
+        word_mask=torch.arange(int(words.max())) < words[:, None],
+        index=torch.tensor([number for number, _ in items]),
+        tags=pad_sequence(tags, batch_first=True) if len(tags) == len(cut) else None,
+    )
+
+
+class LengthBuckets:
+    """Batches of items of about one length, in random order: one epoch of batch indices.
+
+    The order depends on `seed` alone, so that an epoch can be repeated after a crash. With `seed=None` items come
+    sorted, longest first: the order for scoring, which shows at once whether the longest batch fits into memory.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int | None) -> None:
+        self.batch_size = batch_size
+        self.drop_last = False
+        generator = torch.Generator()
+        if seed is None:
+            order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+            self.batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+            return
+        generator.manual_seed(seed)
+        order = torch.randperm(len(lengths), generator=generator).tolist()
+        self.batches = []
+        for i in range(0, len(order), batch_size * BUCKET):
+            bucket = sorted(order[i : i + batch_size * BUCKET], key=lambda j: lengths[j])
+            self.batches += [bucket[j : j + batch_size] for j in range(0, len(bucket), batch_size)]
+        self.batches = [self.batches[i] for i in torch.randperm(len(self.batches), generator=generator).tolist()]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)

@@ -1,0 +1,99 @@
+"""Weights and optimizer state in safetensors files: no pickle is written or read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from hamner.errors import HamnerError
+from hamner.files import written_whole
+
+
+class CheckpointError(HamnerError):
+    """A file of weights is missing, damaged, or belongs to another model."""
+
+
+def learned_state(model: nn.Module) -> dict[str, Tensor]:
+    """What training may change: all parameters and buffers but frozen ones, which are loaded by their name instead."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    frozen_modules = {name.rsplit(".", 1)[0] for name in frozen}
+    return {
+        name: tensor.contiguous()
+        for name, tensor in model.state_dict().items()
+        if name not in frozen and name.rsplit(".", 1)[0] not in frozen_modules
+    }
+
+
+def load_learned_state(model: nn.Module, state: dict[str, Tensor], origin: Path) -> None:
+    """Put `learned_state` back. Raises CheckpointError when the names or shapes are not this model's."""
+    expected = learned_state(model)
+    if state.keys() != expected.keys() or any(state[name].shape != expected[name].shape for name in expected):
+        different = sorted(state.keys() ^ expected.keys()) or ["shapes"]
+        raise CheckpointError(f"{origin} was written by another model (differs in {', '.join(different[:3])})")
+    model.load_state_dict(state, strict=False)
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write the learned state of `model` to `path`."""
+    _write(learned_state(model), path)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Read `path` into `model`."""
+    load_learned_state(model, _read(path)[0], path)
+
+
+def save_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer, progress: dict[str, Any]) -> None:
+    """Write what training needs to go on from here: weights, the optimizer's moments, and `progress` (JSON-able)."""
+    names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
+    tensors = {f"model/{name}": tensor for name, tensor in learned_state(model).items()}
+    for parameter, moments in optimizer.state.items():
+        tensors |= {f"optimizer/{key}/{names[parameter]}": value.contiguous() for key, value in moments.items()}
+    _write(tensors, path, {"progress": json.dumps(progress)})
+
+
+def read_progress(path: Path) -> dict[str, Any]:
+    """The `progress` of a checkpoint, without its tensors."""
+    return _read(path, tensors=False)[1]
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
+    """Restore what `save_checkpoint` wrote; returns its `progress`."""
+    tensors, progress = _read(path)
+    groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        kind, rest = name.split("/", 1)
+        groups[kind][rest] = tensor
+    load_learned_state(model, groups["model"], path)
+    parameters = dict(model.named_parameters())
+    for name, value in groups["optimizer"].items():
+        key, parameter = name.split("/", 1)
+        # The step count of AdamW lives on the CPU, its moments beside their parameter.
+        device = "cpu" if key == "step" else parameters[parameter].device
+        optimizer.state[parameters[parameter]][key] = value.to(device)
+    return progress
+
+
+def _write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    with written_whole(path, CheckpointError) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # how it reports a full disk
+            raise OSError(str(error)) from error
+
+
+def _read(path: Path, tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        return (load_file(path) if tensors else {}), json.loads(metadata.get("progress", "{}"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no weights at {path}") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); delete it and train again") from error

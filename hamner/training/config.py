@@ -1,0 +1,85 @@
+"""The settings of a run."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hamner.errors import HamnerError
+from hamner.model.config import ModelConfig, setting, sources
+
+
+class ConfigError(HamnerError):
+    """A setting is unknown or has a value that it cannot have."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained. With the corpus and the versions of the libraries it determines a run."""
+
+    model: ModelConfig = setting(ModelConfig(), "ours", "the network")
+    epochs: int = setting(6, "ours", "passes over train; the best one on valid is kept")
+    batch_size: int = setting(16, "ours", "posts per step and process")
+    encoder_lr: float = setting(1e-4, "ours", "peak learning rate of the text encoder")
+    head_lr: float = setting(1e-3, "ours", "peak learning rate of everything else")
+    warmup: float = setting(0.1, "sibling", "share of the steps in which the rate rises; then it falls to 0 linearly")
+    weight_decay: float = setting(0.01, "sibling", "decay of weight matrices; none on biases, norms and single vectors")
+    clip: float = setting(1.0, "ours", "largest gradient norm")
+    precision: Literal["no", "bf16"] = setting("no", "ours", "mixed precision; `no` is float32")
+    seed: int = setting(1, "ours", "fixes initial weights, batch order and dropout")
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("encoder_lr", "head_lr", "clip"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
+        if not 0 <= self.warmup <= 1:
+            raise ConfigError(f"warmup is a share of the steps, from 0 to 1, not {self.warmup}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as they stand in run.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """The config that `to_dict` described. Raises ConfigError for an unknown key or a value of the wrong kind."""
+        values = dict(values)
+        model = ModelConfig(**_checked(ModelConfig, values.pop("model", {})))
+        return cls(model=model, **_checked(cls, values))
+
+    @classmethod
+    def field_sources(cls) -> dict[str, str]:
+        """Setting -> where it comes from (`stated`, `sibling`, `ours`), the model's as `model.NAME`."""
+        own = {name: source for name, source in sources(cls).items() if name != "model"}
+        return own | {f"model.{name}": source for name, source in sources(ModelConfig).items()}
+
+
+def _checked(config: type, values: dict[str, Any]) -> dict[str, Any]:
+    hints = get_type_hints(config)
+    for name, value in values.items():
+        if name not in hints:
+            raise ConfigError(f"unknown setting {name!r}; there are {', '.join(item.name for item in fields(config))}")
+        if not _fits(value, hints[name]):
+            raise ConfigError(f"setting {name} cannot be {value!r}: it must be {_spelt(hints[name])}")
+    return values
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) in (Union, types.UnionType):
+        return any(_fits(value, option) for option in get_args(hint))
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _spelt(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(repr, get_args(hint)))
+    return getattr(hint, "__name__", str(hint))

@@ -1,0 +1,238 @@
+"""Training: from a corpus and a config to a run folder.
+
+Everything random in an epoch (batch order, dropout) is drawn from generators seeded with the run's seed and the epoch's
+number, and a checkpoint is written at the end of each epoch. So a killed run repeats its unfinished epoch exactly and
+ends with the weights that it would have had.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object, set_seed
+from filelock import FileLock, Timeout
+from torch import nn
+from torch.optim import AdamW, Optimizer
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from hamner.corpora.post import Corpus, Post
+from hamner.corpora.tags import PROTOCOLS, TAGS
+from hamner.evaluation import score, training_mentions, write_predictions
+from hamner.model.batch import Batch
+from hamner.model.config import ModelConfig
+from hamner.model.hamner import HamNer
+from hamner.model.text import load_encoder, load_tokenizer
+from hamner.training.batching import LengthBuckets, Window, collate, piece_limit, windows
+from hamner.training.checkpoints import load_checkpoint, load_weights, read_progress, save_checkpoint, save_weights
+from hamner.training.config import TrainConfig
+from hamner.training.runs import Run, RunError, identity, peak_memory, require_same, surroundings, write_json
+
+
+def build_model(config: ModelConfig, seed: int) -> HamNer:
+    """The network with its pretrained encoder; what is not pretrained is drawn from `seed`."""
+    encoder = load_encoder(config.text_encoder)
+    torch.manual_seed(seed)
+    return HamNer(config, encoder, TAGS)
+
+
+def parameter_groups(model: HamNer, config: TrainConfig) -> list[dict[str, Any]]:
+    """Every trainable parameter, once: encoder and head at their own rates, matrices with decay, vectors without."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = config.encoder_lr if name.startswith("text.encoder.") else config.head_lr
+            decay = config.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return [
+        {"params": members, "lr": rate, "peak_lr": rate, "weight_decay": decay}
+        for (rate, decay), members in groups.items()
+    ]
+
+
+def warmup_then_linear(step: int, warmup: int, total: int) -> float:
+    """The learning rate at `step` as a share of its peak: up over `warmup` steps, then down to 0 at `total`."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return max(0.0, (total - step) / max(1, total - warmup))
+
+
+def train(
+    corpus: Corpus, config: TrainConfig | None = None, folder: Path | str | None = None, *, progress: bool = True
+) -> Run:
+    """Train on `corpus`, keep the best epoch on valid, score test once, and leave a run folder.
+
+    A folder that already holds this run is returned as it is; one that was cut off goes on where it stopped. Under
+    `accelerate launch` the same call trains on several devices.
+
+    Raises RunError when `folder` holds another run or is in use.
+    """
+    config = config or TrainConfig()
+    folder = Path(folder) if folder is not None else default_folder(corpus, config)
+    accelerator = Accelerator(mixed_precision=config.precision)
+    with _only_user_of(folder, accelerator):
+        wanted = identity(corpus, config)
+        if (folder / "run.json").exists():
+            run = Run.load(folder)
+            require_same(folder, run.record, wanted)
+            return run
+        return _train(corpus, config, folder, accelerator, progress and accelerator.is_main_process)
+
+
+def default_folder(corpus: Corpus, config: TrainConfig) -> Path:
+    """data/runs/CORPUS-text_only-ENCODER-seedN."""
+    encoder = Path(config.model.text_encoder).name
+    return Path("data/runs") / f"{corpus.name}-text_only-{encoder}-seed{config.seed}"
+
+
+@contextmanager
+def _only_user_of(folder: Path, accelerator: Accelerator) -> Iterator[None]:
+    """Hold `folder` for this process; the lock goes with the process, however that ends."""
+    if not accelerator.is_main_process:
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunError(f"another process is training in {folder}; wait for it or choose another folder") from error
+    except OSError as error:
+        raise RunError(f"cannot write to {folder}: {error.strerror or error}; choose another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _train(corpus: Corpus, config: TrainConfig, folder: Path, accelerator: Accelerator, progress: bool) -> Run:
+    begun, begun_cpu = time.perf_counter(), time.process_time()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
+    model = build_model(config.model, config.seed)
+    tokenizer = load_tokenizer(config.model.text_encoder)
+    limit = piece_limit(tokenizer, model.text.encoder.config)
+    data = {split: windows(posts, tokenizer, limit) for split, posts in corpus.splits()}
+    optimizer = AdamW(parameter_groups(model, config), fused=True)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    bare: HamNer = accelerator.unwrap_model(model)
+    bare_optimizer: Optimizer = getattr(optimizer, "optimizer", optimizer)
+
+    checkpoint = folder / "checkpoint.safetensors"
+    state: dict[str, Any] = {"history": [], "best_epoch": 0, "best_f1": -1.0, "seconds": 0.0, "cpu_seconds": 0.0}
+    wanted = identity(corpus, config)
+    if checkpoint.exists():
+        require_same(folder, read_progress(checkpoint), wanted)
+        state = load_checkpoint(checkpoint, bare, bare_optimizer)["state"]
+    earlier = state["seconds"], state["cpu_seconds"]
+
+    def loader(items: Sequence[Window], seed: int | None, batch_size: int) -> DataLoader:
+        buckets = LengthBuckets([len(item.pieces) for item in items], batch_size, seed)
+        collated = partial(collate, pad=tokenizer.pad_token_id)
+        numbered = list(enumerate(items))
+        return accelerator.prepare_data_loader(DataLoader(numbered, batch_sampler=buckets, collate_fn=collated))  # type: ignore[arg-type]
+
+    steps = len(loader(data["train"], 0, config.batch_size))
+    total = config.epochs * steps
+
+    for epoch in range(len(state["history"]) + 1, config.epochs + 1):
+        epoch_begun = time.perf_counter()
+        epoch_seed = 10_000 * config.seed + epoch
+        set_seed(epoch_seed, device_specific=True)
+        model.train()
+        losses = []
+        bar = tqdm(
+            loader(data["train"], epoch_seed, config.batch_size),
+            desc=f"epoch {epoch}/{config.epochs}",
+            disable=not progress,
+            unit="batch",
+        )
+        for step, batch in enumerate(bar, start=(epoch - 1) * steps):
+            share = warmup_then_linear(step, int(config.warmup * total), total)
+            for group in bare_optimizer.param_groups:
+                group["lr"] = share * group["peak_lr"]
+            loss = model(batch).loss
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(model.parameters(), config.clip)
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.detach())
+        trained = time.perf_counter()
+        predicted = predict(bare, loader(data["valid"], None, 4 * config.batch_size), data["valid"], len(corpus.valid))
+        valid = score(_gold(corpus.valid), predicted)
+        state["history"].append(
+            {
+                "epoch": epoch,
+                "loss": torch.stack(losses).mean().item(),
+                "valid_f1": valid.overall.f1,
+                "train_seconds": round(trained - epoch_begun, 3),
+                "valid_seconds": round(time.perf_counter() - trained, 3),
+            }
+        )
+        if progress:
+            tqdm.write(f"epoch {epoch}: loss {state['history'][-1]['loss']:.3f}, valid F1 {100 * valid.overall.f1:.2f}")
+        if accelerator.is_main_process:
+            if valid.overall.f1 > state["best_f1"]:
+                state |= {"best_f1": valid.overall.f1, "best_epoch": epoch}
+                save_weights(bare, folder / "model.safetensors")
+            state["seconds"] = earlier[0] + time.perf_counter() - begun
+            state["cpu_seconds"] = earlier[1] + time.process_time() - begun_cpu
+            save_checkpoint(checkpoint, bare, bare_optimizer, wanted | {"state": state})
+        accelerator.wait_for_everyone()
+
+    load_weights(bare, folder / "model.safetensors")
+    scores: dict[str, Any] = {}
+    mentions = training_mentions(corpus.train)
+    for split in ("valid", "test"):
+        posts = corpus[split]
+        predicted = predict(bare, loader(data[split], None, 4 * config.batch_size), data[split], len(posts))
+        scores[split] = {
+            protocol: score(_gold(posts), predicted, protocol, posts=posts, mentions=mentions).to_dict()
+            for protocol in PROTOCOLS
+        }
+    record = wanted | {
+        "sources": config.field_sources(),
+        **surroundings(accelerator.device, accelerator.num_processes),
+        "history": state["history"],
+        "best_epoch": state["best_epoch"],
+        "seconds": round(earlier[0] + time.perf_counter() - begun, 1),
+        "cpu_seconds": round(earlier[1] + time.process_time() - begun_cpu, 1),
+        "peak_memory_bytes": peak_memory(),
+        "parameters": sum(parameter.numel() for parameter in bare.parameters()),
+        "scores": scores,
+    }
+    if accelerator.is_main_process:
+        write_predictions(
+            folder / "predictions.jsonl", dict(zip((post.id for post in corpus.test), predicted, strict=True))
+        )
+        write_json(record, folder / "run.json")
+        checkpoint.unlink(missing_ok=True)
+    accelerator.wait_for_everyone()
+    return Run.load(folder)
+
+
+def _gold(posts: Sequence[Post]) -> list[tuple[str, ...]]:
+    return [post.tags for post in posts if post.tags is not None]
+
+
+@torch.inference_mode()
+def predict(model: HamNer, batches: Iterable[Batch], items: Sequence[Window], posts: int) -> list[list[str]]:
+    """Tags of each post: those of its windows, put together again."""
+    model.eval()
+    found: list[tuple[int, list[int]]] = []
+    for batch in batches:
+        output = model(batch)
+        found += zip(batch.index.tolist(), model.decoder.decode(output.emissions, output.word_mask), strict=True)
+    decoded = dict(gather_object(found))
+    tags: list[list[str]] = [[] for _ in range(posts)]
+    for number, item in enumerate(items):
+        tags[item.post] += [model.decoder.tags[i] for i in decoded[number]]
+    return tags

@@ -1,0 +1,116 @@
+"""A run is a folder: run.json, predictions.jsonl, model.safetensors."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hamner.corpora.post import Corpus
+from hamner.errors import HamnerError
+from hamner.files import written_whole
+from hamner.training.config import TrainConfig
+
+LIBRARIES = ("hamner", "torch", "transformers", "pytorch-crf", "seqeval", "accelerate", "numpy")
+
+
+class RunError(HamnerError):
+    """A run folder is missing, damaged, in use, or holds another run."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder and what its run.json says."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path) -> Run:
+        """Read a run folder. Raises RunError when it holds no finished run."""
+        path = Path(folder) / "run.json"
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RunError(f"no finished run in {folder}: it has no run.json") from error
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read ({error}); delete it and run again") from error
+        missing = {"config", "corpus", "scores"} - record.keys() if isinstance(record, dict) else {"everything"}
+        if missing:
+            raise RunError(f"{path} is no run record: it lacks {', '.join(sorted(missing))}")
+        return cls(Path(folder), record)
+
+    @property
+    def config(self) -> TrainConfig:
+        return TrainConfig.from_dict(self.record["config"])
+
+    @property
+    def predictions(self) -> Path:
+        return self.folder / "predictions.jsonl"
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "model.safetensors"
+
+    def f1(self, split: str = "test", protocol: str = "seqeval") -> float:
+        """Micro F1, a fraction."""
+        return self.record["scores"][split][protocol]["overall"]["f1"]
+
+
+def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
+    """What makes two runs the same run: settings and data."""
+    return {"corpus": {"name": corpus.name, "sha256": corpus.sha256}, "config": config.to_dict()}
+
+
+def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise RunError, naming the first difference, unless `found` (a record or a checkpoint) is of the run `wanted`."""
+    for part in ("corpus", "config"):
+        if found.get(part) == wanted[part]:
+            continue
+        flat_found, flat_wanted = _flat(found.get(part, {})), _flat(wanted[part])
+        different = sorted(
+            key for key in flat_found.keys() | flat_wanted.keys() if flat_found.get(key) != flat_wanted.get(key)
+        )
+        key = different[0]
+        raise RunError(
+            f"{folder} holds another run: its {part} has {key} = {flat_found.get(key)!r}, "
+            f"yours {flat_wanted.get(key)!r}; choose another folder or delete that one"
+        )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def surroundings(device: torch.device, processes: int) -> dict[str, Any]:
+    """Versions and machine, as far as they can change a number."""
+    return {
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
+        "machine": {
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "processor": platform.machine(),
+            "threads": torch.get_num_threads(),
+            "processes": processes,
+        },
+    }
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024
+
+
+def write_json(record: dict[str, Any], path: Path) -> None:
+    """Write a record, indented, whole or not at all."""
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

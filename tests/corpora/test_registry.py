@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hamner.corpora import VERSIONS, CorpusError, corpora_folder, load_corpus, project_folder
+from hamner.corpora.files import sha256
+
+
+def test_a_folder_of_ones_own_is_loaded_with_its_hashes(corpus_folder: Path) -> None:
+    corpus = load_corpus(corpus_folder)
+    assert corpus.name == "own"
+    assert [len(posts) for _, posts in corpus.splits()] == [2, 1, 1]
+    assert corpus.sha256["train.txt"] == sha256((corpus_folder / "train.txt").read_bytes())
+    assert load_corpus("own", root=corpus_folder.parent).train == corpus.train
+
+
+def test_a_misspelt_name_suggests_the_nearest_ones() -> None:
+    with pytest.raises(CorpusError, match=r"'twiter2017'.*did you mean twitter2017"):
+        load_corpus("twiter2017")
+
+
+def test_a_name_like_no_other_lists_the_known_ones() -> None:
+    with pytest.raises(CorpusError, match="known are minitweets, twitter2015, twitter2015-original, twitter2017"):
+        load_corpus("qqq")
+
+
+def test_a_name_that_no_file_system_can_hold_is_a_corpus_error() -> None:
+    with pytest.raises(CorpusError):
+        load_corpus("x" * 10_000)
+
+
+def test_a_known_corpus_that_is_not_fetched_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HAMNER_CORPORA", str(tmp_path))
+    with pytest.raises(CorpusError, match=r"hamner corpora fetch twitter2017$"):
+        load_corpus("twitter2017")
+    with pytest.raises(CorpusError, match=r"hamner corpora fetch twitter2017 --to '.*my corpora'$"):
+        load_corpus("twitter2017", root=tmp_path / "my corpora")
+
+
+def test_a_bundled_corpus_that_is_not_there_is_not_to_be_fetched(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="comes with the project"):
+        load_corpus("minitweets", root=tmp_path)
+
+
+def test_a_changed_file_never_goes_under_a_known_name(
+    corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.move(corpus_folder, tmp_path / "twitter2017")
+    found = sha256((folder / "train.txt").read_bytes())
+    expected = VERSIONS["twitter2017"].files["train.txt"].sha256
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "twitter2017").symlink_to(folder)
+    monkeypatch.chdir(folder)
+    for name, root in (("twitter2017", tmp_path), (folder, None), (".", None), ("twitter2017", tmp_path / "link")):
+        with pytest.raises(CorpusError, match=rf"train\.txt.*{found}.*{expected}"):
+            load_corpus(name, root)
+
+
+def test_the_hash_is_looked_at_before_the_text(tmp_path: Path) -> None:
+    folder = tmp_path / "twitter2015"
+    folder.mkdir()
+    for split in ("train", "valid", "test"):
+        (folder / f"{split}.txt").write_bytes(b"\xff")
+    with pytest.raises(CorpusError, match="SHA-256"):
+        load_corpus("twitter2015", tmp_path)
+
+
+def test_a_missing_or_empty_split_is_named(corpus_folder: Path) -> None:
+    (corpus_folder / "valid.txt").write_text("\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"valid\.txt: no post in it"):
+        load_corpus(corpus_folder)
+    (corpus_folder / "valid.txt").unlink()
+    with pytest.raises(CorpusError, match=r"valid\.txt: cannot be read"):
+        load_corpus(corpus_folder)
+
+
+def test_posts_may_share_a_picture_by_images_tsv(corpus_folder: Path) -> None:
+    (corpus_folder / "images").mkdir()
+    (corpus_folder / "images" / "p.png").touch()
+    (corpus_folder / "images" / "3.png").touch()
+    assert load_corpus(corpus_folder).valid[0].image == corpus_folder / "images" / "3.png"
+    (corpus_folder / "images.tsv").write_text("1\tp.png\n2\tp.png\r\n4\tgone.png\n", encoding="utf-8")
+    corpus = load_corpus(corpus_folder)
+    assert [post.image for post in corpus.train] == [corpus_folder / "images" / "p.png"] * 2
+    assert corpus.valid[0].image is None
+    assert corpus.test[0].image is None
+
+
+@pytest.mark.parametrize("line", ["1 p.png", "1\t../p.png", "../1\tp.png", "1\t", "1\tp.png\tmore"])
+def test_a_malformed_line_of_images_tsv_is_named(line: str, corpus_folder: Path) -> None:
+    (corpus_folder / "images").mkdir()
+    (corpus_folder / "images.tsv").write_text(f"2\tp.png\n{line}\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"images\.tsv:2: "):
+        load_corpus(corpus_folder)
+
+
+def test_a_post_with_two_pictures_in_images_tsv_is_named_with_both_lines(corpus_folder: Path) -> None:
+    (corpus_folder / "images").mkdir()
+    (corpus_folder / "images.tsv").write_text("1\tp.png\n1\tq.png\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"images\.tsv:2: '1' was already given a picture on line 1"):
+        load_corpus(corpus_folder)
+
+
+def test_corpora_live_in_the_named_folder_or_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HAMNER_CORPORA", str(tmp_path))
+    assert corpora_folder() == tmp_path
+    monkeypatch.delenv("HAMNER_CORPORA")
+    assert corpora_folder() == project_folder() / "data" / "corpora"
+
+
+def test_an_unknown_split_is_refused(corpus_folder: Path) -> None:
+    with pytest.raises(KeyError, match="train, valid, test"):
+        load_corpus(corpus_folder)["dev"]
+
+
+@pytest.mark.parametrize("name", ["twitter2015", "twitter2015-original", "twitter2017"])
+def test_the_real_corpora_load_under_their_names(name: str, real_corpora: Path) -> None:
+    corpus = load_corpus(name, real_corpora)
+    version = VERSIONS[name]
+    assert corpus.sha256 == {file: source.sha256 for file, source in version.files.items()}
+    for file, source in version.files.items():
+        assert (real_corpora / name / file).stat().st_size == source.bytes
+
+
+def test_the_no_break_space_of_twitter2015_is_a_word(real_corpora: Path) -> None:
+    post = next(post for post in load_corpus("twitter2015", real_corpora).valid if post.id == "73309")
+    assert "\u00a0" in post.words
+
+
+def test_umt_and_original_labels_differ_as_the_explanation_says(real_corpora: Path) -> None:
+    umt, original = load_corpus("twitter2015", real_corpora), load_corpus("twitter2015-original", real_corpora)
+    strays = {}
+    for split, posts in original.splits():
+        changes = []
+        for before, after in zip(posts, umt[split], strict=True):
+            assert replace(before, tags=None) == replace(after, tags=None)
+            changes += [
+                (before.id, word.lower(), old, new)
+                for word, old, new in zip(before.words, before.tags or (), after.tags or (), strict=True)
+                if old != new and "B" in (old[0], new[0])
+            ]
+        strays[split] = sum(change[1:] == ("the", "B-MISC", "O") for change in changes)
+        rest = [change for change in changes if change[1:] != ("the", "B-MISC", "O")]
+        if split == "train":
+            assert len({id for id, *_ in rest}) == 1
+            assert [change[1:] for change in rest[:2]] == [("the", "B-ORG", "O")] * 2
+            assert rest[2][1].startswith("@")
+            assert rest[2][2:] == ("O", "B-ORG")
+            assert len(rest) == 3
+        else:
+            assert rest == []
+    assert strays == {"train": 9, "valid": 5, "test": 6}

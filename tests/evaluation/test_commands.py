@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from hamner.errors import HamnerError
+from hamner.evaluation import write_predictions
+from hamner.evaluation.commands import evaluate
+
+GOLD = {
+    "train": [("1", [("Kelso", "B-PER"), ("won", "O")]), ("2", [("Orva", "B-ORG")])],
+    "valid": [("3", [("Tarn", "B-LOC")])],
+    "test": [("4", [("KELSO", "B-PER"), ("in", "O"), ("Tarn", "B-LOC")]), ("5", [("the", "O"), ("Mip", "I-MISC")])],
+}
+PREDICTED = {"4": ["B-PER", "O", "O"], "5": ["O", "I-MISC"]}
+WORSE = {"4": ["B-LOC", "O", "O"], "5": ["O", "O"]}
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    folder = tmp_path / "invented"
+    folder.mkdir()
+    for split, posts in GOLD.items():
+        blocks = ("".join([f"IMGID:{id}\n", *(f"{word}\t{tag}\n" for word, tag in words)]) for id, words in posts)
+        (folder / f"{split}.txt").write_text("\n".join(blocks) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path, corpus):
+    app = typer.Typer()
+    app.command()(evaluate)
+    files = {"predicted": tmp_path / "predicted[bold].jsonl", "worse": tmp_path / "worse.jsonl"}
+    write_predictions(files["predicted"], PREDICTED)
+    write_predictions(files["worse"], WORSE)
+
+    def invoke(*arguments):
+        options = ["--corpus", str(corpus), "--resamples", "200"]
+        return CliRunner().invoke(app, [*(str(files.get(a, a)) for a in arguments), *options])
+
+    return invoke
+
+
+def test_the_table_shows_overall_types_seen_and_unseen_and_the_interval(run):
+    result = run("predicted")
+    assert result.exit_code == 0, result.output
+    rows = {cells[1].strip(): cells[2:-1] for line in result.output.splitlines() if len(cells := line.split("│")) > 3}
+    assert [cell.strip() for cell in rows["overall"]] == ["100.00", "66.67", "80.00", "2", "2", "3"]
+    assert {"PER", "LOC", "ORG", "MISC", "seen in training", "unseen"} <= set(rows)
+    assert rows["seen in training"][-1].strip() == "1"
+    assert "F1 80.00, 95% interval" in result.output
+    assert "protocol seqeval" in result.output
+
+
+def test_each_protocol_gives_its_own_score_and_all_gives_every_one(run):
+    protocols = json.loads(run("predicted", "--protocol", "all", "--json").output)["protocols"]
+    assert {name: scored["overall"]["gold"] for name, scored in protocols.items()} == {
+        "seqeval": 3,
+        "strict": 2,
+        "repaired": 3,
+    }
+
+
+def test_json_names_the_text_that_was_scored_and_how(run):
+    result = json.loads(run("predicted", "--json").output)
+    assert (result["split"], result["posts"], result["other"]) == ("test", 2, None)
+    assert result["sha256"]
+    assert result["protocols"]["seqeval"]["interval"]["resamples"] == 200
+    assert result["protocols"]["seqeval"]["seen"]["gold"] == 1
+
+
+def test_two_files_are_compared_by_a_paired_bootstrap(run):
+    table = run("predicted", "worse").output
+    assert "difference +80.00" in table
+    assert "p = " in table
+    paired = json.loads(run("worse", "predicted", "--json").output)["protocols"]["seqeval"]["paired"]
+    assert paired["difference"] == pytest.approx(-0.8)
+
+
+def test_a_file_whose_name_looks_like_markup_is_named_as_it_is(run):
+    assert "predicted[bold].jsonl" in run("worse", "predicted").output
+
+
+def test_predictions_for_another_split_are_a_clear_error(run):
+    result = run("predicted", "--split", "valid")
+    assert isinstance(result.exception, HamnerError)
+    assert "line 1: post '4' is not in this split" in str(result.exception)
+
+
+def test_an_unknown_protocol_is_a_usage_error(run):
+    assert run("predicted", "--protocol", "conll").exit_code == 2

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from hamner.evaluation import ScoringError, bootstrap_interval, over_seeds, paired_bootstrap, score
+
+FOUND, MISSED = ["B-PER", "O"], ["O", "O"]
+
+
+def tagged(correct: int, posts: int) -> tuple[list[list[str]], list[list[str]]]:
+    """Gold with one entity a post, and predictions that find it in the first `correct` posts only."""
+    return [FOUND] * posts, [FOUND] * correct + [MISSED] * (posts - correct)
+
+
+def test_the_estimate_is_the_score_and_lies_inside_its_interval():
+    gold, predicted = tagged(60, 100)
+    interval = bootstrap_interval(gold, predicted)
+    assert interval.estimate == pytest.approx(score(gold, predicted).overall.f1)
+    assert interval.low < interval.estimate < interval.high
+
+
+def test_the_interval_agrees_with_resampling_posts_one_by_one():
+    rng = random.Random(1)
+    tags = ["B-PER", "I-PER", "B-LOC", "O", "O"]
+    gold = [rng.choices(tags, k=6) for _ in range(80)]
+    predicted = [[tag if rng.random() < 0.8 else rng.choice(tags) for tag in post] for post in gold]
+    values = []
+    for _ in range(800):
+        drawn = rng.choices(range(80), k=80)
+        values.append(score([gold[i] for i in drawn], [predicted[i] for i in drawn]).overall.f1)
+    interval = bootstrap_interval(gold, predicted)
+    assert (interval.low, interval.high) == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.015)
+
+
+def test_a_wider_level_gives_a_wider_interval_and_fewer_posts_too():
+    ninety_five = bootstrap_interval(*tagged(60, 100))
+    ninety_nine = bootstrap_interval(*tagged(60, 100), level=0.99)
+    few_posts = bootstrap_interval(*tagged(6, 10))
+    assert ninety_nine.high - ninety_nine.low > ninety_five.high - ninety_five.low
+    assert few_posts.high - few_posts.low > ninety_five.high - ninety_five.low
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    recall, posts = 0.7, 150
+    truth = 2 * recall / (1 + recall)  # precision is 1: a post's entity is either found or not
+    rng = np.random.default_rng(0)
+    covered = 0
+    for seed in range(200):
+        interval = bootstrap_interval(*tagged(rng.binomial(posts, recall), posts), resamples=500, seed=seed)
+        covered += interval.low <= truth <= interval.high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+def test_one_seed_gives_one_interval_and_another_seed_another():
+    tags = tagged(61, 97)
+    interval = bootstrap_interval(*tags, resamples=50, seed=3)
+    assert interval == bootstrap_interval(*tags, resamples=50, seed=3)
+    assert interval != bootstrap_interval(*tags, resamples=50, seed=4)
+
+
+def test_the_order_of_posts_changes_nothing():
+    gold, predicted = tagged(61, 97)
+    other = predicted[::-1]
+    order = random.Random(0).sample(range(97), 97)
+    gold_, predicted_, other_ = ([tags[i] for i in order] for tags in (gold, predicted, other))
+    assert bootstrap_interval(gold_, predicted_) == bootstrap_interval(gold, predicted)
+    assert paired_bootstrap(gold_, predicted_, other_) == paired_bootstrap(gold, predicted, other)
+
+
+def test_identical_predictions_differ_by_nothing():
+    gold, predicted = tagged(60, 100)
+    test = paired_bootstrap(gold, predicted, predicted)
+    assert (test.difference, test.low, test.high, test.p_value) == (0, 0, 0, 1)
+
+
+def test_a_clearly_better_tagger_gets_a_small_p_value_and_a_positive_interval():
+    gold, better = tagged(90, 100)
+    _, worse = tagged(60, 100)
+    test = paired_bootstrap(gold, better, worse)
+    assert test.difference == pytest.approx(score(gold, better).overall.f1 - score(gold, worse).overall.f1)
+    assert test.p_value < 0.001
+    assert 0 < test.low < test.difference < test.high
+
+
+def test_swapping_the_two_taggers_flips_the_sign_and_keeps_the_p_value():
+    gold, predicted = tagged(55, 100)
+    other = predicted[::-1]
+    other[0] = FOUND
+    there, back = paired_bootstrap(gold, predicted, other), paired_bootstrap(gold, other, predicted)
+    assert there.difference == pytest.approx(-back.difference)
+    assert there.p_value == pytest.approx(back.p_value, abs=0.03)
+
+
+def test_one_post_that_differs_is_no_significant_difference():
+    gold, predicted = tagged(60, 100)
+    _, other = tagged(61, 100)
+    assert paired_bootstrap(gold, predicted, other).p_value > 0.3
+
+
+def test_two_taggers_of_equal_skill_are_called_different_about_as_often_as_the_p_value_says():
+    rng = np.random.default_rng(0)
+    posts, rejected = 150, 0
+    for seed in range(200):
+        first, second = ([FOUND if found else MISSED for found in rng.random(posts) < 0.7] for _ in range(2))
+        rejected += paired_bootstrap([FOUND] * posts, first, second, resamples=500, seed=seed).p_value <= 0.05
+    assert 0.01 <= rejected / 200 <= 0.10
+
+
+@pytest.mark.parametrize("options", [{"resamples": 0}, {"level": 1.0}, {"level": 95}])
+def test_a_bootstrap_refuses_settings_that_mean_nothing(options):
+    with pytest.raises(ScoringError, match="resamples >= 1 and 0 < level < 1"):
+        bootstrap_interval([FOUND], [FOUND], **options)
+
+
+def test_no_posts_cannot_be_resampled():
+    with pytest.raises(ScoringError, match="no posts"):
+        bootstrap_interval([], [])
+
+
+def test_the_spread_over_seeds_divides_by_n_minus_one():
+    spread = over_seeds([0.80, 0.82, 0.87])
+    assert (spread.n, spread.min, spread.max) == (3, 0.80, 0.87)
+    assert spread.mean == pytest.approx(0.83)
+    assert spread.sd == pytest.approx(np.std([0.80, 0.82, 0.87], ddof=1))
+
+
+def test_one_seed_has_a_mean_but_no_deviation():
+    assert over_seeds([0.8]).mean == 0.8
+    assert over_seeds([0.8]).sd is None
+
+
+def test_no_seeds_are_an_error():
+    with pytest.raises(ScoringError, match="no runs"):
+        over_seeds([])

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hamner.corpora import TAGS, Post
+from hamner.model.text import load_tokenizer
+from hamner.training.batching import LengthBuckets, collate, windows
+
+SPECIAL = 2  # [CLS] and [SEP]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return load_tokenizer("minilm")
+
+
+def test_each_word_is_known_by_its_first_piece(tokenizer):
+    (window,) = windows([Post("1", ("Kelso", "likes", "Orva"), ("B-PER", "O", "B-LOC"))], tokenizer, 512)
+    pieces = tokenizer.convert_ids_to_tokens(window.pieces.tolist())
+    assert (pieces[0], pieces[-1]) == ("[CLS]", "[SEP]")
+    assert [pieces[i] for i in window.first_piece] == [tokenizer.tokenize(w)[0] for w in ("Kelso", "likes", "Orva")]
+    assert [TAGS[i] for i in window.tags] == ["B-PER", "O", "B-LOC"]
+
+
+def test_a_window_has_the_pieces_that_the_tokenizer_gives_the_post(tokenizer):
+    words = ["RT", "@Anna_B", ":", "Tallinn", "is", "coooold", "http://t.co/x1"]
+    (window,) = windows([Post("1", tuple(words), None)], tokenizer, 512)
+    encoded = tokenizer(words, is_split_into_words=True)
+    assert window.pieces.tolist() == encoded["input_ids"]
+    starts = [encoded.word_ids().index(i) for i in range(len(words))]
+    assert window.first_piece.tolist() == starts
+
+
+@pytest.mark.parametrize("word", ["\xa0", "\u200d", "\ufe0f", "\u200b"])
+def test_a_word_without_pieces_becomes_the_unknown_piece_and_keeps_its_place(tokenizer, word):
+    assert tokenizer.tokenize(word) == []
+    (window,) = windows([Post("1", ("hi", word, "Orva"), None)], tokenizer, 512)
+    assert window.pieces[window.first_piece[1]] == tokenizer.unk_token_id
+    assert len(window.first_piece) == 3
+
+
+@given(st.lists(st.sampled_from(["Kelso", "unbelievably", "a", "\u200d", "x" * 40]), min_size=1, max_size=40))
+def test_a_post_longer_than_the_encoder_allows_is_split_at_words_and_loses_none(tokenizer_limit, words):
+    tokenizer, limit = tokenizer_limit
+    tags = tuple(TAGS[i % len(TAGS)] for i in range(len(words)))
+    cut = windows([Post("long", tuple(words), tags)], tokenizer, limit)
+    assert all(len(window.pieces) <= limit for window in cut)
+    assert [window.start for window in cut] == [sum(len(w.first_piece) for w in cut[:i]) for i in range(len(cut))]
+    assert [TAGS[i] for window in cut for i in window.tags] == list(tags)
+
+
+@pytest.fixture(scope="module")
+def tokenizer_limit(tokenizer):
+    return tokenizer, 16
+
+
+def test_padding_is_to_the_longest_post_of_the_batch_only(tokenizer, some_posts):
+    cut = windows(some_posts, tokenizer, 512)
+    batch = collate(list(enumerate(cut)), pad=tokenizer.pad_token_id)
+    longest = max(len(window.pieces) for window in cut)
+    assert batch.pieces.shape == (len(cut), longest)
+    assert batch.piece_mask.sum(1).tolist() == [len(window.pieces) for window in cut]
+    assert batch.word_mask.sum(1).tolist() == [len(window.first_piece) for window in cut]
+    assert (batch.pieces[~batch.piece_mask] == tokenizer.pad_token_id).all()
+
+
+def test_a_batch_refuses_a_mask_that_is_not_boolean(tokenizer, some_posts):
+    batch = collate(list(enumerate(windows(some_posts, tokenizer, 512))), pad=0)
+    with pytest.raises(TypeError, match="word_mask must be boolean"):
+        type(batch)(batch.pieces, batch.piece_mask, batch.first_piece, batch.word_mask.long(), batch.index)
+
+
+@given(st.lists(st.integers(1, 80), min_size=1, max_size=300), st.integers(1, 32), st.none() | st.integers(0, 9))
+def test_an_epoch_holds_every_item_once(lengths, batch_size, seed):
+    batches = list(LengthBuckets(lengths, batch_size, seed))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    assert max(map(len, batches)) <= batch_size
+
+
+def test_an_epoch_can_be_repeated_and_differs_from_the_next():
+    lengths = torch.randint(1, 80, (500,), generator=torch.Generator().manual_seed(0)).tolist()
+    first = list(LengthBuckets(lengths, 8, seed=1))
+    assert first == list(LengthBuckets(lengths, 8, seed=1))
+    assert first != list(LengthBuckets(lengths, 8, seed=2))
+
+
+def test_buckets_pad_less_than_a_random_order_would():
+    lengths = torch.randint(1, 80, (2000,), generator=torch.Generator().manual_seed(0)).tolist()
+
+    def padded(batches):
+        return sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+
+    order = torch.randperm(2000, generator=torch.Generator().manual_seed(1)).tolist()
+    at_random = [order[i : i + 16] for i in range(0, 2000, 16)]
+    assert padded(LengthBuckets(lengths, 16, seed=1)) < 0.75 * padded(at_random)

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hamner.model.config import ModelConfig
+from hamner.training import ConfigError, TrainConfig
+
+
+@given(st.integers(1, 99), st.floats(1e-6, 1), st.sampled_from(["last", "mix"]), st.booleans())
+def test_a_config_survives_the_way_through_its_record(epochs, rate, layers, local):
+    config = TrainConfig(epochs=epochs, encoder_lr=rate, model=ModelConfig(layers=layers, local_text=local))
+    assert TrainConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epoch": 3}, r"unknown setting 'epoch'; there are .*epochs"),
+        ({"model": {"layer": "mix"}}, r"unknown setting 'layer'; there are .*layers"),
+        ({"model": {"layers": "all"}}, r"setting layers cannot be 'all': it must be one of 'last', 'mix'"),
+        ({"epochs": "3"}, r"setting epochs cannot be '3': it must be int"),
+        ({"epochs": True}, r"setting epochs cannot be True: it must be int"),
+        ({"epochs": 0}, r"epochs must be at least 1, not 0"),
+        ({"head_lr": -1}, r"head_lr must be above 0, not -1"),
+        ({"warmup": 2.0}, r"warmup is a share of the steps, from 0 to 1, not 2.0"),
+    ],
+)
+def test_a_wrong_setting_is_named(values, message):
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig.from_dict(values)
+
+
+def test_every_setting_names_its_source():
+    assert set(TrainConfig.field_sources().values()) <= {"stated", "sibling", "ours"}
+    assert TrainConfig.field_sources()["warmup"] == "sibling"
+    assert TrainConfig.field_sources()["model.local_text"] == "ours"

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hamner.corpora import TAGS, Corpus
+from hamner.model.config import ModelConfig
+from hamner.training import Run, RunError, TrainConfig, train
+from hamner.training.checkpoints import CheckpointError, learned_state, load_weights, save_weights
+from hamner.training.loop import build_model, parameter_groups, warmup_then_linear
+
+# Trains like `train`, but in a process of its own, and says when a step of an epoch is under way.
+SCRIPT = """
+import json
+import sys
+import hamner.training.loop as loop
+from hamner.corpora import load_corpus
+from hamner.training import TrainConfig
+
+class Loud(loop.tqdm):
+    def __init__(self, *arguments, **options):
+        self.label = options["desc"]
+        super().__init__(*arguments, **options)
+    def __iter__(self):
+        for number, batch in enumerate(super().__iter__()):
+            print(self.label, "step", number, flush=True)
+            yield batch
+
+loop.tqdm = Loud
+config = TrainConfig.from_dict(json.loads(sys.argv[3]))
+loop.train(load_corpus(sys.argv[1]), config, sys.argv[2], progress=False)
+"""
+
+
+@pytest.fixture(scope="module")
+def config(tiny_encoder: str) -> TrainConfig:
+    return TrainConfig(epochs=3, batch_size=4, encoder_lr=1e-3, model=ModelConfig(text_encoder=tiny_encoder))
+
+
+@pytest.fixture(scope="module")
+def run(tiny: Corpus, config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(tiny, config, tmp_path_factory.mktemp("runs") / "first", progress=False)
+
+
+def test_a_run_folder_says_what_was_run_and_what_came_out(run: Run, tiny: Corpus, config: TrainConfig):
+    assert run.record["corpus"] == {"name": "tiny", "sha256": tiny.sha256}
+    assert run.config == config
+    assert run.record["sources"].keys() == {
+        *config.to_dict(),
+        *(f"model.{key}" for key in config.to_dict()["model"]),
+    } - {"model"}
+    assert set(run.record["sources"].values()) <= {"stated", "sibling", "ours"}
+    assert len(run.record["history"]) == 3
+    assert 1 <= run.record["best_epoch"] <= 3
+    assert set(run.record["scores"]["test"]) == {"seqeval", "strict", "repaired"}
+    assert not (run.folder / "checkpoint.safetensors").exists()
+
+
+def test_the_predictions_give_the_score_that_the_record_states_and_hold_no_text(run: Run, tiny: Corpus):
+    from hamner.evaluation import align, read_predictions, score
+
+    predictions = read_predictions(run.predictions, tiny.test)
+    gold, predicted = align(tiny.test, predictions)
+    assert score(gold, predicted).overall.f1 == run.f1()
+    lines = [json.loads(line) for line in run.predictions.read_text().splitlines()]
+    assert all(line.keys() == {"id", "tags"} for line in lines)
+
+
+def test_the_best_epoch_is_chosen_on_valid(run: Run):
+    by_epoch = [epoch["valid_f1"] for epoch in run.record["history"]]
+    assert run.record["best_epoch"] == 1 + by_epoch.index(max(by_epoch))
+    assert run.f1("valid") == max(by_epoch)
+
+
+def test_the_saved_weights_give_the_saved_predictions(run: Run, tiny: Corpus):
+    from functools import partial
+
+    from torch.utils.data import DataLoader
+
+    from hamner.evaluation import read_predictions
+    from hamner.model.text import load_tokenizer
+    from hamner.training.batching import collate, windows
+    from hamner.training.loop import predict
+
+    model = build_model(run.config.model, seed=99)
+    load_weights(model, run.weights)
+    items = windows(tiny.test, load_tokenizer("minilm"), 512)
+    batches = DataLoader(list(enumerate(items)), batch_size=3, collate_fn=partial(collate, pad=0))
+    predicted = predict(model, batches, items, len(tiny.test))
+    assert [tuple(tags) for tags in predicted] == list(read_predictions(run.predictions).values())
+
+
+def test_one_seed_gives_one_result_and_another_seed_another(
+    run: Run, tiny: Corpus, config: TrainConfig, tmp_path: Path
+):
+    again = train(tiny, config, tmp_path / "again", progress=False)
+    assert again.predictions.read_bytes() == run.predictions.read_bytes()
+    assert again.weights.read_bytes() == run.weights.read_bytes()
+    other = train(tiny, replace(config, seed=2), tmp_path / "other", progress=False)
+    assert other.weights.read_bytes() != run.weights.read_bytes()
+
+
+def test_a_finished_run_is_not_trained_again(run: Run, tiny: Corpus, config: TrainConfig):
+    before = run.weights.stat().st_mtime_ns
+    again = train(tiny, config, run.folder, progress=False)
+    assert again.record == run.record
+    assert run.weights.stat().st_mtime_ns == before
+
+
+def test_a_folder_with_another_run_is_refused_and_kept(run: Run, tiny: Corpus, config: TrainConfig):
+    with pytest.raises(RunError, match=r"holds another run: its config has epochs = 3, yours 4"):
+        train(tiny, replace(config, epochs=4), run.folder, progress=False)
+    with pytest.raises(RunError, match=r"holds another run: its corpus has name = 'tiny', yours 'other'"):
+        train(replace(tiny, name="other"), config, run.folder, progress=False)
+    assert Run.load(run.folder).record == run.record
+
+
+@pytest.mark.parametrize("moment", ["epoch 1/3 step 2", "epoch 2/3 step 3"])
+def test_a_run_killed_in_mid_epoch_and_resumed_ends_with_the_same_weights(
+    run: Run, config: TrainConfig, tiny_folder: Path, tmp_path, moment
+):
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-c", SCRIPT, str(tiny_folder), str(folder), json.dumps(config.to_dict())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_one_run_at_a_time()) as process:
+        for line in process.stdout:
+            if line.strip() == moment:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+    assert not (folder / "run.json").exists()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=_one_run_at_a_time())
+    assert (folder / "model.safetensors").read_bytes() == run.weights.read_bytes()
+    assert (folder / "predictions.jsonl").read_bytes() == run.predictions.read_bytes()
+    assert [epoch["loss"] for epoch in Run.load(folder).record["history"]] == [
+        epoch["loss"] for epoch in run.record["history"]
+    ]
+
+
+def _one_run_at_a_time() -> dict[str, str]:
+    # Sums are split over threads, so equal weights need an equal number of them.
+    return os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+
+
+def test_two_processes_do_not_train_in_one_folder(tiny: Corpus, config: TrainConfig, tiny_folder: Path, tmp_path: Path):
+    folder = tmp_path / "shared"
+    command = [sys.executable, "-c", SCRIPT, str(tiny_folder), str(folder), json.dumps(config.to_dict())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        with pytest.raises(RunError, match="another process is training in"):
+            train(tiny, config, folder, progress=False)
+        process.kill()
+
+
+def test_a_damaged_checkpoint_is_named_and_not_used(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"half a file")
+    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors is damaged .*; delete it and train again"):
+        train(tiny, config, tmp_path, progress=False)
+
+
+def test_weights_of_another_model_are_refused(config: TrainConfig, tmp_path: Path):
+    save_weights(build_model(replace(config.model, local_text=False), 1), tmp_path / "weights.safetensors")
+    with pytest.raises(CheckpointError, match="was written by another model"):
+        load_weights(build_model(config.model, 1), tmp_path / "weights.safetensors")
+
+
+def test_a_frozen_encoder_is_neither_changed_nor_saved(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+    config = replace(config, epochs=1, model=replace(config.model, frozen_text=True))
+    before = build_model(config.model, 1).text.encoder.state_dict()
+    finished = train(tiny, config, tmp_path, progress=False)
+    assert not [name for name in load_file(finished.weights) if name.startswith("text.encoder.")]
+    model = build_model(config.model, 1)
+    load_weights(model, finished.weights)
+    assert all(torch.equal(before[name], value) for name, value in model.text.encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_every_trainable_parameter_is_in_the_optimizer_exactly_once(config: TrainConfig, frozen: bool):
+    model = build_model(replace(config.model, frozen_text=frozen), 1)
+    grouped = [id(parameter) for group in parameter_groups(model, config) for parameter in group["params"]]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters() if parameter.requires_grad)
+    assert learned_state(model).keys() >= {name for name, p in model.named_parameters() if p.requires_grad}
+
+
+def test_encoder_and_head_have_their_own_rates_and_vectors_no_decay(config: TrainConfig):
+    model = build_model(config.model, 1)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for group in parameter_groups(model, config):
+        for parameter in group["params"]:
+            encoder = names[id(parameter)].startswith("text.encoder.")
+            assert group["lr"] == (config.encoder_lr if encoder else config.head_lr)
+            assert group["weight_decay"] == (config.weight_decay if parameter.ndim > 1 else 0)
+
+
+def test_the_rate_rises_then_falls_to_zero():
+    rates = [warmup_then_linear(step, warmup=10, total=100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == rates[10] == 1
+    assert rates[100] == 0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert [warmup_then_linear(step, 0, 2) for step in range(3)] == [1, 0.5, 0]
+
+
+def test_tags_are_numbered_as_the_record_assumes(config: TrainConfig):
+    assert build_model(config.model, 1).decoder.tags == TAGS
+
+
+def test_a_run_that_is_not_finished_says_so(tmp_path: Path):
+    with pytest.raises(RunError, match="no finished run in"):
+        Run.load(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(RunError, match=re.escape(str(tmp_path / "run.json")) + " cannot be read"):
+        Run.load(tmp_path)
