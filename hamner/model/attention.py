@@ -1,0 +1,65 @@
+"""The parts that all stages are built of: attention that shows its weights, and the feed-forward network.
+
+Attention is written out, not taken from torch.nn, because it needs what those do not offer together: an additive bias
+(log beta, geometry), a message from each pair, weights to look at, and an output that can start at zero.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
+    """Softmax over the last dimension where `mask` is True; exactly 0 elsewhere, and in rows where nothing is real."""
+    weights = logits.masked_fill(~mask, torch.finfo(logits.dtype).min).softmax(-1)
+    return weights.masked_fill(~mask, 0.0)
+
+
+def from_zero(linear: nn.Linear) -> nn.Linear:
+    """The layer with weight and bias 0: a branch that ends in it says nothing until it has learnt to."""
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
+class Attention(nn.Module):
+    """Multi-head attention (Vaswani et al. 2017) of `heads` heads from a query to a memory, both of `width` channels."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width, bias=False)  # softmax would not see a bias here
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+
+    def forward(
+        self, query: Tensor, memory: Tensor, mask: Tensor, bias: Tensor | None = None, message: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, n, d), (B, m, d) and the memory's mask (B, m) to the result (B, n, d) and the weights (B, h, n, m).
+
+        `bias`, broadcast to (B, h, n, m), is added to the logits; `message` (B, n, m, d) to the value that passes from
+        each element of the memory to each of the query.
+        """
+        q, k, v = (
+            project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, h, length, d/h)
+            for project, x in ((self.query, query), (self.key, memory), (self.value, memory))
+        )
+        logits = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])  # (B, h, n, m)
+        if bias is not None:
+            logits = logits + bias
+        weights = masked_softmax(logits, mask[:, None, None, :])
+        mixed = weights @ v  # (B, h, n, d/h)
+        if message is not None:
+            mixed = mixed + torch.einsum("bhnm,bnmhc->bhnc", weights, message.unflatten(-1, (self.heads, -1)))
+        return self.out(mixed.transpose(1, 2).flatten(2)), weights
+
+
+class FeedForward(nn.Sequential):
+    """LayerNorm and two layers with GELU between them, (..., d) to (..., d)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))

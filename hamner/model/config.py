@@ -1,0 +1,84 @@
+"""The model's settings, each with the place that it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal
+
+from hamner.errors import HamnerError
+
+Source = Literal["stated", "sibling", "ours"]
+"""`stated` by the paper's abstract or a summary of its body; `sibling`: the first author's related code (MGCMT); or `ours`."""
+
+
+def setting(default: Any, source: Source, help: str) -> Any:
+    """A dataclass field that carries its source and one line of help."""
+    return field(default=default, metadata={"source": source, "help": help})
+
+
+def sources(config: type) -> dict[str, str]:
+    """Field name -> source, for every field of a config class."""
+    return {item.name: _source(item) for item in fields(config)}
+
+
+def _source(item: Field) -> str:
+    return item.metadata["source"]
+
+
+class ModelConfigError(HamnerError):
+    """Settings of the model that do not go together."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the network is made of. An ablation row is one named change of this (see `ablations`).
+
+    Raises ModelConfigError for settings that do not go together.
+    """
+
+    text_encoder: str = setting("minilm", "ours", "minilm (bundled), or a Hugging Face encoder's name or folder")
+    frozen_text: bool = setting(False, "ours", "keep the text encoder's weights as they are")
+    layers: Literal["last", "mix"] = setting("last", "ours", "the encoder's last layer, or a learned mix of all layers")
+    local_text: bool = setting(True, "ours", "width-7 convolution over the encoder's word embeddings")
+    dropout: float = setting(
+        0.1, "sibling", "dropout on word representations, in each block, and before the classifier"
+    )
+    width: int | None = setting(None, "ours", "channels of all representations; None: the text encoder's hidden size")
+    heads: int = setting(4, "ours", "attention heads of each block outside the text encoder")
+    vision: bool = setting(False, "stated", "look at pictures; without it the model is text-only")
+    global_vision: bool = setting(True, "stated", "the grid of the whole picture, and the scene vector")
+    objects: bool = setting(True, "stated", "objects, in whichever encodings are on")
+    semantic: bool = setting(True, "stated", "semantic encoding: objects and scene related by what they are")
+    spatial: bool = setting(True, "stated", "spatial encoding: objects related by where they are")
+    absolute_geometry: bool = setting(True, "ours", "spatial encoding: each box's place in the picture")
+    relative_geometry: bool = setting(True, "ours", "spatial encoding: how each pair of boxes lies")
+    relevance: bool = setting(True, "stated", "judge how much a picture counts; else rho = 1 wherever there is one")
+    integration: bool = setting(True, "stated", "weigh the grains; else beta is uniform over those present")
+    iterations: int = setting(2, "ours", "how often words and regions read one another (that they iterate is stated)")
+    coattention: bool = setting(True, "stated", "co-attention and gate after the iterations")
+
+    def __post_init__(self) -> None:
+        if self.width is not None and self.width < 1:
+            raise ModelConfigError(f"width must be at least 1, not {self.width}")
+        if self.heads < 1 or (self.width or self.heads) % self.heads:
+            raise ModelConfigError(f"heads ({self.heads}) must divide the width ({self.width})")
+        if self.iterations < 0:
+            raise ModelConfigError(f"iterations must be at least 0, not {self.iterations}")
+        if not 0 <= self.dropout < 1:
+            raise ModelConfigError(f"dropout is a share from 0 to below 1, not {self.dropout}")
+        if self.objects and not (self.semantic or self.spatial):
+            raise ModelConfigError("objects are in no encoding: turn semantic or spatial on, or objects off")
+        if not self.grains:
+            raise ModelConfigError("nothing is left to look at: for a text-only model turn vision off")
+        if not self.iterations and not self.coattention:
+            raise ModelConfigError("no word would look at a region: turn iterations or coattention on, or vision off")
+
+    @property
+    def grains(self) -> int:
+        """How many kinds of region the memory has: global, semantic, spatial."""
+        return self.global_vision + (self.objects and self.semantic) + (self.objects and self.spatial)
+
+    @property
+    def weighs_grains(self) -> bool:
+        """Whether beta is learnt: of one grain alone there is nothing to weigh."""
+        return self.integration and self.grains > 1

@@ -1,0 +1,212 @@
+"""Stage 1, each modality by itself: words to a sentence vector, frozen features to the memory [G; O_sem; O_spa] of regions.
+
+s      = sum_i a_i T_i, a = softmax(T w)     the whole post                             *ours*
+
+G      = LN(W_g F)                           the whole picture, region by region        *stated*
+O      = LN(W_o f + E_c[class] + w_s score)  its objects *stated*; how they are put together is *ours*
+O_sem  = Block([g; O]), g = mean(G)          what the objects are to one another and to the scene, without geometry
+O_spa  = SpatialBlock(O, boxes)              where they are, and where from one another
+
+That there is a semantic and a spatial encoding is *stated*, their form is *ours*. All geometry is in the spatial block alone,
+so that leaving it out leaves out all geometry.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from hamner.model.attention import Attention, FeedForward, masked_softmax
+from hamner.model.batch import Batch
+from hamner.model.config import ModelConfig
+
+GRAINS = ("global", "semantic", "spatial")
+NEAR_ZERO = 1e-3
+"""A thousandth of the picture: the least side of a box, so that a degenerate one divides by no zero."""
+
+
+class Sentence(nn.Module):
+    """Words T (B, n, d) and their mask to s (B, d), by attention pooling, and the weights (B, n)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(width, 1, bias=False)
+
+    def forward(self, words: Tensor, word_mask: Tensor) -> tuple[Tensor, Tensor]:
+        weights = masked_softmax(self.score(words).squeeze(-1), word_mask)
+        return torch.einsum("bn,bnd->bd", weights, words), weights
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The regions that words may look at: `regions` (B, M, d), `mask` (B, M), and their `grain` (M,), an index of GRAINS."""
+
+    regions: Tensor
+    mask: Tensor
+    grain: Tensor
+
+
+class Vision(nn.Module):
+    """Frozen features of `channels` channels and objects of `classes` classes to a memory of `width` channels."""
+
+    def __init__(self, config: ModelConfig, width: int, channels: int, classes: int) -> None:
+        super().__init__()
+        self.grid = nn.Linear(channels, width) if config.global_vision else None
+        self.grid_norm = nn.LayerNorm(width) if config.global_vision else None
+        self.objects = Objects(width, channels, classes) if config.objects else None
+        self.semantic = SemanticBlock(config, width) if config.objects and config.semantic else None
+        self.spatial = SpatialBlock(config, width) if config.objects and config.spatial else None
+
+    def forward(self, batch: Batch) -> tuple[Memory, Tensor | None, Tensor | None]:
+        """The memory, and the weights of the semantic and of the spatial block."""
+        assert batch.grid is not None and batch.image_mask is not None
+        seen = batch.image_mask[:, None]  # (B, 1)
+        grains: list[tuple[int, Tensor, Tensor]] = []
+        scene = semantic_weights = spatial_weights = None
+        if self.grid is not None and self.grid_norm is not None:
+            G = self.grid_norm(self.grid(standardised(batch.grid)))  # (B, R, d)
+            scene = G.mean(1, keepdim=True)  # g (B, 1, d)
+            grains.append((0, G, seen.expand(G.shape[:2])))
+        if self.objects is not None:
+            assert batch.object_mask is not None and batch.boxes is not None and batch.box_mask is not None
+            O = self.objects(batch)  # noqa: E741  (B, K, d)
+            if self.semantic is not None:
+                O_sem, semantic_weights = self.semantic(O, batch.object_mask & seen, scene, seen)
+                grains.append((1, O_sem, batch.object_mask & seen))
+            if self.spatial is not None:
+                O_spa, spatial_weights = self.spatial(O, batch.boxes, batch.box_mask & seen)
+                grains.append((2, O_spa, batch.box_mask & seen))
+        memory = Memory(
+            torch.cat([regions for _, regions, _ in grains], 1),
+            torch.cat([mask for _, _, mask in grains], 1),
+            torch.cat([mask.new_full(mask.shape[1:], grain, dtype=torch.long) for grain, _, mask in grains]),
+        )
+        return memory, semantic_weights, spatial_weights
+
+
+def standardised(features: Tensor) -> Tensor:
+    """Each feature vector with mean 0 and variance 1: sources differ in scale by more than ten times (*ours*)."""
+    return nn.functional.layer_norm(features, features.shape[-1:])
+
+
+class Objects(nn.Module):
+    """O = LN(W_o f + E_c[class] + w_s score), (B, K, d)."""
+
+    def __init__(self, width: int, channels: int, classes: int) -> None:
+        super().__init__()
+        self.feature = nn.Linear(channels, width)
+        self.label = nn.Embedding(classes, width, padding_idx=0)
+        self.score = nn.Linear(1, width, bias=False)
+        self.norm = nn.LayerNorm(width)
+        # What an object looks like comes first: its class and score start as small additions.
+        for added in (self.label.weight, self.score.weight):
+            nn.init.normal_(added, std=0.02)
+        nn.init.zeros_(self.label.weight[0])
+
+    def forward(self, batch: Batch) -> Tensor:
+        assert batch.objects is not None and batch.classes is not None and batch.scores is not None
+        looks = self.feature(standardised(batch.objects))
+        return self.norm(looks + self.label(batch.classes) + self.score(batch.scores[:, :, None]))
+
+
+class SemanticBlock(nn.Module):
+    """One pre-LN Transformer block over [g; O]: the scene is a node too."""
+
+    def __init__(self, config: ModelConfig, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attention = Attention(width, config.heads)
+        self.feed_forward = FeedForward(width)
+
+    def forward(self, objects: Tensor, mask: Tensor, scene: Tensor | None, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Objects (B, K, d), their mask, the scene (B, 1, d) or None and its mask (B, 1) to O_sem and the weights."""
+        nodes = objects if scene is None else torch.cat([scene, objects], 1)  # (B, 1+K, d)
+        node_mask = mask if scene is None else torch.cat([seen, mask], 1)
+        x = self.norm(nodes)
+        related, weights = self.attention(x, x, node_mask)
+        nodes = nodes + related
+        nodes = nodes + self.feed_forward(nodes)
+        return nodes[:, -objects.shape[1] :], weights
+
+
+class SpatialBlock(nn.Module):
+    """One block over the objects whose attention knows where the boxes are (after Hu et al. 2018, Relation Networks).
+
+    Absolute geometry: Fourier features of the box, through an MLP and a LayerNorm (at the scale of the content, or it is never
+    learnt), added to the block's input. Relative geometry: an MLP of phi(b_i, b_j) is added to the logits and, *ours*, to the
+    value that passes from j to i, so that "how many are left of me" needs no detour through the weights.
+    """
+
+    def __init__(self, config: ModelConfig, width: int) -> None:
+        super().__init__()
+        self.position = None
+        if config.absolute_geometry:
+            self.position = nn.Sequential(
+                nn.Linear(FOURIER, width), nn.GELU(), nn.Linear(width, width), nn.LayerNorm(width)
+            )
+        self.pair = self.pair_bias = self.pair_message = None
+        if config.relative_geometry:
+            self.pair = nn.Sequential(nn.Linear(PHI, 64), nn.GELU())
+            self.pair_bias = nn.Linear(64, config.heads, bias=False)
+            self.pair_message = nn.Linear(64, width)
+        self.norm = nn.LayerNorm(width)
+        self.attention = Attention(width, config.heads)
+        self.feed_forward = FeedForward(width)
+
+    def forward(self, objects: Tensor, boxes: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Objects (B, K, d), boxes (B, K, 4), mask of known boxes (B, K) to O_spa and the weights (B, h, K, K)."""
+        if self.position is not None:
+            objects = objects + self.position(fourier(boxes))
+        bias = message = None
+        if self.pair is not None and self.pair_bias is not None and self.pair_message is not None:
+            pair = self.pair(phi(boxes, mask))  # (B, K, K, 64)
+            bias = self.pair_bias(pair).permute(0, 3, 1, 2)  # (B, h, K, K)
+            message = self.pair_message(pair)  # (B, K, K, d)
+        x = self.norm(objects)
+        placed, weights = self.attention(x, x, mask, bias, message)
+        objects = objects + placed
+        return objects + self.feed_forward(objects), weights
+
+
+def centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Boxes (..., 4) to their centres (..., 2) and widths and heights (..., 2)."""
+    return (boxes[..., 2:] + boxes[..., :2]) / 2, (boxes[..., 2:] - boxes[..., :2]).clamp(min=NEAR_ZERO)
+
+
+FOURIER = 4 * (1 + 2 * 4)
+
+
+def fourier(boxes: Tensor) -> Tensor:
+    """Absolute geometry, (B, K, 4) to (B, K, 36): centre and size, and their sines and cosines at four frequencies."""
+    place = torch.cat(centre_and_size(boxes), -1)  # (B, K, 4)
+    waves = (place[..., None] * math.pi * 2.0 ** torch.arange(4, device=boxes.device)).flatten(-2)  # (B, K, 16)
+    return torch.cat([2 * place - 1, waves.sin(), waves.cos()], -1)
+
+
+PHI = 11
+
+
+def phi(boxes: Tensor, mask: Tensor) -> Tensor:
+    """Relative geometry, (B, K, 4) to (B, K, K, 11): how box j lies as seen from box i.
+
+    (dx/w_i, dy/h_i, log w_j/w_i, log h_j/h_i, IoU, is-left, is-above), and *ours*: (dx, dy, distance) in units of the
+    picture, and whether j is the nearest to i of all real boxes.
+    """
+    centre, size = centre_and_size(boxes)
+    offset = centre[:, None] - centre[:, :, None]  # (B, K, K, 2), from i to j
+    share = (offset / size[:, :, None]).clamp(-10, 10)  # a speck of a box would see all others at a huge distance
+    ratio = (size[:, None] / size[:, :, None]).log()
+    low = torch.maximum(boxes[:, None, :, :2], boxes[:, :, None, :2])
+    high = torch.minimum(boxes[:, None, :, 2:], boxes[:, :, None, 2:])
+    common = (high - low).clamp(min=0).prod(-1)  # (B, K, K)
+    area = size.prod(-1)
+    iou = common / (area[:, None] + area[:, :, None] - common)
+    distance = offset.norm(dim=-1)
+    others = mask[:, None] & ~torch.eye(boxes.shape[1], dtype=torch.bool, device=boxes.device)
+    apart = distance.masked_fill(~others, math.inf)
+    nearest = (apart <= apart.min(-1, keepdim=True).values) & others
+    flags = torch.stack([offset[..., 0] < 0, offset[..., 1] < 0, nearest], -1)
+    return torch.cat([share, ratio, iou[..., None], offset, distance[..., None], flags.to(boxes.dtype)], -1)

@@ -1,0 +1,64 @@
+"""Stage 2: is the picture about the post, and which of its grains count?
+
+v    = attention-pooled [G; O_sem; O_spa] with s as the query
+rho  = sigmoid(MLP[s; v; s*v; |s - v|])                       in (0, 1), one per post; exactly 0 without a picture
+beta = softmax(W[s; mean(G); mean(O_sem); mean(O_spa)])       over the grains that are present
+
+That relevance is judged and decides how grains are integrated, end to end, is *stated*; both forms are *ours*.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from hamner.model.attention import masked_softmax
+from hamner.model.config import ModelConfig
+from hamner.model.intra_modality import GRAINS, Memory
+
+
+class Relevance(nn.Module):
+    """rho, beta, and the part of them that stage 3 adds to its logits."""
+
+    def __init__(self, config: ModelConfig, width: int) -> None:
+        super().__init__()
+        self.text_norm = self.judge = self.weigh = None
+        if config.relevance or config.weighs_grains:
+            self.text_norm = nn.LayerNorm(width)
+        if config.relevance:
+            self.key = nn.Linear(width, width, bias=False)
+            self.vision_norm = nn.LayerNorm(width)
+            self.judge = nn.Sequential(nn.Linear(4 * width, width), nn.GELU(), nn.Linear(width, 1))
+        if config.weighs_grains:
+            self.weigh = nn.Linear((1 + len(GRAINS)) * width, len(GRAINS))
+
+    def forward(self, sentence: Tensor | None, memory: Memory) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """The sentence s (B, d) and the memory to rho (B,), beta (B, 3), log beta by region (B, M), and v's weights (B, M).
+
+        The logits of a region get log(beta / regions of its grain): so beta is the share of attention that a grain has where all
+        regions fit alike, and 49 regions do not drown 5 objects (*ours*).
+        """
+        belongs = memory.grain[:, None] == torch.arange(len(GRAINS), device=memory.grain.device)  # (M, 3)
+        members = (memory.mask[:, :, None] & belongs).to(memory.regions.dtype)  # (B, M, 3)
+        count = members.sum(1)  # (B, 3)
+        present = count > 0
+        s = self.text_norm(sentence) if self.text_norm is not None else None
+
+        logits = torch.zeros_like(count)
+        if self.weigh is not None:
+            means = torch.einsum("bmg,bmd->bgd", members, memory.regions) / count.clamp(min=1)[:, :, None]
+            logits = self.weigh(torch.cat([s, means.flatten(1)], -1))  # (B, 3)
+        log_beta = logits.masked_fill(~present, torch.finfo(logits.dtype).min).log_softmax(-1)
+        beta = log_beta.exp().masked_fill(~present, 0.0)
+        by_grain = (log_beta - count.clamp(min=1).log()).masked_fill(~present, 0.0)
+        by_region = by_grain[:, memory.grain]  # (B, M)
+
+        rho, weights = torch.ones_like(count[:, 0]), None
+        if self.judge is not None:
+            fit = torch.einsum("bd,bmd->bm", s, self.key(memory.regions)) / math.sqrt(s.shape[-1])
+            weights = masked_softmax(fit, memory.mask)
+            v = self.vision_norm(torch.einsum("bm,bmd->bd", weights, memory.regions))
+            rho = self.judge(torch.cat([s, v, s * v, (s - v).abs()], -1)).squeeze(-1).sigmoid()
+        return rho.masked_fill(~present.any(-1), 0.0), beta, by_region, weights

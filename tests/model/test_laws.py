@@ -1,0 +1,270 @@
+"""The laws that the model is held to: what may change a post's output, and what never does."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+import torch
+from tests.model.conftest import CHANNELS, FULL, build, make_batch, rows_of, tiny_bert
+from torch import nn
+from torch.optim import SGD
+
+from hamner.corpora.tags import TAGS
+from hamner.model.ablations import ROWS, ablate
+from hamner.model.batch import VISUAL, Batch, Trace
+from hamner.model.hamner import HamNer
+from hamner.training.config import TrainConfig
+from hamner.training.loop import parameter_groups
+
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def without_pictures(batch: Batch) -> Batch:
+    return replace(batch, **dict.fromkeys(VISUAL))
+
+
+# Law 1: no image, rho = 0: the output equals the same network with the image switched off, bit for bit.
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_post_without_a_picture_is_tagged_as_if_pictures_did_not_exist(row: str, batch: Batch) -> None:
+    model = build(ablate(FULL, row))
+    masked = replace(batch, image_mask=torch.tensor([False, True, False, True]))
+    without, bare = model(masked), model(without_pictures(batch))
+    assert torch.equal(without.emissions[[0, 2]], bare.emissions[[0, 2]])
+    if row != "text_only":
+        assert torch.equal(without.relevance[[0, 2]], torch.zeros(2))
+        assert torch.equal(bare.relevance, torch.zeros(4))
+        assert without.relevance[1] > 0
+        assert not torch.allclose(without.emissions[1, :3], bare.emissions[1, :3])
+
+
+def test_rho_0_is_the_text_only_model_bit_for_bit(batch: Batch) -> None:
+    model = build()
+    nn.init.zeros_(model.relevance.judge[-1].weight)
+    nn.init.constant_(model.relevance.judge[-1].bias, -1e4)  # the sigmoid of this is 0
+    text_only = HamNer(replace(FULL, vision=False), tiny_bert(), TAGS).eval()
+    text_only.load_state_dict(model.state_dict(), strict=False)
+    seen = model(batch)
+    assert torch.equal(seen.relevance, torch.zeros(4))
+    assert torch.equal(seen.emissions, text_only(batch).emissions)
+    assert torch.equal(seen.loss, text_only(without_pictures(batch)).loss)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_training_starts_at_the_text_only_model(row: str, batch: Batch) -> None:
+    model = HamNer(ablate(FULL, row), tiny_bert(), TAGS, CHANNELS, 6).eval()
+    assert torch.equal(model(batch).emissions, model(without_pictures(batch)).emissions)
+
+
+def test_a_text_only_model_ignores_pictures(batch: Batch) -> None:
+    model = build(vision=False)
+    seen = model(batch, trace=True)
+    assert torch.equal(seen.emissions, model(without_pictures(batch)).emissions)
+    assert (seen.relevance, seen.integration, seen.trace) == (None, None, None)
+
+
+# Law 2: padding, batch order and batch size never change a post's output.
+
+
+def real_emissions(model: HamNer, batch: Batch) -> list[torch.Tensor]:
+    output = model(batch)
+    return [row[mask] for row, mask in zip(output.emissions, output.word_mask, strict=True)]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_post_alone_gets_the_output_that_it_gets_in_a_batch(row: str, batch: Batch) -> None:
+    model = build(ablate(FULL, row))
+    together = real_emissions(model, batch)
+    for i, expected in enumerate(together):
+        (alone,) = real_emissions(model, rows_of(batch, lambda value, i=i: value[i : i + 1]))
+        torch.testing.assert_close(alone, expected, **TOLERANCE)
+
+
+def test_the_order_of_a_batch_does_not_matter(model: HamNer, batch: Batch) -> None:
+    order = [2, 0, 3, 1]
+    expected, shuffled = model(batch), model(rows_of(batch, lambda value: value[order]))
+    torch.testing.assert_close(shuffled.emissions, expected.emissions[order], **TOLERANCE)
+    torch.testing.assert_close(shuffled.relevance, expected.relevance[order], **TOLERANCE)
+    torch.testing.assert_close(shuffled.integration, expected.integration[order], **TOLERANCE)
+
+
+def padded(value: torch.Tensor, by: int, fill: float) -> torch.Tensor:
+    return torch.cat([value, torch.full((len(value), by, *value.shape[2:]), fill).to(value.dtype)], 1)
+
+
+def test_what_stands_at_padding_is_never_seen(model: HamNer, batch: Batch) -> None:
+    words = {name: padded(getattr(batch, name), 2, 0) for name in ("word_mask", "first_piece", "tags")}
+    pieces = {"pieces": padded(batch.pieces, 3, 7), "piece_mask": padded(batch.piece_mask, 3, 0)}
+    objects = {
+        name: padded(getattr(batch, name), 2, fill)
+        for name, fill in (("objects", 9.0), ("boxes", 0.4), ("classes", 3), ("scores", 0.9), ("object_mask", 0), ("box_mask", 0))
+    }
+    wider, expected = model(replace(batch, **words, **pieces, **objects)), model(batch)
+    for row, length in enumerate(batch.word_mask.sum(1).tolist()):
+        torch.testing.assert_close(wider.emissions[row, :length], expected.emissions[row, :length], **TOLERANCE)
+    torch.testing.assert_close(wider.relevance, expected.relevance, **TOLERANCE)
+    torch.testing.assert_close(wider.loss, expected.loss, **TOLERANCE)
+
+
+# Law 3: permuting the objects, with their boxes, never changes the output.
+
+
+def test_the_order_of_objects_does_not_matter(model: HamNer, batch: Batch) -> None:
+    order = [3, 1, 0, 2]
+    names = ("objects", "boxes", "classes", "scores", "object_mask", "box_mask")
+    permuted = replace(batch, **{name: getattr(batch, name)[:, order] for name in names})
+    torch.testing.assert_close(model(permuted).emissions, model(batch).emissions, **TOLERANCE)
+
+
+# Law 4: boxes are seen by the spatial branch alone, objects only when they are on.
+
+
+def moved(batch: Batch) -> Batch:
+    boxes = torch.rand(batch.boxes.shape[:2] + (2, 2), generator=torch.Generator().manual_seed(9)).sort(2).values
+    return replace(batch, boxes=boxes.flatten(2))
+
+
+def test_without_the_spatial_branch_moving_boxes_changes_nothing(batch: Batch) -> None:
+    model = build(spatial=False)
+    assert torch.equal(model(moved(batch)).emissions, model(batch).emissions)
+
+
+@pytest.mark.parametrize("geometry", [{}, {"absolute_geometry": False}, {"relative_geometry": False}])
+def test_with_the_spatial_branch_moving_boxes_changes_the_output(geometry: dict[str, Any], batch: Batch) -> None:
+    model = build(**geometry)
+    assert not torch.allclose(model(moved(batch)).emissions[:3], model(batch).emissions[:3], **TOLERANCE)
+
+
+def test_the_box_of_an_object_that_has_none_is_never_seen(model: HamNer, batch: Batch) -> None:
+    nonsense = replace(batch, boxes=torch.where(batch.box_mask[:, :, None], batch.boxes, 0.7))
+    torch.testing.assert_close(model(nonsense).emissions, model(batch).emissions, **TOLERANCE)
+
+
+def test_without_objects_changing_them_changes_nothing(batch: Batch) -> None:
+    model = build(objects=False)
+    other = replace(moved(batch), objects=-batch.objects, classes=batch.classes.flip(0), scores=1 - batch.scores)
+    assert torch.equal(model(other).emissions, model(batch).emissions)
+    assert not torch.allclose(build()(other).emissions, build()(batch).emissions)
+
+
+def test_boxes_without_area_give_finite_outputs(model: HamNer, batch: Batch) -> None:
+    output = model(replace(batch, boxes=torch.zeros_like(batch.boxes)))
+    assert output.emissions.isfinite().all()
+
+
+# Law 5: every trainable parameter learns, and nothing frozen ever changes.
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("row", ROWS)
+def test_every_trainable_parameter_gets_a_gradient(row: str, frozen: bool, batch: Batch) -> None:
+    model = build(replace(ablate(FULL, row), frozen_text=frozen)).train()
+    model(batch).loss.backward()
+    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    assert not [name for name, p in trainable.items() if p.grad is None]
+    # BERT's own keys have a bias that softmax does not see, and words without a second segment leave one unread.
+    ours = {name: p for name, p in trainable.items() if not name.startswith("text.encoder.")}
+    assert not [name for name, p in ours.items() if not p.grad.any()]
+    assert all(p.grad.isfinite().all() for p in trainable.values())
+
+
+def test_the_second_step_moves_what_starts_behind_a_zero(batch: Batch) -> None:
+    model = HamNer(FULL, tiny_bert(), TAGS, CHANNELS, 6).train()
+    optimizer = SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(batch).loss.backward()
+        optimizer.step()
+    still = [n for n, p in model.named_parameters() if not p.grad.any() and not n.startswith("text.encoder.")]
+    # The regions' own reading starts at zero as well, and is seen one step later.
+    assert all(name.startswith("interactions") for name in still)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_trainable_parameter_is_in_the_optimizer_once(row: str) -> None:
+    model = build(replace(ablate(FULL, row), frozen_text=True))
+    given = [id(p) for group in parameter_groups(model, TrainConfig()) for p in group["params"]]
+    assert sorted(given) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+    assert not {id(p) for p in model.text.encoder.parameters()} & set(given)
+
+
+def test_a_frozen_encoder_stays_in_eval_mode_and_never_changes(batch: Batch) -> None:
+    model = build(frozen_text=True).train()
+    assert not any(module.training for module in model.text.encoder.modules())
+    assert model.vision.training
+    before = {name: value.clone() for name, value in model.text.encoder.state_dict(keep_vars=True).items()}
+    buffers = {name: value.clone() for name, value in model.named_buffers()}
+    optimizer = SGD((p for p in model.parameters() if p.requires_grad), lr=1.0)
+    model(batch).loss.backward()
+    optimizer.step()
+    assert all(torch.equal(value, before[name]) for name, value in model.text.encoder.state_dict().items())
+    assert all(torch.equal(value, buffers[name]) for name, value in model.named_buffers())
+
+
+# Law 6: the trace is of the very pass that produced the tags, and its rows sum to 1.
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row != "text_only"])
+def test_rows_of_the_trace_sum_to_1(row: str, batch: Batch) -> None:
+    model = build(ablate(FULL, row))
+    output = model(batch, trace=True)
+    maps = {item.name: getattr(output.trace, item.name) for item in fields(Trace) if item.name not in ("grain", "gate")}
+    looked = {name: weights.sum(-1) for name, weights in maps.items() if weights is not None}
+    sums = torch.cat([weights.flatten() for weights in looked.values()])
+    torch.testing.assert_close(sums, torch.where(sums > 0.5, 1.0, 0.0), **TOLERANCE)
+    for name in ("vision_pool", "text_pool", "word_to_region", "region_to_word", "co_regions", "co_words"):
+        assert name not in looked or looked[name].min() > 0.99, "every post here has a picture with a grid or objects" or row == "no_global"
+    torch.testing.assert_close(output.integration.sum(-1), torch.ones(4))
+    assert ((output.relevance > 0) & (output.relevance <= 1)).all()
+
+
+def test_nothing_masked_is_looked_at(model: HamNer, batch: Batch) -> None:
+    trace = model(replace(batch, image_mask=torch.tensor([True, True, False, True])), trace=True).trace
+    region_mask = torch.cat([torch.ones(4, 5, dtype=torch.bool), batch.object_mask, batch.box_mask], 1)
+    region_mask[2] = False
+    assert torch.equal(trace.grain, torch.tensor([0] * 5 + [1] * 4 + [2] * 4))
+    for weights in (trace.vision_pool, trace.co_regions, trace.word_to_region, trace.co_words):
+        over = weights if weights is not trace.co_words else None
+        if over is not None:
+            unseen = ~region_mask.view(4, *[1] * (over.ndim - 2), -1).expand_as(over)
+            assert not over[unseen].any()
+    assert not trace.co_words[(~batch.word_mask)[:, None].expand_as(trace.co_words)].any()
+    assert not trace.text_pool[~batch.word_mask].any()
+
+
+def test_the_trace_is_of_the_pass_that_gave_the_output(model: HamNer, batch: Batch) -> None:
+    torch.manual_seed(3)
+    traced = model.train()(batch, trace=True)
+    torch.manual_seed(3)
+    silent = model(batch)
+    assert silent.trace is None
+    assert torch.equal(traced.emissions, silent.emissions)
+    last = model.coattention
+    seen: dict[str, torch.Tensor] = {}
+    handle = last.register_forward_hook(lambda module, given, result: seen.update(weights=result[1], words=result[0]))
+    output = model(batch, trace=True)  # dropout makes this pass unlike any other
+    handle.remove()
+    assert torch.equal(output.trace.co_regions, seen["weights"])
+    assert not torch.equal(output.trace.co_regions, traced.trace.co_regions)
+
+
+def test_beta_is_0_for_absent_grains_and_1_in_all(model: HamNer, batch: Batch) -> None:
+    boxless = replace(batch, box_mask=torch.zeros_like(batch.box_mask))
+    beta = model(boxless).integration
+    assert torch.equal(beta[:, 2], torch.zeros(4))
+    assert torch.equal(beta[3], torch.tensor([1.0, 0.0, 0.0])), "the last post has no objects"
+    torch.testing.assert_close(beta.sum(-1), torch.ones(4))
+
+
+def test_without_integration_all_present_grains_count_alike(batch: Batch) -> None:
+    output = build(integration=False)(batch)
+    torch.testing.assert_close(output.integration[0], torch.full((3,), 1 / 3))
+    torch.testing.assert_close(output.integration[3], torch.tensor([1.0, 0.0, 0.0]))
+
+
+def test_without_relevance_rho_is_1_wherever_there_is_a_picture(batch: Batch) -> None:
+    output = build(relevance=False)(replace(batch, image_mask=torch.tensor([True, False, True, True])))
+    assert output.relevance.tolist() == [1.0, 0.0, 1.0, 1.0]

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.model.conftest import FULL, build
+
+from hamner.model.batch import Batch
+from hamner.model.text import EncoderError, encoder_source, load_encoder, load_tokenizer
+
+
+def read_already(model, batch: Batch) -> Batch:  # type: ignore[no-untyped-def]
+    layers, embedded = model.text.read(batch)
+    return replace(batch, pieces=None, piece_mask=None, first_piece=None, word_layers=layers, word_embeddings=embedded)
+
+
+@pytest.mark.parametrize("layers", ["last", "mix"])
+def test_words_read_beforehand_give_what_the_encoder_gives(layers: str, batch: Batch) -> None:
+    model = build(replace(FULL, frozen_text=True), layers=layers)
+    cached = read_already(model, batch)
+    expected = model(batch).emissions
+    model.text.encoder = None  # it is not needed any more
+    assert torch.equal(model(cached).emissions, expected)
+
+
+def test_a_batch_with_neither_pieces_nor_read_words_is_an_error(batch: Batch) -> None:
+    model = build()
+    with pytest.raises(TypeError, match="either pieces"):
+        model(replace(batch, pieces=None))
+
+
+def test_the_local_convolution_sees_three_words_to_either_side_and_no_further(batch: Batch) -> None:
+    model = build(vision=False, frozen_text=True)
+    n = 9
+    layers, embedded = torch.zeros(1, n, 3, 32), torch.zeros(1, n, 32)
+    mask = torch.ones(1, n, dtype=torch.bool)
+    words = Batch(word_mask=mask, index=torch.zeros(1), word_layers=layers, word_embeddings=embedded)
+    marked = embedded.clone()
+    marked[0, 4] = 1.0
+    change = (model.text(words) != model.text(replace(words, word_embeddings=marked))).any(-1)[0]
+    assert change.tolist() == [False] + [True] * 7 + [False]
+
+
+def test_without_local_text_the_embeddings_are_not_seen(batch: Batch) -> None:
+    model = build(local_text=False, frozen_text=True)
+    cached = read_already(model, batch)
+    other = replace(cached, word_embeddings=-cached.word_embeddings)
+    assert torch.equal(model(other).emissions, model(cached).emissions)
+
+
+def test_the_width_is_the_encoders_hidden_size_unless_it_is_set(batch: Batch) -> None:
+    assert build(width=None).text(batch).shape == (4, 5, 32)
+    assert build(width=8).text(batch).shape == (4, 5, 8)
+
+
+def test_an_encoder_that_is_not_there_is_one_sentence_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(EncoderError, match="connect once.*minilm"):
+        load_tokenizer("no-such-organisation/no-such-encoder")
+    with pytest.raises(EncoderError, match="holds no text encoder"):
+        load_encoder(str(tmp_path))
+
+
+def test_the_bundled_encoder_is_a_folder_with_safetensors() -> None:
+    from pathlib import Path
+
+    assert list(Path(encoder_source("minilm")).glob("*.safetensors"))

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hamner import cli
+
+TEXT = "IMGID:1\nKelso\tB-PER\nran\tO\n\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number, split in enumerate(("train", "valid", "test")):
+        (tmp_path / f"{split}.txt").write_text(TEXT.replace("IMGID:1", f"IMGID:{number}"), encoding="utf-8")
+    return tmp_path
+
+
+def status_of(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["hamner", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize("command", [[], ["corpora"], ["train"], ["evaluate"], ["corpora", "fetch"]])
+def test_each_command_explains_itself(command, monkeypatch, capsys):
+    assert status_of([*command, "--help"], monkeypatch) == 0
+    assert "Usage:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("split", "text", "message"),
+    [
+        ("train", "IMGID:1\nKelso B-PER\n", "train.txt:2: no tab in 'Kelso B-PER'"),
+        ("valid", "IMGID:1\nKelso\tB-HERO\n", "valid.txt:2: unknown tag 'B-HERO'"),
+        ("test", "IMGID:../../x\nKelso\tB-PER\n", "test.txt:1: IMGID '../../x' is a path"),
+        ("train", "IMGID:1\n\nIMGID:2\na\tO\n", "train.txt:1: post '1' has no words"),
+        ("train", TEXT + TEXT, "train.txt:5: IMGID '1' was already used on line 1"),
+    ],
+)
+@pytest.mark.parametrize("command", [["train"], ["corpora", "check"]])
+def test_a_corpus_that_cannot_be_read_is_one_line_with_status_1(
+    command, split, text, message, folder, monkeypatch, capsys
+):
+    (folder / f"{split}.txt").write_text(text, encoding="utf-8")
+    assert status_of([*command, str(folder)], monkeypatch) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_misspelt_corpus_gets_the_nearest_names(monkeypatch, capsys):
+    assert status_of(["train", "twiter2017"], monkeypatch) == 1
+    assert "twitter2017" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("epoch=3", "error: unknown setting 'epoch'"),
+        ("model.layers=all", "error: setting layers cannot be 'all'"),
+        ("epochs=0", "error: epochs must be at least 1"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_with_status_1(setting, message, folder, monkeypatch, capsys):
+    assert status_of(["train", str(folder), "--set", setting], monkeypatch) == 1
+    assert capsys.readouterr().err.startswith(message)
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["train", "x", "--set", "epochs"], ["trian"], ["train", "x", "--no"]])
+def test_a_mistyped_command_has_status_2(arguments, monkeypatch):
+    assert status_of(arguments, monkeypatch) == 2
+
+
+def test_weights_that_are_not_there_while_offline_end_in_one_sentence(folder, monkeypatch, capsys):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    arguments = ["train", str(folder), "--text-encoder", "nobody/no-such-encoder", "--run", str(folder / "run")]
+    assert status_of(arguments, monkeypatch) == 1
+    error = capsys.readouterr().err
+    assert "no weights of the text encoder 'nobody/no-such-encoder' on this machine" in error
+    assert "minilm" in error
+    assert error.count("\n") == 1
+
+
+def test_a_run_folder_that_cannot_be_made_is_named(folder, monkeypatch, capsys):
+    (folder / "file").write_text("in the way")
+    assert status_of(["train", str(folder), "--run", str(folder / "file" / "run")], monkeypatch) == 1
+    assert f"cannot write to {folder / 'file' / 'run'}" in capsys.readouterr().err
+
+
+def test_importing_hamner_loads_no_heavy_library():
+    code = (
+        "import hamner, sys; print(sorted({'torch', 'torchvision', 'matplotlib', 'transformers'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_can_be_had():
+    import hamner
+
+    for name in hamner.__all__:
+        assert getattr(hamner, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        hamner.nonsense  # noqa: B018
