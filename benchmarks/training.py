@@ -23,7 +23,7 @@ from hamner.corpora import load_corpus
 from hamner.model.batch import Batch
 from hamner.model.hamner import HamNer
 from hamner.model.text import load_tokenizer
-from hamner.training.batching import LengthBuckets, Window, collate, piece_limit, windows
+from hamner.training.batching import Split, Window, collate, length_buckets, piece_limit, windows
 from hamner.training.config import TrainConfig
 from hamner.training.loop import build_model, parameter_groups
 
@@ -42,15 +42,16 @@ def main(
     model = build_model(config.model, config.seed)
     tokenizer = load_tokenizer(text_encoder)
     items = windows(load_corpus(corpus, root).train, tokenizer, piece_limit(tokenizer, model.text.encoder.config))
-    order = list(LengthBuckets([len(item.pieces) for item in items], config.batch_size, seed=1))[:batches]
+    split = Split(items)
+    order = length_buckets(split.lengths(), config.batch_size, seed=1)[:batches]
     optimizer = AdamW(parameter_groups(model, config), fused=True)
     pad = tokenizer.pad_token_id
 
     def by_batch() -> Iterable[Batch]:
-        return (collate([(i, items[i]) for i in chosen], pad) for chosen in order)
+        return (collate([split[i] for i in chosen], pad) for chosen in order)
 
     def to_fixed() -> Iterable[Batch]:
-        return (padded(collate([(i, items[i]) for i in chosen], pad), pad) for chosen in order)
+        return (padded(collate([split[i] for i in chosen], pad), pad) for chosen in order)
 
     variants: dict[str, Callable[[], None]] = {
         "padding per batch": lambda: steps(model, optimizer, by_batch(), config.clip),

@@ -1,8 +1,6 @@
-"""hamner: hierarchical aligned multimodal named entity recognition on tweets.
+"""hamner: find names in tweets from their words and their pictures.
 
-    import hamner
-    corpus = hamner.load_corpus("minitweets")
-    run = hamner.train(corpus, hamner.TrainConfig())
+Start with `load_corpus` and `train`; the command `hamner --help` shows the same from a shell.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ import typer
 from hamner.corpora.commands import app as corpora
 from hamner.errors import HamnerError
 from hamner.evaluation.commands import evaluate
+from hamner.study.commands import measure, reproduce, tables
+from hamner.vision.commands import features
 
 app = typer.Typer(
     name="hamner",
@@ -23,6 +25,10 @@ app = typer.Typer(
 )
 app.add_typer(corpora, name="corpora")
 app.command()(evaluate)
+app.command()(features)
+app.command()(tables)
+app.command()(reproduce)
+app.command()(measure)
 
 
 @app.command()

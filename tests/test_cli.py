@@ -94,9 +94,7 @@ def test_a_run_folder_that_cannot_be_made_is_named(folder, monkeypatch, capsys):
 
 
 def test_importing_hamner_loads_no_heavy_library():
-    code = (
-        "import hamner, sys; print(sorted({'torch', 'torchvision', 'matplotlib', 'transformers'} & {*sys.modules}))"
-    )
+    code = "import hamner, sys; print(sorted({'torch', 'torchvision', 'matplotlib', 'transformers'} & {*sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

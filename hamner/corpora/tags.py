@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from seqeval.metrics.sequence_labeling import get_entities
-from seqeval.scheme import IOB2, Entities
-
 TYPES = ("PER", "LOC", "ORG", "MISC")
 TAGS = ("O", *(f"{position}-{type}" for type in TYPES for position in "BI"))
 PROTOCOLS = ("seqeval", "strict", "repaired")
@@ -47,9 +44,14 @@ def spans(tags: Sequence[str], protocol: str = "seqeval") -> list[Span]:
 
     Raises ValueError for an unknown protocol.
     """
+    # Imported here, for seqeval brings scikit-learn with it: seconds that reading a corpus should not cost.
     if protocol == "seqeval":
+        from seqeval.metrics.sequence_labeling import get_entities
+
         return [Span(type, first, last + 1) for type, first, last in get_entities(list(tags))]
     if protocol == "strict":
+        from seqeval.scheme import IOB2, Entities
+
         read = Entities([list(tags)], IOB2).entities[0]
         return [Span(entity.tag, entity.start, entity.end) for entity in read]
     if protocol == "repaired":

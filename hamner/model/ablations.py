@@ -1,4 +1,4 @@
-"""The ablation rows: what the model is without one of its parts. Each is one named change of the full model's config."""
+"""The ablation rows: the model without one of its parts. Each is one named change of the full model's config."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ ROWS: dict[str, dict[str, Any]] = {
     "four_iterations": {"iterations": 4},
     "no_coattention": {"coattention": False},
 }
-"""Row -> the settings that it changes. Which modules the paper itself ablates is *stated* for spatial, semantic, relevance and
-iteration; the other rows are *ours*."""
+"""Row -> the settings that it changes. That the paper ablates the spatial and semantic encodings, relevance and
+iteration is *stated*; the other rows are *ours*."""
 
 CONTROLS = ("blank_images", "shuffled_images")
-"""The full model on other data, at training and at test: a blank picture, or another post's, in place of each post's own."""
+"""The full model on other data, at training and at test: a blank picture, or another post's, in place of its own."""
 
 
 def ablate(config: ModelConfig, row: str) -> ModelConfig:
-    """The config of ablation row `row` of the full model `config`; a control leaves it as it is, for it changes the data.
+    """The config of row `row` of the full model `config`; a control leaves it as it is, for it changes the data.
 
     Raises ModelConfigError for an unknown row, and when `config` has no vision that could be taken away.
     """
@@ -43,3 +43,13 @@ def ablate(config: ModelConfig, row: str) -> ModelConfig:
     if not config.vision:
         raise ModelConfigError("ablation rows are changes of the full model: its config needs vision=True")
     return replace(config, **ROWS.get(row, {}))
+
+
+def row_of(config: ModelConfig) -> str:
+    """The row that `config` is, by the settings that rows change; `custom` when it is none of them."""
+    full = replace(ModelConfig(), vision=True)
+    changed = {name: getattr(config, name) for row in ROWS.values() for name in row}
+    if not changed["vision"]:
+        return "text_only"
+    different = {name: value for name, value in changed.items() if value != getattr(full, name)}
+    return next((row for row, settings in ROWS.items() if settings == different), "custom")

@@ -18,15 +18,14 @@ def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
     return weights.masked_fill(~mask, 0.0)
 
 
-def from_zero(linear: nn.Linear) -> nn.Linear:
-    """The layer with weight and bias 0: a branch that ends in it says nothing until it has learnt to."""
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear
+def from_zero(layer: nn.Module) -> None:
+    """Set all weights of a layer to 0: a branch that ends in it says nothing until it has learnt to."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 class Attention(nn.Module):
-    """Multi-head attention (Vaswani et al. 2017) of `heads` heads from a query to a memory, both of `width` channels."""
+    """Multi-head attention (Vaswani et al. 2017) from a query to a memory, both of `width` channels."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

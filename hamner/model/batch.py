@@ -81,8 +81,8 @@ class Batch:
 class Trace:
     """What one forward pass looked at, as it was in that very pass. None where the config has no such part.
 
-    Rows of weights sum to 1 over the last dimension, and are all 0 where there was nothing to look at. M regions are those
-    of the memory [G; O_sem; O_spa]: `grain` (M,) says which are which (0 global, 1 semantic, 2 spatial).
+    Rows of weights sum to 1 over the last dimension, and are all 0 where there was nothing to look at. The M regions
+    are those of the memory [G; O_sem; O_spa]: `grain` (M,) says which are which (0 global, 1 semantic, 2 spatial).
 
     text_pool      (B, n)          how much each word counts in s
     vision_pool    (B, M)          how much each region counts in v

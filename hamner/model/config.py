@@ -8,7 +8,7 @@ from typing import Any, Literal
 from hamner.errors import HamnerError
 
 Source = Literal["stated", "sibling", "ours"]
-"""`stated` by the paper's abstract or a summary of its body; `sibling`: the first author's related code (MGCMT); or `ours`."""
+"""`stated` by the paper's abstract or a summary of its body; `sibling`: the first author's code (MGCMT); or `ours`."""
 
 
 def setting(default: Any, source: Source, help: str) -> Any:

@@ -1,7 +1,7 @@
 """From word representations to tags: a linear layer and a linear-chain CRF over words (Lafferty et al. 2001).
 
-The CRF is trained as it is, for real corpora hold sequences that BIO forbids (an I- that continues nothing). Decoding forbids
-them, so that what the tagger says is always well-formed.
+The CRF is trained as it is, for real corpora hold sequences that BIO forbids (an I- that continues nothing). Decoding
+forbids them, so that what the tagger says is always well-formed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FORBIDDEN = -1e4
 
 
 def forbidden_moves(tags: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-    """Which starts (K,) and transitions (K, K), from row to column, BIO forbids: an I- after anything but its own type."""
+    """Which starts (K,) and moves (K, K), from row to column, BIO forbids: an I- after anything but its own type."""
     start = torch.tensor([tag[0] == "I" for tag in tags])
     moves = torch.tensor([[to[0] == "I" and to[2:] != old[2:] for to in tags] for old in tags])
     return start, moves
@@ -47,8 +47,8 @@ class Decoder(nn.Module):
     def marginals(self, emissions: Tensor, word_mask: Tensor) -> Tensor:
         """p(tag of word i = k | post) over well-formed paths, (B, n, K); rows of padding are 0.
 
-        The gradient of the log-partition with respect to the emissions is the marginals. The log-likelihood of one path is
-        its score minus the log-partition, and the gradient of its score is that path itself.
+        The gradient of the log-partition with respect to the emissions is the marginals. The log-likelihood of one path
+        is its score minus the log-partition, and the gradient of its score is that path itself.
         """
         emissions = emissions.detach().float().requires_grad_()
         path = torch.zeros(emissions.shape[:2], dtype=torch.long, device=emissions.device)

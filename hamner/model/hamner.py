@@ -18,8 +18,8 @@ from hamner.model.text import TextStage
 class HamNer(nn.Module):
     """Posts, with or without pictures, to tag scores. `tags` names the tags in the order of their ids.
 
-    With `config.vision`, `channels` is how many channels the visual features have (C) and `classes` how many class ids their
-    objects, 0 included. Without it the model is text-only, whatever a batch holds of pictures.
+    With `config.vision`, `channels` is how many channels the visual features have (C) and `classes` how many class ids
+    their objects, 0 included. Without it the model is text-only, whatever a batch holds of pictures.
     """
 
     def __init__(

@@ -3,8 +3,8 @@
 T^l = T^(l-1) + rho * MHA(LN T^(l-1) -> LN M^(l-1), bias log beta), then + rho * FF
 M^l = M^(l-1) +       MHA(LN M^(l-1) -> LN T^l),                    then + FF
 
-Iterative cross-modal Transformers and co-attention are *stated*. *Ours*: L = 2; rho scales all that stage 3 adds to a word, so
-that rho = 0 is the text-only model itself; and each branch starts at zero, so that training starts there too.
+Iterative cross-modal Transformers and co-attention are *stated*. *Ours*: L = 2; rho scales all that stage 3 adds to a
+word, so that rho = 0 is the text-only model itself; and each branch starts at zero, so that training starts there too.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Reader(nn.Module):
         self.feed_forward = FeedForward(width)
         self.dropout = nn.Dropout(config.dropout)
         from_zero(self.attention.out)
-        from_zero(self.feed_forward[-1])  # type: ignore[arg-type]
+        from_zero(self.feed_forward[-1])
 
     def forward(
         self, x: Tensor, memory: Tensor, mask: Tensor, scale: Tensor, bias: Tensor | None
@@ -61,7 +61,8 @@ class Reader(nn.Module):
 class CoAttention(nn.Module):
     """Each word sees the regions, and the post as the regions see it (after Xiong et al. 2017; *ours* in form).
 
-    A = (T W_c) M^T / sqrt(d) + log beta; C1 = softmax_regions(A) M; S' = softmax_words(A^T) T; C2 = softmax_regions(A) S';
+    A = (T W_c) M^T / sqrt(d) + log beta, T and M after a LayerNorm;
+    C1 = softmax_regions(A) M; S' = softmax_words(A^T) T; C2 = softmax_regions(A) S';
     z = sigmoid(W_z [T; C1; C2]); H = T + rho * z * W_h [C1; C2].
     """
 
@@ -70,13 +71,14 @@ class CoAttention(nn.Module):
         self.norm, self.memory_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.affinity = nn.Linear(width, width, bias=False)
         self.gate = nn.Linear(3 * width, width)
-        self.out = from_zero(nn.Linear(2 * width, width))
+        self.out = nn.Linear(2 * width, width)
+        from_zero(self.out)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
         self, words: Tensor, word_mask: Tensor, regions: Tensor, region_mask: Tensor, rho: Tensor, log_beta: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """T (B, n, d) and M (B, M, d) to H (B, n, d), the weights (B, n, M) and (B, M, n), and the gate's mean (B, n)."""
+        """T (B, n, d), M (B, M, d) to H (B, n, d), the weights (B, n, M) and (B, M, n), and the gate's mean (B, n)."""
         T, M = self.norm(words), self.memory_norm(regions)
         A = self.affinity(T) @ M.transpose(1, 2) / math.sqrt(T.shape[-1]) + log_beta[:, None, :]  # (B, n, M)
         over_regions = masked_softmax(A, region_mask[:, None, :])

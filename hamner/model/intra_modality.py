@@ -1,4 +1,4 @@
-"""Stage 1, each modality by itself: words to a sentence vector, frozen features to the memory [G; O_sem; O_spa] of regions.
+"""Stage 1, each modality by itself: words to a sentence vector, frozen features to the memory [G; O_sem; O_spa].
 
 s      = sum_i a_i T_i, a = softmax(T w)     the whole post                             *ours*
 
@@ -7,8 +7,8 @@ O      = LN(W_o f + E_c[class] + w_s score)  its objects *stated*; how they are 
 O_sem  = Block([g; O]), g = mean(G)          what the objects are to one another and to the scene, without geometry
 O_spa  = SpatialBlock(O, boxes)              where they are, and where from one another
 
-That there is a semantic and a spatial encoding is *stated*, their form is *ours*. All geometry is in the spatial block alone,
-so that leaving it out leaves out all geometry.
+That there is a semantic and a spatial encoding is *stated*, their form is *ours*. All geometry is in the spatial block
+alone, so that leaving it out leaves out all geometry.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Sentence(nn.Module):
 
 @dataclass(frozen=True)
 class Memory:
-    """The regions that words may look at: `regions` (B, M, d), `mask` (B, M), and their `grain` (M,), an index of GRAINS."""
+    """The regions that words may look at, (B, M, d), their mask (B, M), and which of GRAINS each is of, (M,)."""
 
     regions: Tensor
     mask: Tensor
@@ -62,7 +62,8 @@ class Vision(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[Memory, Tensor | None, Tensor | None]:
         """The memory, and the weights of the semantic and of the spatial block."""
-        assert batch.grid is not None and batch.image_mask is not None
+        assert batch.grid is not None
+        assert batch.image_mask is not None
         seen = batch.image_mask[:, None]  # (B, 1)
         grains: list[tuple[int, Tensor, Tensor]] = []
         scene = semantic_weights = spatial_weights = None
@@ -71,7 +72,9 @@ class Vision(nn.Module):
             scene = G.mean(1, keepdim=True)  # g (B, 1, d)
             grains.append((0, G, seen.expand(G.shape[:2])))
         if self.objects is not None:
-            assert batch.object_mask is not None and batch.boxes is not None and batch.box_mask is not None
+            assert batch.object_mask is not None
+            assert batch.boxes is not None
+            assert batch.box_mask is not None
             O = self.objects(batch)  # noqa: E741  (B, K, d)
             if self.semantic is not None:
                 O_sem, semantic_weights = self.semantic(O, batch.object_mask & seen, scene, seen)
@@ -107,7 +110,9 @@ class Objects(nn.Module):
         nn.init.zeros_(self.label.weight[0])
 
     def forward(self, batch: Batch) -> Tensor:
-        assert batch.objects is not None and batch.classes is not None and batch.scores is not None
+        assert batch.objects is not None
+        assert batch.classes is not None
+        assert batch.scores is not None
         looks = self.feature(standardised(batch.objects))
         return self.norm(looks + self.label(batch.classes) + self.score(batch.scores[:, :, None]))
 
@@ -135,9 +140,9 @@ class SemanticBlock(nn.Module):
 class SpatialBlock(nn.Module):
     """One block over the objects whose attention knows where the boxes are (after Hu et al. 2018, Relation Networks).
 
-    Absolute geometry: Fourier features of the box, through an MLP and a LayerNorm (at the scale of the content, or it is never
-    learnt), added to the block's input. Relative geometry: an MLP of phi(b_i, b_j) is added to the logits and, *ours*, to the
-    value that passes from j to i, so that "how many are left of me" needs no detour through the weights.
+    Absolute geometry: Fourier features of the box, through an MLP and a LayerNorm (at the scale of the content, else it
+    is never learnt), added to the block's input. Relative geometry: an MLP of phi(b_i, b_j) is added to the logits and,
+    *ours*, to the value that passes from j to i, so that "how many are left of me" needs no detour through weights.
     """
 
     def __init__(self, config: ModelConfig, width: int) -> None:

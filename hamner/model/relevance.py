@@ -35,10 +35,10 @@ class Relevance(nn.Module):
             self.weigh = nn.Linear((1 + len(GRAINS)) * width, len(GRAINS))
 
     def forward(self, sentence: Tensor | None, memory: Memory) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """The sentence s (B, d) and the memory to rho (B,), beta (B, 3), log beta by region (B, M), and v's weights (B, M).
+        """s (B, d) and the memory to rho (B,), beta (B, 3), what region logits get added and v's weights (B, M).
 
-        The logits of a region get log(beta / regions of its grain): so beta is the share of attention that a grain has where all
-        regions fit alike, and 49 regions do not drown 5 objects (*ours*).
+        A region's logits get log(beta / regions of its grain): so beta is the share of attention that a grain has where
+        all regions fit alike, and 49 regions do not drown 5 objects (*ours*).
         """
         belongs = memory.grain[:, None] == torch.arange(len(GRAINS), device=memory.grain.device)  # (M, 3)
         members = (memory.mask[:, :, None] & belongs).to(memory.regions.dtype)  # (B, M, 3)

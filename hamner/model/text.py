@@ -2,23 +2,27 @@
 
 T = W_t layers(pieces)[first piece of the word] + Conv_7(word embeddings), (B, n, d).
 
-The first term is BERT's view of the word in its whole post. The second is the local one: a sentence encoder's upper layers wash
-out what stands right beside a word, and "Kelso (left)" is lost without it. That a text encoder is used is *stated*; the
-learned mix of its layers (after Peters et al. 2018) and the convolution are *ours*.
+The first term is BERT's view of the word in its whole post. The second is the local one: a sentence encoder's upper
+layers wash out what stands right beside a word, and "Kelso (left)" is lost without it. That a text encoder is used is
+*stated*; the learned mix of its layers (after Peters et al. 2018), the convolution and `width` are *ours*.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from hamner.errors import HamnerError
+from hamner.model.attention import from_zero
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 
@@ -86,12 +90,13 @@ class TextStage(nn.Module):
         encoder.requires_grad_(not self.frozen)
         # BERT's pooler reads [CLS] for another task: it would be a parameter without a gradient.
         if getattr(encoder, "pooler", None) is not None:
-            encoder.pooler = None
+            encoder.register_module("pooler", None)
         self.mix = nn.Parameter(torch.zeros(encoder.config.num_hidden_layers + 1)) if config.layers == "mix" else None
         self.local = nn.Conv1d(hidden, self.width, kernel_size=7, padding=3) if config.local_text else None
-        if self.local is not None:
-            nn.init.zeros_(self.local.weight)
-            nn.init.zeros_(self.local.bias)
+        # An encoder that learns starts as it is. Beside a frozen one, what stands next to a word must show from the start:
+        # a zero here leaves no direction for attention to find "(left)" by, and the model learns pictures by heart instead.
+        if self.local is not None and not self.frozen:
+            from_zero(self.local)
         self.project = nn.Linear(hidden, self.width)
         if self.width == hidden:
             nn.init.eye_(self.project.weight)
@@ -125,10 +130,10 @@ class TextStage(nn.Module):
         return self.dropout(text)
 
     def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Run the encoder: its layers at each word's first piece (B, n, L, d_enc), its input embeddings there (B, n, d_enc).
+        """Run the encoder: its layers (B, n, L, d_enc) and input embeddings (B, n, d_enc) at each word's first piece.
 
-        L is 1, the last layer alone, unless layers are mixed. Of a frozen encoder both can be kept and given to a later batch as
-        `word_layers` and `word_embeddings`.
+        L is 1, the last layer alone, unless layers are mixed. Of a frozen encoder both can be kept and given to a later
+        batch as `word_layers` and `word_embeddings`.
         """
         if batch.pieces is None or batch.piece_mask is None or batch.first_piece is None:
             raise TypeError("a batch has either pieces, piece_mask and first_piece, or word_layers and word_embeddings")
@@ -143,3 +148,27 @@ class TextStage(nn.Module):
             layers = torch.stack([layer[rows, batch.first_piece] for layer in read], 2)  # (B, n, L, d_enc)
             first = batch.pieces.gather(1, batch.first_piece)  # (B, n)
             return layers, self.encoder.get_input_embeddings()(first)
+
+
+class PhraseEncoder:
+    """A frozen encoder of short texts, for captions that stand in for pictures: mean over pieces of the last layer.
+
+    `identity` names its weights, `channels` is the length of a vector.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.tokenizer = load_tokenizer(name)
+        self.encoder = load_encoder(name).eval().requires_grad_(False)
+        self.channels = self.encoder.config.hidden_size
+        digest = hashlib.sha256()
+        for key, tensor in sorted(self.encoder.state_dict().items()):
+            digest.update(key.encode() + tensor.numpy().tobytes())
+        self.identity = f"{name} {digest.hexdigest()}"
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[str], /) -> np.ndarray:
+        """Texts to vectors (N, C)."""
+        pieces = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
+        encoded = self.encoder(**pieces).last_hidden_state  # (N, P, C)
+        mask = pieces["attention_mask"][:, :, None]
+        return ((encoded * mask).sum(1) / mask.sum(1)).numpy()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from hamner.corpora.post import Post
 from hamner.corpora.tags import TAGS
 from hamner.model.batch import Batch
+from hamner.vision.features import VisualFeatures
 
 TAG_IDS = {tag: i for i, tag in enumerate(TAGS)}
 BUCKET = 50
@@ -85,47 +89,111 @@ def _around(special: list[int], tokenizer: PreTrainedTokenizerBase) -> tuple[lis
     return special[:before], special[before:]
 
 
-def collate(items: Sequence[tuple[int, Window]], pad: int) -> Batch:
-    """Pad numbered windows to the longest among them; `pad` is the encoder's padding piece."""
-    cut = [window for _, window in items]
-    lengths = torch.tensor([len(window.pieces) for window in cut])
+class Split(Dataset):
+    """The windows of one split with all that the model is fed beside them.
+
+    `features` gives the visual features of a post by its number, or is None for a text-only model. `words` are the word
+    vectors of each window (`TextStage.read`), kept when the encoder is frozen, or None to let it run.
+    """
+
+    def __init__(
+        self,
+        windows: Sequence[Window],
+        features: Callable[[int], VisualFeatures] | None = None,
+        words: Sequence[tuple[Tensor, Tensor]] | None = None,
+    ) -> None:
+        self.windows = windows
+        self.features = features
+        self.words = words
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, number: int) -> Item:
+        window = self.windows[number]
+        return Item(
+            number,
+            window,
+            None if self.features is None else self.features(window.post),
+            None if self.words is None else self.words[number],
+        )
+
+    def lengths(self) -> list[int]:
+        """Pieces of each window."""
+        return [len(window.pieces) for window in self.windows]
+
+
+class Item(NamedTuple):
+    """A window with its number in the split, its post's visual features and its word vectors, where there are any."""
+
+    number: int
+    window: Window
+    features: VisualFeatures | None = None
+    words: tuple[Tensor, Tensor] | None = None
+
+
+def collate(items: Sequence[Item], pad: int) -> Batch:
+    """Pad items to the longest among them; `pad` is the encoder's padding piece."""
+    cut = [item.window for item in items]
     words = torch.tensor([len(window.first_piece) for window in cut])
     tags = [window.tags for window in cut if window.tags is not None]
+    visual = [item.features for item in items if item.features is not None]
+    vectors = [item.words for item in items if item.words is not None]
     return Batch(
-        pieces=pad_sequence([window.pieces for window in cut], batch_first=True, padding_value=pad),
-        piece_mask=torch.arange(int(lengths.max())) < lengths[:, None],
-        first_piece=pad_sequence([window.first_piece for window in cut], batch_first=True),
         word_mask=torch.arange(int(words.max())) < words[:, None],
-        index=torch.tensor([number for number, _ in items]),
+        index=torch.tensor([item.number for item in items]),
         tags=pad_sequence(tags, batch_first=True) if len(tags) == len(cut) else None,
+        **(_read_words(vectors) if vectors else _pieces(cut, pad)),
+        **(_pictures(visual) if visual else {}),
     )
 
 
-class LengthBuckets:
-    """Batches of items of about one length, in random order: one epoch of batch indices.
+def _pieces(cut: Sequence[Window], pad: int) -> dict[str, Tensor]:
+    lengths = torch.tensor([len(window.pieces) for window in cut])
+    return {
+        "pieces": pad_sequence([window.pieces for window in cut], batch_first=True, padding_value=pad),
+        "piece_mask": torch.arange(int(lengths.max())) < lengths[:, None],
+        "first_piece": pad_sequence([window.first_piece for window in cut], batch_first=True),
+    }
+
+
+def _read_words(vectors: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    return {
+        "word_layers": pad_sequence([layers for layers, _ in vectors], batch_first=True),
+        "word_embeddings": pad_sequence([embeddings for _, embeddings in vectors], batch_first=True),
+    }
+
+
+def _pictures(visual: Sequence[VisualFeatures]) -> dict[str, Tensor]:
+    def stacked(name: str) -> Tensor:
+        return torch.from_numpy(np.stack([getattr(features, name) for features in visual]))
+
+    names = ("grid", "objects", "boxes", "scores", "object_mask", "box_mask")
+    return {name: stacked(name) for name in names} | {
+        "classes": stacked("classes").long(),
+        "image_mask": torch.tensor([features.image_present for features in visual]),
+    }
+
+
+def length_buckets(lengths: Sequence[int], batch_size: int, seed: int | None) -> list[list[int]]:
+    """Batches of items of about one length, in random order: one epoch of item numbers.
 
     The order depends on `seed` alone, so that an epoch can be repeated after a crash. With `seed=None` items come
     sorted, longest first: the order for scoring, which shows at once whether the longest batch fits into memory.
     """
+    if seed is None:
+        order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+        return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(lengths), generator=generator).tolist()
+    batches = []
+    for i in range(0, len(order), batch_size * BUCKET):
+        bucket = sorted(order[i : i + batch_size * BUCKET], key=lambda j: lengths[j])
+        batches += [bucket[j : j + batch_size] for j in range(0, len(bucket), batch_size)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int | None) -> None:
-        self.batch_size = batch_size
-        self.drop_last = False
-        generator = torch.Generator()
-        if seed is None:
-            order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-            self.batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-            return
-        generator.manual_seed(seed)
-        order = torch.randperm(len(lengths), generator=generator).tolist()
-        self.batches = []
-        for i in range(0, len(order), batch_size * BUCKET):
-            bucket = sorted(order[i : i + batch_size * BUCKET], key=lambda j: lengths[j])
-            self.batches += [bucket[j : j + batch_size] for j in range(0, len(bucket), batch_size)]
-        self.batches = [self.batches[i] for i in torch.randperm(len(self.batches), generator=generator).tolist()]
 
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.batches)
+def share_of(batches: Sequence[list[int]], process: int, processes: int) -> list[list[int]]:
+    """The batches that one of several processes takes: as many as every other takes, which repeats a few at the end."""
+    rounds = -(-len(batches) // processes)
+    return [batches[i % len(batches)] for i in range(process, rounds * processes, processes)]

@@ -8,6 +8,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hamner.errors import HamnerError
 from hamner.model.config import ModelConfig, setting, sources
+from hamner.vision.features import VisualSource
 
 
 class ConfigError(HamnerError):
@@ -19,7 +20,11 @@ class TrainConfig:
     """How a model is trained. With the corpus and the versions of the libraries it determines a run."""
 
     model: ModelConfig = setting(ModelConfig(), "ours", "the network")
-    epochs: int = setting(6, "ours", "passes over train; the best one on valid is kept")
+    visual: VisualSource | None = setting(None, "ours", "where visual features come from; none for a text-only model")
+    pictures: Literal["own", "shuffled", "blank"] = setting(
+        "own", "ours", "controls: every post gets another post's picture, or a blank one, in all splits"
+    )
+    epochs: int = setting(5, "ours", "passes over train; the best one on valid is kept")
     batch_size: int = setting(16, "ours", "posts per step and process")
     encoder_lr: float = setting(1e-4, "ours", "peak learning rate of the text encoder")
     head_lr: float = setting(1e-3, "ours", "peak learning rate of everything else")
@@ -36,6 +41,8 @@ class TrainConfig:
         for name in ("encoder_lr", "head_lr", "clip"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
+        if self.model.vision != (self.visual is not None):
+            raise ConfigError("a model with vision needs a visual source, and one without it takes none")
         if not 0 <= self.warmup <= 1:
             raise ConfigError(f"warmup is a share of the steps, from 0 to 1, not {self.warmup}")
 
@@ -48,7 +55,12 @@ class TrainConfig:
         """The config that `to_dict` described. Raises ConfigError for an unknown key or a value of the wrong kind."""
         values = dict(values)
         model = ModelConfig(**_checked(ModelConfig, values.pop("model", {})))
-        return cls(model=model, **_checked(cls, values))
+        visual = values.pop("visual", None)
+        if visual is not None:
+            # JSON has lists for tuples
+            visual = {name: tuple(value) if isinstance(value, list) else value for name, value in visual.items()}
+            visual = VisualSource(**_checked(VisualSource, visual))
+        return cls(model=model, visual=visual, **_checked(cls, values))
 
     @classmethod
     def field_sources(cls) -> dict[str, str]:
@@ -76,7 +88,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
+    return isinstance(value, get_origin(hint) or hint)
 
 
 def _spelt(hint: Any) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object, set_seed
 from filelock import FileLock, Timeout
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -30,18 +31,23 @@ from hamner.evaluation import score, training_mentions, write_predictions
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
-from hamner.model.text import load_encoder, load_tokenizer
-from hamner.training.batching import LengthBuckets, Window, collate, piece_limit, windows
+from hamner.model.text import PhraseEncoder, load_encoder, load_tokenizer
+from hamner.training.batching import Item, Split, Window, collate, length_buckets, piece_limit, share_of, windows
 from hamner.training.checkpoints import load_checkpoint, load_weights, read_progress, save_checkpoint, save_weights
 from hamner.training.config import TrainConfig
 from hamner.training.runs import Run, RunError, identity, peak_memory, require_same, surroundings, write_json
+from hamner.vision.features import VisualFeatures
+from hamner.vision.store import FeatureStore
 
 
-def build_model(config: ModelConfig, seed: int) -> HamNer:
-    """The network with its pretrained encoder; what is not pretrained is drawn from `seed`."""
+def build_model(config: ModelConfig, seed: int, channels: int = 0, classes: int = 1) -> HamNer:
+    """The network with its pretrained encoder; what is not pretrained is drawn from `seed`.
+
+    `channels` and `classes` describe the visual features, as for `HamNer`.
+    """
     encoder = load_encoder(config.text_encoder)
     torch.manual_seed(seed)
-    return HamNer(config, encoder, TAGS)
+    return HamNer(config, encoder, TAGS, channels, classes)
 
 
 def parameter_groups(model: HamNer, config: TrainConfig) -> list[dict[str, Any]]:
@@ -117,14 +123,25 @@ def _train(corpus: Corpus, config: TrainConfig, folder: Path, accelerator: Accel
     begun, begun_cpu = time.perf_counter(), time.process_time()
     torch.use_deterministic_algorithms(True, warn_only=True)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
-    model = build_model(config.model, config.seed)
+    store = _open_store(corpus, config, accelerator, progress)
+    shape = {} if store is None else {"channels": store.channels, "classes": len(store.class_names)}
+    model = build_model(config.model, config.seed, **shape)
     tokenizer = load_tokenizer(config.model.text_encoder)
-    limit = piece_limit(tokenizer, model.text.encoder.config)
-    data = {split: windows(posts, tokenizer, limit) for split, posts in corpus.splits()}
+    data = {
+        name: Split(
+            windows(posts, tokenizer, piece_limit(tokenizer, model.text.encoder.config)),
+            None if store is None else pictures_of(posts, store, config),
+        )
+        for name, posts in corpus.splits()
+    }
     optimizer = AdamW(parameter_groups(model, config), fused=True)
     model, optimizer = accelerator.prepare(model, optimizer)
     bare: HamNer = accelerator.unwrap_model(model)
     bare_optimizer: Optimizer = getattr(optimizer, "optimizer", optimizer)
+    collated = partial(collate, pad=tokenizer.pad_token_id)
+    if config.model.frozen_text:
+        for name, split in data.items():
+            split.words = read_words(bare, split, collated, config, accelerator.device, progress and name)
 
     checkpoint = folder / "checkpoint.safetensors"
     state: dict[str, Any] = {"history": [], "best_epoch": 0, "best_f1": -1.0, "seconds": 0.0, "cpu_seconds": 0.0}
@@ -134,15 +151,17 @@ def _train(corpus: Corpus, config: TrainConfig, folder: Path, accelerator: Accel
         state = load_checkpoint(checkpoint, bare, bare_optimizer)["state"]
     earlier = state["seconds"], state["cpu_seconds"]
 
-    def loader(items: Sequence[Window], seed: int | None, batch_size: int) -> DataLoader:
-        buckets = LengthBuckets([len(item.pieces) for item in items], batch_size, seed)
-        collated = partial(collate, pad=tokenizer.pad_token_id)
-        numbered = list(enumerate(items))
-        return accelerator.prepare_data_loader(DataLoader(numbered, batch_sampler=buckets, collate_fn=collated))  # type: ignore[arg-type]
+    def batches(split: Split, seed: int | None, size: int) -> DataLoader:
+        numbers = length_buckets(split.lengths(), size, seed)
+        mine = share_of(numbers, accelerator.process_index, accelerator.num_processes)
+        return DataLoader(split, batch_sampler=mine, collate_fn=collated)
 
-    steps = len(loader(data["train"], 0, config.batch_size))
+    def predicted_tags(name: str) -> list[list[str]]:
+        scoring = batches(data[name], None, 4 * config.batch_size)
+        return predict(bare, scoring, data[name].windows, len(corpus[name]), accelerator.device)
+
+    steps = len(batches(data["train"], 0, config.batch_size))
     total = config.epochs * steps
-
     for epoch in range(len(state["history"]) + 1, config.epochs + 1):
         epoch_begun = time.perf_counter()
         epoch_seed = 10_000 * config.seed + epoch
@@ -150,7 +169,7 @@ def _train(corpus: Corpus, config: TrainConfig, folder: Path, accelerator: Accel
         model.train()
         losses = []
         bar = tqdm(
-            loader(data["train"], epoch_seed, config.batch_size),
+            batches(data["train"], epoch_seed, config.batch_size),
             desc=f"epoch {epoch}/{config.epochs}",
             disable=not progress,
             unit="batch",
@@ -159,29 +178,28 @@ def _train(corpus: Corpus, config: TrainConfig, folder: Path, accelerator: Accel
             share = warmup_then_linear(step, int(config.warmup * total), total)
             for group in bare_optimizer.param_groups:
                 group["lr"] = share * group["peak_lr"]
-            loss = model(batch).loss
+            loss = model(batch.to(accelerator.device)).loss
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(model.parameters(), config.clip)
             optimizer.step()
             optimizer.zero_grad()
             losses.append(loss.detach())
         trained = time.perf_counter()
-        predicted = predict(bare, loader(data["valid"], None, 4 * config.batch_size), data["valid"], len(corpus.valid))
-        valid = score(_gold(corpus.valid), predicted)
+        valid = score(_gold(corpus.valid), predicted_tags("valid")).overall.f1
         state["history"].append(
             {
                 "epoch": epoch,
                 "loss": torch.stack(losses).mean().item(),
-                "valid_f1": valid.overall.f1,
+                "valid_f1": valid,
                 "train_seconds": round(trained - epoch_begun, 3),
                 "valid_seconds": round(time.perf_counter() - trained, 3),
             }
         )
         if progress:
-            tqdm.write(f"epoch {epoch}: loss {state['history'][-1]['loss']:.3f}, valid F1 {100 * valid.overall.f1:.2f}")
+            tqdm.write(f"epoch {epoch}: loss {state['history'][-1]['loss']:.3f}, valid F1 {100 * valid:.2f}")
         if accelerator.is_main_process:
-            if valid.overall.f1 > state["best_f1"]:
-                state |= {"best_f1": valid.overall.f1, "best_epoch": epoch}
+            if valid > state["best_f1"]:
+                state |= {"best_f1": valid, "best_epoch": epoch}
                 save_weights(bare, folder / "model.safetensors")
             state["seconds"] = earlier[0] + time.perf_counter() - begun
             state["cpu_seconds"] = earlier[1] + time.process_time() - begun_cpu
@@ -189,34 +207,91 @@ def _train(corpus: Corpus, config: TrainConfig, folder: Path, accelerator: Accel
         accelerator.wait_for_everyone()
 
     load_weights(bare, folder / "model.safetensors")
-    scores: dict[str, Any] = {}
+    tags = {name: predicted_tags(name) for name in ("valid", "test")}
     mentions = training_mentions(corpus.train)
-    for split in ("valid", "test"):
-        posts = corpus[split]
-        predicted = predict(bare, loader(data[split], None, 4 * config.batch_size), data[split], len(posts))
-        scores[split] = {
-            protocol: score(_gold(posts), predicted, protocol, posts=posts, mentions=mentions).to_dict()
-            for protocol in PROTOCOLS
-        }
     record = wanted | {
         "sources": config.field_sources(),
         **surroundings(accelerator.device, accelerator.num_processes),
+        "features": shape,
         "history": state["history"],
         "best_epoch": state["best_epoch"],
         "seconds": round(earlier[0] + time.perf_counter() - begun, 1),
         "cpu_seconds": round(earlier[1] + time.process_time() - begun_cpu, 1),
         "peak_memory_bytes": peak_memory(),
         "parameters": sum(parameter.numel() for parameter in bare.parameters()),
-        "scores": scores,
+        "scores": {
+            name: {
+                protocol: score(
+                    _gold(corpus[name]), tags[name], protocol, posts=corpus[name], mentions=mentions
+                ).to_dict()
+                for protocol in PROTOCOLS
+            }
+            for name in tags
+        },
     }
     if accelerator.is_main_process:
-        write_predictions(
-            folder / "predictions.jsonl", dict(zip((post.id for post in corpus.test), predicted, strict=True))
-        )
+        by_id = dict(zip((post.id for post in corpus.test), tags["test"], strict=True))
+        write_predictions(folder / "predictions.jsonl", by_id)
         write_json(record, folder / "run.json")
         checkpoint.unlink(missing_ok=True)
     accelerator.wait_for_everyone()
     return Run.load(folder)
+
+
+def _open_store(corpus: Corpus, config: TrainConfig, accelerator: Accelerator, progress: bool) -> FeatureStore | None:
+    """The visual features that `config` asks for, computed now where they are not there yet."""
+    if config.visual is None:
+        return None
+    encoder = PhraseEncoder(config.model.text_encoder) if config.visual.backbone == "captions" else None
+    with accelerator.main_process_first():
+        return FeatureStore.open(
+            corpus, config.visual, encoder=encoder, device=str(accelerator.device), progress=progress
+        )
+
+
+def pictures_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig) -> Callable[[int], VisualFeatures]:
+    """The visual features of a post by its number, or, for a control, what takes their place.
+
+    `shuffled`: those of another post, drawn from the run's seed; each picture serves once. `blank`: a picture with
+    nothing on it, all features 0 and no object, wherever the post has a picture.
+    """
+    if config.pictures == "own":
+        return lambda number: store[posts[number].id]
+    if config.pictures == "blank":
+        absent = VisualFeatures.absent(store.regions, store.channels, store.max_objects)
+        return lambda number: replace(absent, image_present=store[posts[number].id].image_present)
+    generator = torch.Generator().manual_seed(config.seed)
+    order = torch.randperm(len(posts), generator=generator).tolist()
+    # Each post takes the picture of the one after it in a random circle, so none can get its own.
+    after = {number: order[(place + 1) % len(order)] for place, number in enumerate(order)}
+    return lambda number: store[posts[after[number]].id]
+
+
+@torch.inference_mode()
+def read_words(
+    model: HamNer,
+    split: Split,
+    collated: Callable[[Sequence[Item]], Batch],
+    config: TrainConfig,
+    device: torch.device,
+    progress: str | bool,
+) -> list[tuple[Tensor, Tensor]]:
+    """What the frozen text encoder makes of each window: run once here, and not again in any epoch."""
+    model.eval()
+    plain = Split(split.windows)
+    words: dict[int, tuple[Tensor, Tensor]] = {}
+    numbers = length_buckets(split.lengths(), 4 * config.batch_size, None)
+    for batch in tqdm(
+        DataLoader(plain, batch_sampler=numbers, collate_fn=collated),
+        desc=f"words of {progress}",
+        disable=not progress,
+        unit="batch",
+    ):
+        layers, embeddings = model.text.read(batch.to(device))
+        for row, number in enumerate(batch.index.tolist()):
+            length = len(split.windows[number].first_piece)
+            words[number] = layers[row, :length].cpu().clone(), embeddings[row, :length].cpu().clone()
+    return [words[number] for number in range(len(split))]
 
 
 def _gold(posts: Sequence[Post]) -> list[tuple[str, ...]]:
@@ -224,12 +299,14 @@ def _gold(posts: Sequence[Post]) -> list[tuple[str, ...]]:
 
 
 @torch.inference_mode()
-def predict(model: HamNer, batches: Iterable[Batch], items: Sequence[Window], posts: int) -> list[list[str]]:
+def predict(
+    model: HamNer, batches: Iterable[Batch], items: Sequence[Window], posts: int, device: torch.device | str = "cpu"
+) -> list[list[str]]:
     """Tags of each post: those of its windows, put together again."""
     model.eval()
     found: list[tuple[int, list[int]]] = []
     for batch in batches:
-        output = model(batch)
+        output = model(batch.to(device))
         found += zip(batch.index.tolist(), model.decoder.decode(output.emissions, output.word_mask), strict=True)
     decoded = dict(gather_object(found))
     tags: list[list[str]] = [[] for _ in range(posts)]

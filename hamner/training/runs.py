@@ -70,10 +70,12 @@ def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
 
 def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raise RunError, naming the first difference, unless `found` (a record or a checkpoint) is of the run `wanted`."""
-    for part in ("corpus", "config"):
-        if found.get(part) == wanted[part]:
+    # Through TrainConfig, so that a record from before a setting was there has its default.
+    settings = TrainConfig.from_dict(found.get("config", {})).to_dict()
+    for part, value in (("corpus", found.get("corpus", {})), ("config", settings)):
+        if value == wanted[part]:
             continue
-        flat_found, flat_wanted = _flat(found.get(part, {})), _flat(wanted[part])
+        flat_found, flat_wanted = _flat(value), _flat(wanted[part])
         different = sorted(
             key for key in flat_found.keys() | flat_wanted.keys() if flat_found.get(key) != flat_wanted.get(key)
         )

@@ -22,9 +22,7 @@ FULL = ModelConfig(layers="mix", width=16, vision=True)
 def tiny_bert() -> BertModel:
     torch.manual_seed(0)
     return BertModel(
-        BertConfig(
-            vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
-        )
+        BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
     )
 
 
@@ -39,7 +37,9 @@ def build(config: ModelConfig = FULL, **changes: Any) -> HamNer:
     return model.eval()
 
 
-def make_batch(lengths: tuple[int, ...] = (5, 3, 1, 4), objects: tuple[int, ...] = (3, 4, 2, 0), seed: int = 0) -> Batch:
+def make_batch(
+    lengths: tuple[int, ...] = (5, 3, 1, 4), objects: tuple[int, ...] = (3, 4, 2, 0), seed: int = 0
+) -> Batch:
     """Posts of `lengths` words, one or two pieces each, with pictures of so many `objects`; the last box is unknown."""
     g = torch.Generator().manual_seed(seed)
     B, n, K, R = len(lengths), max(lengths), max(objects), 5

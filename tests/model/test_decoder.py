@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def path_scores(decoder: Decoder, emissions: torch.Tensor) -> dict[tuple[int, ..
     for path in product(range(len(FEW)), repeat=len(emissions)):
         score = crf.start_transitions[path[0]] + crf.end_transitions[path[-1]]
         score = score + sum(emissions[i, tag] for i, tag in enumerate(path))
-        scores[path] = score + sum(crf.transitions[a, b] for a, b in zip(path, path[1:], strict=False))
+        scores[path] = score + sum(crf.transitions[a, b] for a, b in pairwise(path))
     return scores
 
 

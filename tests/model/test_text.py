@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from tests.model.conftest import FULL, build
+from transformers import AutoTokenizer
 
 from hamner.model.batch import Batch
+from hamner.model.hamner import HamNer
 from hamner.model.text import EncoderError, encoder_source, load_encoder, load_tokenizer
+from tests.model.conftest import FULL, build
 
 
-def read_already(model, batch: Batch) -> Batch:  # type: ignore[no-untyped-def]
+def read_already(model: HamNer, batch: Batch) -> Batch:
     layers, embedded = model.text.read(batch)
     return replace(batch, pieces=None, piece_mask=None, first_piece=None, word_layers=layers, word_embeddings=embedded)
 
@@ -37,7 +40,7 @@ def test_the_local_convolution_sees_three_words_to_either_side_and_no_further(ba
     mask = torch.ones(1, n, dtype=torch.bool)
     words = Batch(word_mask=mask, index=torch.zeros(1), word_layers=layers, word_embeddings=embedded)
     marked = embedded.clone()
-    marked[0, 4] = 1.0
+    marked[0, 4] = torch.randn(32)
     change = (model.text(words) != model.text(replace(words, word_embeddings=marked))).any(-1)[0]
     assert change.tolist() == [False] + [True] * 7 + [False]
 
@@ -54,15 +57,19 @@ def test_the_width_is_the_encoders_hidden_size_unless_it_is_set(batch: Batch) ->
     assert build(width=8).text(batch).shape == (4, 5, 8)
 
 
-def test_an_encoder_that_is_not_there_is_one_sentence_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(EncoderError, match="connect once.*minilm"):
-        load_tokenizer("no-such-organisation/no-such-encoder")
+def test_a_folder_without_an_encoder_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="holds no text encoder"):
         load_encoder(str(tmp_path))
 
 
-def test_the_bundled_encoder_is_a_folder_with_safetensors() -> None:
-    from pathlib import Path
+def test_an_encoder_that_cannot_be_fetched_is_one_sentence_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(name: str, **options: object) -> None:
+        raise OSError("no connection")
 
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", unreachable)
+    with pytest.raises(EncoderError, match=r"connect once.*minilm"):
+        load_tokenizer("bert-base-cased")
+
+
+def test_the_bundled_encoder_is_a_folder_with_safetensors() -> None:
     assert list(Path(encoder_source("minilm")).glob("*.safetensors"))

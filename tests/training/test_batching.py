@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from hamner.corpora import TAGS, Post
 from hamner.model.text import load_tokenizer
-from hamner.training.batching import LengthBuckets, collate, windows
+from hamner.training.batching import Split, collate, length_buckets, share_of, windows
 
 SPECIAL = 2  # [CLS] and [SEP]
 
@@ -59,7 +61,7 @@ def tokenizer_limit(tokenizer):
 
 def test_padding_is_to_the_longest_post_of_the_batch_only(tokenizer, some_posts):
     cut = windows(some_posts, tokenizer, 512)
-    batch = collate(list(enumerate(cut)), pad=tokenizer.pad_token_id)
+    batch = collate(list(Split(cut)), pad=tokenizer.pad_token_id)
     longest = max(len(window.pieces) for window in cut)
     assert batch.pieces.shape == (len(cut), longest)
     assert batch.piece_mask.sum(1).tolist() == [len(window.pieces) for window in cut]
@@ -68,23 +70,23 @@ def test_padding_is_to_the_longest_post_of_the_batch_only(tokenizer, some_posts)
 
 
 def test_a_batch_refuses_a_mask_that_is_not_boolean(tokenizer, some_posts):
-    batch = collate(list(enumerate(windows(some_posts, tokenizer, 512))), pad=0)
+    batch = collate(list(Split(windows(some_posts, tokenizer, 512))), pad=0)
     with pytest.raises(TypeError, match="word_mask must be boolean"):
-        type(batch)(batch.pieces, batch.piece_mask, batch.first_piece, batch.word_mask.long(), batch.index)
+        replace(batch, word_mask=batch.word_mask.long())
 
 
 @given(st.lists(st.integers(1, 80), min_size=1, max_size=300), st.integers(1, 32), st.none() | st.integers(0, 9))
 def test_an_epoch_holds_every_item_once(lengths, batch_size, seed):
-    batches = list(LengthBuckets(lengths, batch_size, seed))
+    batches = length_buckets(lengths, batch_size, seed)
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     assert max(map(len, batches)) <= batch_size
 
 
 def test_an_epoch_can_be_repeated_and_differs_from_the_next():
     lengths = torch.randint(1, 80, (500,), generator=torch.Generator().manual_seed(0)).tolist()
-    first = list(LengthBuckets(lengths, 8, seed=1))
-    assert first == list(LengthBuckets(lengths, 8, seed=1))
-    assert first != list(LengthBuckets(lengths, 8, seed=2))
+    first = length_buckets(lengths, 8, seed=1)
+    assert first == length_buckets(lengths, 8, seed=1)
+    assert first != length_buckets(lengths, 8, seed=2)
 
 
 def test_buckets_pad_less_than_a_random_order_would():
@@ -95,4 +97,13 @@ def test_buckets_pad_less_than_a_random_order_would():
 
     order = torch.randperm(2000, generator=torch.Generator().manual_seed(1)).tolist()
     at_random = [order[i : i + 16] for i in range(0, 2000, 16)]
-    assert padded(LengthBuckets(lengths, 16, seed=1)) < 0.75 * padded(at_random)
+    assert padded(length_buckets(lengths, 16, seed=1)) < 0.75 * padded(at_random)
+
+
+@given(st.integers(1, 40), st.integers(1, 9))
+def test_several_processes_take_all_batches_and_equally_many(count, processes):
+    batches = [[i] for i in range(count)]
+    shares = [share_of(batches, process, processes) for process in range(processes)]
+    assert len({len(share) for share in shares}) == 1
+    assert {i for share in shares for (i,) in share} == set(range(count))
+    assert share_of(batches, 0, 1) == batches

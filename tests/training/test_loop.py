@@ -89,13 +89,13 @@ def test_the_saved_weights_give_the_saved_predictions(run: Run, tiny: Corpus):
 
     from hamner.evaluation import read_predictions
     from hamner.model.text import load_tokenizer
-    from hamner.training.batching import collate, windows
+    from hamner.training.batching import Split, collate, windows
     from hamner.training.loop import predict
 
     model = build_model(run.config.model, seed=99)
     load_weights(model, run.weights)
     items = windows(tiny.test, load_tokenizer("minilm"), 512)
-    batches = DataLoader(list(enumerate(items)), batch_size=3, collate_fn=partial(collate, pad=0))
+    batches = DataLoader(Split(items), batch_size=3, collate_fn=partial(collate, pad=0))
     predicted = predict(model, batches, items, len(tiny.test))
     assert [tuple(tags) for tags in predicted] == list(read_predictions(run.predictions).values())
 

@@ -1,0 +1,153 @@
+"""Speed and memory of `hamner.vision`.
+
+    python benchmarks/vision.py speed  [--pictures FOLDER] [--seconds 20]
+    python benchmarks/vision.py memory [--entries 1000 100000]
+
+`speed`: pictures per second of filling a store (opening, resizing, cropping, the backbone, writing) beside the bare
+backbone on the same batches, for several kinds of object and sizes of crop. Both are taken in turns and the best turn
+of each counts, as on a shared machine the others measure its neighbours. Without --pictures it draws some.
+`memory`: resident memory of a process that opens a store of so many synthetic pictures and reads all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from hamner.corpora.post import Post
+from hamner.vision import FeatureStore, VisualFeatures
+
+
+def speed(pictures: Path | None, seconds: float) -> None:
+    import torch
+
+    from hamner.vision.backbones import load_backbone
+    from hamner.vision.objects import NoObjects, Tiles
+    from hamner.vision.pictures import PictureExtractor
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = sorted(pictures.rglob("*.*")) if pictures else draw(folder / "drawn", 20)
+        posts = [Post(file.name, ("w",), image=file) for file in files]
+        backbone = load_backbone("efficientnet-lite0")
+        print(f"efficientnet-lite0, {torch.get_num_threads()} threads, {len(files)} pictures")
+        print("objects     crop  pictures/s: store  bare backbone  ratio")
+        for finder, crop_size in ((NoObjects(), 224), (Tiles(), 128), (Tiles(), 224)):
+            whole = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
+            count = len(finder.find(Path(), Image.new("RGB", (9, 9))).boxes)
+            crops = torch.zeros(count, 3, crop_size, crop_size, dtype=torch.uint8)
+            extractor = PictureExtractor(backbone, finder, 8, crop_size)
+            took: dict[str, list[float]] = {"store": [], "bare": []}
+            backbone.grid(whole)
+            for turn in itertools.count(1):
+                store = FeatureStore(folder / f"{type(finder).__name__}-{crop_size}-{turn}", extractor)
+                started = time.perf_counter()
+                store.fill(posts, progress=False)
+                middle = time.perf_counter()
+                for _ in posts:
+                    backbone.grid(whole)
+                    if count:
+                        backbone.pooled(crops)
+                took["store"].append(middle - started)
+                took["bare"].append(time.perf_counter() - middle)
+                if sum(map(sum, took.values())) > seconds:
+                    break
+            rates = {kind: len(posts) / min(times) for kind, times in took.items()}
+            kind = type(finder).__name__
+            print(
+                f"{kind:10}  {crop_size:4}  {rates['store']:17.1f}  {rates['bare']:13.1f}"
+                f"  {rates['store'] / rates['bare']:5.2f}"
+            )
+
+
+def draw(folder: Path, count: int) -> list[Path]:
+    """Pictures of 224 pixels with a few things on a noisy ground."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for i in range(count):
+        pixels = np.full((224, 224, 3), random.integers(80, 255, 3), np.uint8) - random.integers(
+            0, 40, (224, 224, 3), np.uint8
+        )
+        for x, y in random.integers(0, 160, (6, 2)):
+            pixels[y : y + 60, x : x + 60] = random.integers(0, 255, 3)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return sorted(folder.iterdir())
+
+
+class Synthetic:
+    """Small features without pictures: the key of a post is its id."""
+
+    class_names = ("(none)",)
+    regions, channels, max_objects = 49, 16, 8
+
+    def __init__(self) -> None:
+        self.identity = {"backbone": "synthetic"}
+
+    def key(self, post: Post) -> str:
+        return post.id.zfill(64)
+
+    def prepare(self, post: Post) -> int:
+        return int(post.id) % 1000
+
+    def compute(self, prepared: int) -> VisualFeatures:
+        features = VisualFeatures.absent(self.regions, self.channels, self.max_objects)
+        features.grid[:] = prepared
+        return features
+
+
+def memory(counts: list[int]) -> None:
+    print("entries  features on disk  resident before  filled and all read")
+    for count in counts:
+        with tempfile.TemporaryDirectory() as name:
+            for task in ("fill", "read"):
+                subprocess.run([sys.executable, __file__, "one", name, str(count), task], check=True)
+
+
+def one(folder: Path, count: int, task: str) -> None:
+    """A process of its own, so that its memory is only this store's."""
+    process = psutil.Process()
+    posts = [Post(str(i), ("w",)) for i in range(count)]
+    store = FeatureStore(folder, Synthetic())
+    before = process.memory_info().rss
+    store.fill(posts, progress=False)
+    if task == "fill":
+        return
+    for post in posts:
+        assert store[post.id].grid[0, 0] == int(post.id) % 1000
+    after = process.memory_info().rss
+    size = sum(file.stat().st_size for file in store.folder.iterdir())
+    print(f"{count:7,}  {size / 1e6:13.1f} MB  {before / 1e6:12.1f} MB  {after / 1e6:16.1f} MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("speed")
+    command.add_argument("--pictures", type=Path, help="a folder of pictures")
+    command.add_argument("--seconds", type=float, default=20, help="for each row")
+    command = commands.add_parser("memory")
+    command.add_argument("--entries", type=int, nargs="+", default=[1_000, 100_000])
+    command = commands.add_parser("one")
+    command.add_argument("folder", type=Path)
+    command.add_argument("count", type=int)
+    command.add_argument("task", choices=("fill", "read"))
+    given = parser.parse_args()
+    if given.command == "speed":
+        speed(given.pictures, given.seconds)
+    elif given.command == "memory":
+        memory(given.entries)
+    else:
+        one(given.folder, given.count, given.task)
+
+
+if __name__ == "__main__":
+    main()

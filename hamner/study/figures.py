@@ -1,0 +1,195 @@
+"""The figures of the study, one function each: numbers in, a matplotlib Figure out; nothing is read from disk here.
+
+figures/README.md says which notebook makes which figure, with its caption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from hamner.evaluation import Interval
+from hamner.study.style import (
+    BLACK,
+    BLUE,
+    CORPUS_COLOURS,
+    CORPUS_NAMES,
+    GREY,
+    ORANGE,
+    PALE,
+    TYPE_COLOURS,
+    VERMILION,
+    styled,
+)
+
+
+@styled
+def post_lengths(lengths: Mapping[str, Sequence[int]], limit: int = 128) -> Figure:
+    """Histograms of pieces per post, a row for each corpus (name -> pieces of each post), with a line at `limit`."""
+    figure = Figure(figsize=(5.6, 0.6 + 1.15 * len(lengths)))
+    panels = figure.subplots(len(lengths), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (corpus, pieces) in zip(panels, lengths.items(), strict=True):
+        shares = 100 * np.bincount(np.asarray(pieces) // 4) / len(pieces)
+        axes.bar(4 * np.arange(len(shares)) + 2, shares, width=3.6, color=CORPUS_COLOURS[corpus])
+        axes.axvline(limit, color=BLACK, linestyle="--", linewidth=1.2)
+        axes.set_title(f"{CORPUS_NAMES[corpus]}: mean {np.mean(pieces):.0f}, longest {max(pieces)}")
+        axes.set_xlim(0, limit + 6)
+    in_panel = panels[0].get_xaxis_transform()
+    panels[0].text(limit - 2, 0.5, f"padding to {limit}", ha="right", fontsize=10, transform=in_panel)
+    panels[-1].set_xlabel("word pieces per post, [CLS] and [SEP] included")
+    figure.supylabel("posts (%)", fontsize=11)
+    return figure
+
+
+@styled
+def entity_types(shares: pd.DataFrame) -> Figure:
+    """Share of each entity type (columns) among the entities of each corpus (rows), in percent; one bar a corpus."""
+    figure = Figure(figsize=(5.6, 0.8 + 0.5 * len(shares)))
+    axes = figure.subplots()
+    left = np.zeros(len(shares))
+    for type, colour in TYPE_COLOURS.items():
+        width = shares[type].to_numpy(dtype=float)
+        axes.barh(range(len(shares)), width, left=left, height=0.72, color=colour, edgecolor="white", label=type)
+        for row, (start, share) in enumerate(zip(left, width, strict=True)):
+            if share >= 4:  # a narrower piece has no room for its number
+                middle = start + share / 2
+                ink = BLACK if type in ("ORG", "MISC") else "white"  # legible on the light and the dark colours
+                axes.text(middle, row, f"{share:.0f}", ha="center", va="center", color=ink)
+        left += width
+    axes.set_yticks(range(len(shares)), [CORPUS_NAMES[corpus] for corpus in shares.index])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("share of the entities (%)")
+    axes.tick_params(left=False)
+    axes.spines["left"].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=len(TYPE_COLOURS), handlelength=1.2)
+    return figure
+
+
+@styled
+def padding(batches: Mapping[str, Sequence[int]], width: int = 128) -> Figure:
+    """One batch under each way of padding: title -> real pieces of each post, padded to the longest or to `width`.
+
+    The last batch is the one that is padded to `width`, the others are padded to their own longest post.
+    """
+    figure = Figure(figsize=(6.2, 3.4))
+    panels = figure.subplots(1, len(batches), sharey=True)
+    figure.get_layout_engine().set(wspace=0.08)  # room between "128" of a panel and "0" of the next
+    last = list(batches)[-1]
+    for axes, (title, pieces) in zip(panels, batches.items(), strict=True):
+        padded = width if title == last else max(pieces)
+        rows = np.arange(len(pieces))
+        axes.barh(rows, padded, height=0.8, color=PALE, label="padding")
+        axes.barh(rows, pieces, height=0.8, color=BLUE, label="real pieces")
+        axes.set_title(f"{title}\n{100 * sum(pieces) / (padded * len(pieces)):.0f} % real")
+        axes.set_xlim(0, width)
+        axes.set_xticks([0, width // 2, width])
+        axes.set_ylim(len(pieces) - 0.5, -0.5)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+    panels[0].set_ylabel(f"{len(next(iter(batches.values())))} posts")
+    figure.supxlabel("word pieces", fontsize=11)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=2, handlelength=1.2)
+    return figure
+
+
+@styled
+def padding_cost(cost: pd.DataFrame) -> Figure:
+    """Positions that the encoder computes per real piece: a row for each corpus, a column for each way of padding."""
+    figure = Figure(figsize=(5.6, 1.0 + 0.75 * len(cost)))
+    axes = figure.subplots()
+    height = 0.8 / len(cost.columns)
+    colours = (BLUE, ORANGE, GREY)
+    for number, (way, colour) in enumerate(zip(cost.columns, colours, strict=True)):
+        rows = np.arange(len(cost)) + (number - (len(cost.columns) - 1) / 2) * height
+        bars = axes.barh(rows, cost[way], height=0.9 * height, color=colour, label=way)
+        axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=10)
+    axes.axvline(1, color=BLACK, linewidth=1.2, linestyle="--")
+    axes.set_yticks(range(len(cost)), [CORPUS_NAMES[corpus] for corpus in cost.index])
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlabel("positions computed per real piece (1 = no padding)")
+    axes.tick_params(left=False)
+    figure.legend(loc="outside upper center", ncols=len(cost.columns), handlelength=1.2, columnspacing=1.2)
+    return figure
+
+
+@styled
+def marginals(words: Sequence[str], tags: Sequence[str], probabilities: np.ndarray, path: Sequence[str]) -> Figure:
+    """A CRF's tag marginals (words, tags) as a map; a frame marks the tag of each word on the best path."""
+    figure = Figure(figsize=(max(4.2, 1.7 + 0.5 * len(words)), 0.9 + 0.36 * len(tags)))
+    axes = figure.subplots()
+    image = axes.imshow(probabilities.T, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+    for (word, tag), p in np.ndenumerate(probabilities):
+        if p >= 0.05:
+            axes.text(word, tag, f"{p:.2f}", ha="center", va="center", fontsize=9, color="white" if p > 0.55 else BLACK)
+    for word, tag in enumerate(path):
+        corner = (word - 0.5, tags.index(tag) - 0.5)
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=VERMILION, linewidth=2.2, zorder=3))
+    axes.set_xticks(range(len(words)), words)
+    axes.set_yticks(range(len(tags)), tags)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, ticks=[0, 0.5, 1], pad=0.02)
+    bar.set_label("probability of the tag")
+    bar.outline.set_visible(False)
+    return figure
+
+
+@styled
+def transitions(tags: Sequence[str], share: np.ndarray, forbidden: np.ndarray) -> Figure:
+    """Moves from a tag (row, the first one is the start of a post) to the next (column), in percent of the row.
+
+    `share` is (1 + K, K); `forbidden`, of the same shape, marks by a cross what BIO rules out.
+    """
+    figure = Figure(figsize=(5.8, 5.2))
+    axes = figure.subplots()
+    image = axes.imshow(np.where(forbidden, np.nan, 100 * share), vmin=0, vmax=100, cmap="Blues")
+    for (row, column), ruled_out in np.ndenumerate(forbidden):
+        percent = 100 * share[row, column]
+        if ruled_out:
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=PALE, edgecolor="white"))
+            axes.text(column, row, "×", ha="center", va="center", color=GREY, fontsize=13)
+        elif percent >= 0.5:
+            colour = "white" if percent > 55 else BLACK
+            axes.text(column, row, f"{percent:.0f}", ha="center", va="center", fontsize=9, color=colour)
+    axes.set_xticks(range(len(tags)), tags, rotation=90)
+    axes.set_yticks(range(len(tags) + 1), ["start", *tags])
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("to")
+    axes.set_ylabel("from")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, ticks=[0, 50, 100], shrink=0.6)
+    bar.set_label("% of the row's moves")
+    bar.outline.set_visible(False)
+    return figure
+
+
+@styled
+def bootstrap(draws: Mapping[str, np.ndarray], intervals: Mapping[str, Interval]) -> Figure:
+    """F1 on resampled test posts: a histogram for each tagger (name -> F1 as fractions), its interval above."""
+    figure = Figure(figsize=(5.6, 3.2))
+    axes = figure.subplots()
+    low, high = (100 * f(f(values) for values in draws.values()) for f in (min, max))
+    bins = np.linspace(low, high, 41).tolist()
+    tallest = 0.0
+    for (name, values), colour in zip(draws.items(), (BLUE, ORANGE), strict=True):
+        heights, _, _ = axes.hist(100 * values, bins=bins, color=colour, alpha=0.6, label=name)
+        tallest = max(tallest, float(np.max(heights)))
+    for number, ((_, interval), colour) in enumerate(zip(intervals.items(), (BLUE, ORANGE), strict=True)):
+        height = tallest * (1.08 + 0.1 * number)
+        ends = [100 * interval.low, 100 * interval.high]
+        axes.plot(ends, [height] * 2, color=colour, linewidth=3, solid_capstyle="butt")
+        axes.plot(100 * interval.estimate, height, "o", color=colour, markersize=7, markeredgecolor="white")
+    axes.set_xlabel("F1 (%) on resampled test posts")
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=2, handlelength=1.2)
+    return figure

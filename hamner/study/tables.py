@@ -1,0 +1,104 @@
+"""Tables of results, built from run records and published numbers. No number in them is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hamner.corpora import PROTOCOLS, TYPES, project_folder
+from hamner.errors import HamnerError
+from hamner.evaluation import Spread, over_seeds
+from hamner.files import written_whole
+from hamner.model.ablations import row_of
+from hamner.training import Run
+
+
+def runs(folder: Path | None = None) -> list[Run]:
+    """All finished runs under `folder` (data/runs of the project), by name."""
+    folder = folder or project_folder() / "data" / "runs"
+    return [Run.load(path.parent) for path in sorted(folder.glob("*/run.json"))]
+
+
+def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
+    """One line for each corpus, encoder, ablation row and protocol: spread of precision, recall and F1 over seeds.
+
+    Fractions. Runs that differ in anything but their seed are never put into one line; should two lines have one name
+    all the same, HamnerError says which setting tells them apart.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in records:
+        groups.setdefault(repr(_without_seed(run)), []).append(run)
+    lines: list[dict[str, Any]] = []
+    for group in groups.values():
+        seeds = [run.config.seed for run in group]
+        if len(set(seeds)) < len(seeds):
+            raise HamnerError(f"one seed twice: {', '.join(str(run.folder) for run in group)}; keep one of them")
+        config, corpus = group[0].config, group[0].record["corpus"]["name"]
+        name = {"corpus": corpus, "encoder": Path(config.model.text_encoder).name, "row": row_of(config.model)}
+        for protocol in PROTOCOLS:
+            scores = [run.record["scores"][split][protocol] for run in group]
+            line = name | {"protocol": protocol, "seeds": len(group)}
+            for measure in ("precision", "recall", "f1"):
+                line |= _columns(measure, over_seeds([score["overall"][measure] for score in scores]))
+            for part in ("seen", "unseen"):
+                line[f"f1_{part}"] = over_seeds([score[part]["f1"] for score in scores]).mean
+            for type in TYPES:
+                line[f"f1_{type}"] = over_seeds([score["per_type"][type]["f1"] for score in scores]).mean
+            line["minutes"] = over_seeds([run.record["seconds"] / 60 for run in group]).mean
+            lines.append(line)
+    table = pd.DataFrame(lines)
+    key = ["corpus", "encoder", "row", "protocol"]
+    if not table.empty and table.duplicated(key).any():
+        twice = table[table.duplicated(key)].iloc[0]
+        raise HamnerError(f"runs of {twice.corpus}, {twice.encoder}, {twice.row} differ in more than their seed")
+    return table.sort_values(key, ignore_index=True) if lines else table
+
+
+def results_markdown(table: pd.DataFrame) -> str:
+    """The table for people: percent, mean ± standard deviation over seeds."""
+    lines = [
+        "| corpus | encoder | row | protocol | seeds | precision | recall | F1 | F1 range | seen F1 | unseen F1 |",
+        "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for line in table.itertuples():
+        cells = [line.corpus, line.encoder, line.row, line.protocol, str(line.seeds)]
+        for measure in ("precision", "recall", "f1"):
+            mean, sd = getattr(line, measure), getattr(line, f"{measure}_sd")
+            cells.append(f"{100 * mean:.2f}" + ("" if pd.isna(sd) else f" ± {100 * sd:.2f}"))
+        cells.append(f"{100 * line.f1_min:.2f} to {100 * line.f1_max:.2f}")
+        cells += [f"{100 * line.f1_seen:.2f}", f"{100 * line.f1_unseen:.2f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_tables(folder: Path | None = None) -> list[Path]:
+    """Write data/tables/results.csv and results.md from data/runs."""
+    folder = folder or project_folder() / "data" / "tables"
+    table = results(runs())
+    note = (
+        "Test scores of the runs under `data/runs`, in percent: mean ± standard deviation over seeds. "
+        "Written by `hamner tables`; do not edit.\n\n"
+    )
+    with written_whole(folder / "results.csv") as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6f")
+    with written_whole(folder / "results.md") as temporary:
+        temporary.write_text(note + results_markdown(table), encoding="utf-8")
+    return [folder / "results.csv", folder / "results.md"]
+
+
+def _columns(measure: str, spread: Spread) -> dict[str, float | None]:
+    return {
+        measure: spread.mean,
+        f"{measure}_sd": spread.sd,
+        f"{measure}_min": spread.min,
+        f"{measure}_max": spread.max,
+    }
+
+
+def _without_seed(run: Run) -> tuple[Any, Any]:
+    settings = run.config.to_dict()
+    del settings["seed"]
+    return run.record["corpus"], settings

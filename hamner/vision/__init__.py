@@ -1,0 +1,36 @@
+"""From pixels, or captions in their stead, to frozen visual features.
+
+The light parts are imported at once; what needs torchvision (backbones, `PictureExtractor`) on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hamner.vision.features import VisualFeatures, VisualSource
+from hamner.vision.images import ImageError, as_rgb, open_image
+from hamner.vision.store import FeatureStore
+
+if TYPE_CHECKING:
+    from hamner.vision.backbones import load_backbone
+    from hamner.vision.pictures import PictureExtractor
+
+__all__ = [
+    "FeatureStore",
+    "ImageError",
+    "PictureExtractor",
+    "VisualFeatures",
+    "VisualSource",
+    "as_rgb",
+    "load_backbone",
+    "open_image",
+]
+
+_LATE = {"load_backbone": "hamner.vision.backbones", "PictureExtractor": "hamner.vision.pictures"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,149 @@
+"""Captions as a stand-in for pictures that are not at hand.
+
+The whole caption's vector stands for the grid (R = 1) and the vectors of its phrases stand for objects, both from a
+frozen text encoder. There are no boxes, so `box_mask` is False throughout. Results from this source are labelled as a
+stand-in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from hamner.corpora.post import Post
+from hamner.errors import HamnerError
+from hamner.vision.features import VisualFeatures, digest
+from hamner.vision.images import ImageError
+
+SEPARATORS = (
+    "in front of|on top of|in the middle of|on the side of|next to|close to"
+    "|and|or|but|while|that|which|who"
+    "|with|without|in|into|on|onto|at|by|to|from|for|over|under|behind|beside|near|above|below|between|through|around|against"
+    "|is|are|was|were|has|have|holding|wearing|playing|riding|sitting|standing|looking|posing|walking|talking"
+)
+"""Words that phrases are cut at: what joins two things in a caption, or says what one does to the other. "of" is not
+among them: "a group of people" is one thing."""
+
+_CUT = re.compile(rf"[^\w\s'&#@/-]+|(?<![\w'-])(?:{SEPARATORS})(?![\w'-])", re.IGNORECASE)
+_NO_NAME = frozenset(
+    {"a", "an", "the", "this", "these", "those", "there", "he", "she", "it", "they"}
+    | {"him", "her", "them", "his", "its", "their", "my", "your", "our"}
+)
+
+
+class CaptionError(HamnerError):
+    """A captions file cannot be read; the message names the file and the line."""
+
+
+class TextEncoder(Protocol):
+    """A frozen encoder of short texts. `identity` names its weights; `channels` is C."""
+
+    identity: str
+    channels: int
+
+    def __call__(self, texts: Sequence[str], /) -> np.ndarray:
+        """One vector a text: (N, C) float."""
+        ...
+
+
+def phrases(caption: str) -> list[str]:
+    """The caption cut at punctuation and at SEPARATORS; each phrase once, in order.
+
+    "a man and a little girl standing next to a van" gives ["a man", "a little girl", "a van"]. Phrases of articles and
+    pronouns alone are left out.
+    """
+    cut = (" ".join(part.split()) for part in _CUT.split(caption))
+    return list(dict.fromkeys(part for part in cut if set(part.lower().split()) - _NO_NAME))
+
+
+def read_captions(file: Path | str) -> dict[str, str]:
+    """Picture's name without its suffix -> caption, from either form:
+
+    a JSON object {"ID.jpg": "caption", ...} (CATR), or a line `ID.jpg :caption` for each picture (BLIP-2).
+
+    Raises CaptionError.
+    """
+    file = Path(file)
+    try:
+        text = file.read_text(encoding="utf-8").removeprefix("\ufeff")
+    except OSError as error:
+        raise CaptionError(f"{file}: cannot be read ({error.strerror}); give the path of a captions file") from error
+    except UnicodeDecodeError as error:
+        raise CaptionError(f"{file}: not UTF-8 text ({error})") from error
+    captions: dict[str, str] = {}
+    for number, name, caption in _from_json(file, text) if text.lstrip().startswith("{") else _from_lines(file, text):
+        stem = Path(name).stem
+        if captions.setdefault(stem, caption) != caption:
+            raise CaptionError(f"{file}:{number}: a second, different caption for {name}; keep one of them")
+    if not captions:
+        raise CaptionError(f"{file}: no captions in it")
+    return captions
+
+
+def _from_json(file: Path, text: str) -> list[tuple[int, str, str]]:
+    try:
+        record = json.loads(text, object_pairs_hook=list)
+    except json.JSONDecodeError as error:
+        raise CaptionError(f"{file}:{error.lineno}: {error.msg}") from error
+    for name, caption in record:
+        if not isinstance(caption, str):
+            raise CaptionError(f"{file}: the caption of {name} must be a string")
+    return [(1, name, caption.strip()) for name, caption in record]
+
+
+def _from_lines(file: Path, text: str) -> list[tuple[int, str, str]]:
+    rows = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        name, separator, caption = line.partition(" :")
+        if not separator or not name:
+            raise CaptionError(f"{file}:{number}: not of the form `ID.jpg :caption`")
+        rows.append((number, name, caption.strip()))
+    return rows
+
+
+class CaptionExtractor:
+    """Posts to `VisualFeatures` by way of their captions: a post has the one of its picture's name, or of its id."""
+
+    class_names: tuple[str, ...] = ("(none)",)
+    regions = 1
+
+    def __init__(self, files: Sequence[Path | str], encode: TextEncoder, max_objects: int) -> None:
+        self.captions: dict[str, str] = {}
+        for file in files:
+            for name, caption in read_captions(file).items():
+                if self.captions.setdefault(name, caption) != caption:
+                    raise CaptionError(f"{file}: a second, different caption for {name}; keep one of the files")
+        self.encode = encode
+        self.channels = encode.channels
+        self.max_objects = max_objects
+        self.identity: dict[str, Any] = {"backbone": "captions", "encoder": encode.identity, "separators": SEPARATORS}
+
+    def key(self, post: Post) -> str:
+        """What the post's features are known by. Raises ImageError when it has no caption."""
+        return digest(self.prepare(post))
+
+    def prepare(self, post: Post) -> str:
+        """The post's caption. Raises ImageError when it has none."""
+        caption = self.captions.get(post.image.stem if post.image else post.id, "")
+        if not caption:
+            raise ImageError("no caption")
+        return caption
+
+    def compute(self, caption: str) -> VisualFeatures:
+        """Put a caption and its phrases through the encoder."""
+        parts = phrases(caption)[: self.max_objects]
+        vectors = np.asarray(self.encode([caption, *parts]), np.float32)  # (1 + k, C)
+        features = VisualFeatures.absent(self.regions, self.channels, self.max_objects)
+        features.grid[0] = vectors[0]
+        features.objects[: len(parts)] = vectors[1:]
+        features.scores[: len(parts)] = 1
+        features.object_mask[: len(parts)] = True
+        return replace(features, image_present=True)

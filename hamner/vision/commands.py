@@ -1,0 +1,49 @@
+"""The command `hamner features`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hamner.corpora import load_corpus
+from hamner.vision.features import VisualSource
+from hamner.vision.store import FeatureStore
+
+
+def features(
+    corpus: Annotated[str, typer.Argument(help="name or folder of the corpus")],
+    *,
+    backbone: Annotated[
+        Literal["efficientnet-lite0", "resnet152"], typer.Option(help="network that sees the pictures")
+    ] = "efficientnet-lite0",
+    objects: Annotated[
+        Literal["annotations", "tiles", "maskrcnn", "none"], typer.Option(help="where objects come from")
+    ] = "annotations",
+    max_objects: Annotated[int, typer.Option(min=1, help="objects a picture")] = 8,
+    crop_size: Annotated[int, typer.Option(min=32, max=1024, help="pixels a side of an object's crop")] = 128,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="maskrcnn: least score of an object")] = 0.5,
+    weights: Annotated[
+        Literal["pretrained", "random"], typer.Option(help="random: for trials without a network")
+    ] = "pretrained",
+    seed: Annotated[int, typer.Option(min=0, help="seed of random weights")] = 0,
+    root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="read the corpus from DIR/CORPUS")] = None,
+    folder: Annotated[Path, typer.Option(help="where features are kept")] = Path("data/features"),
+    device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda")] = "cpu",
+) -> None:
+    """Compute the frozen features of all pictures of CORPUS, and report which are missing or unreadable.
+
+    What is there already is not computed again; a run that was stopped goes on where it was.
+    """
+    source = VisualSource(
+        backbone=backbone,
+        objects=objects,
+        max_objects=max_objects,
+        crop_size=crop_size,
+        min_score=min_score,
+        weights=weights,
+        seed=seed,
+    )
+    store = FeatureStore.open(load_corpus(corpus, root), source, folder, device=device)
+    typer.echo(str(store.folder))

@@ -1,0 +1,128 @@
+"""What the model sees of one picture, and which source it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from hamner.errors import HamnerError
+
+BACKBONES = ("efficientnet-lite0", "resnet152")
+FINDERS = ("annotations", "tiles", "maskrcnn", "none")
+
+
+class SourceError(HamnerError):
+    """A visual source is asked for that does not exist, or whose parts do not fit together."""
+
+
+@dataclass(frozen=True)
+class VisualFeatures:
+    """The frozen features of one post's picture: R regions of a grid and up to K objects, each of C channels.
+
+    grid          (R, C) float32; zeros when there is no picture
+    objects       (K, C) float32, best score first; zeros at padding
+    boxes         (K, 4) float32: x1, y1, x2, y2 as shares of the picture's width and height, from 0 to 1
+    classes       (K,) int32: ids of the store's `class_names`; 0 is padding or unknown
+    scores        (K,) float32 from 0 to 1
+    object_mask   (K,) bool: True where there is an object
+    box_mask      (K,) bool: True where there is an object and its box is known
+    image_present whether there is a picture, or what stands in for it
+    """
+
+    grid: np.ndarray
+    objects: np.ndarray
+    boxes: np.ndarray
+    classes: np.ndarray
+    scores: np.ndarray
+    object_mask: np.ndarray
+    box_mask: np.ndarray
+    image_present: bool
+
+    @classmethod
+    def absent(cls, regions: int, channels: int, max_objects: int) -> VisualFeatures:
+        """The features of a post without a picture: everything is masked."""
+        return cls(
+            grid=np.zeros((regions, channels), np.float32),
+            objects=np.zeros((max_objects, channels), np.float32),
+            boxes=np.zeros((max_objects, 4), np.float32),
+            classes=np.zeros(max_objects, np.int32),
+            scores=np.zeros(max_objects, np.float32),
+            object_mask=np.zeros(max_objects, bool),
+            box_mask=np.zeros(max_objects, bool),
+            image_present=False,
+        )
+
+
+@dataclass(frozen=True)
+class VisualSource:
+    """Where visual features come from; plain values, so that a run's record can hold it.
+
+    backbone    efficientnet-lite0, resnet152, or captions (see `from_captions`)
+    objects     annotations (annotations.jsonl beside the corpus), tiles (fixed crops), maskrcnn, or none
+    max_objects K: the objects of best score are kept
+    crop_size   side in pixels that an object's crop is resized to for the backbone
+    weights     pretrained, or random (reproducible by `seed`: for trials without a network)
+    min_score   maskrcnn: detections below this score are left out
+    captions    the captions files, for the source captions alone
+
+    Raises SourceError for a value that does not exist.
+    """
+
+    backbone: str = "efficientnet-lite0"
+    objects: str = "annotations"
+    max_objects: int = 8
+    crop_size: int = 128
+    weights: str = "pretrained"
+    seed: int = 0
+    min_score: float = 0.5
+    captions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.backbone == "captions":
+            if self.objects != "phrases" or not self.captions:
+                raise SourceError("the source captions needs captions files: VisualSource.from_captions(file, ...)")
+        else:
+            _choose("backbone", self.backbone, (*BACKBONES, "captions"))
+            _choose("objects", self.objects, FINDERS)
+            if self.captions:
+                raise SourceError(
+                    f"captions files are of no use to the backbone {self.backbone}: leave one of them out"
+                )
+        _choose("weights", self.weights, ("pretrained", "random"))
+        if self.max_objects < 1:
+            raise SourceError(f"max_objects must be at least 1, not {self.max_objects}; for none say objects='none'")
+        if not 32 <= self.crop_size <= 1024:
+            raise SourceError(f"crop_size must be from 32 to 1024 pixels, not {self.crop_size}")
+        if not 0 <= self.min_score <= 1:
+            raise SourceError(f"min_score must be from 0 to 1, not {self.min_score}")
+
+    @classmethod
+    def from_captions(cls, *files: str, max_objects: int = 8) -> VisualSource:
+        """Captions as a stand-in where there are no pictures: the caption for the grid, its phrases for objects."""
+        return cls(backbone="captions", objects="phrases", max_objects=max_objects, captions=tuple(map(str, files)))
+
+    @property
+    def label(self) -> str:
+        """How tables and figures name this source."""
+        if self.backbone == "captions":
+            return "captions (stand-in)"
+        random = " (random weights)" if self.weights == "random" else ""
+        return f"{self.backbone} + {self.objects}{random}"
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that name these settings, the same on every machine and day."""
+        return digest(asdict(self))[:16]
+
+
+def digest(value: object) -> str:
+    """SHA-256 of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _choose(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SourceError(f"{name} cannot be {value!r}: choose one of {', '.join(choices)}")

@@ -1,0 +1,298 @@
+"""The feature store: each picture goes through the backbone once, and never again.
+
+A store is a folder, one for each way of computing features (`identity`: backbone, weights, transform, objects ...).
+In it lie shards, safetensors files of up to SHARD pictures in half precision. A shard is written whole and never
+changed, and its header lists the keys of its pictures: SHA-256 of the picture's bytes (and of its annotations). So
+corpora share a store, posts share a picture, a killed process loses at most one shard, and the same picture under
+another name is not computed again.
+
+Two processes may fill one store: the first to come holds a lock that dies with it, and the other waits and then finds
+all done (each would otherwise only take the other's cores). Reading takes no lock. Each picture is read through a
+memory map that is closed at once, and its checksum is compared: the features never pile up in memory, and a damaged
+file is an error and never a wrong number.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from filelock import FileLock, Timeout
+from tqdm.auto import tqdm
+
+from hamner.corpora.post import Corpus, Post
+from hamner.errors import HamnerError
+from hamner.files import written_whole
+from hamner.vision.captions import CaptionExtractor, TextEncoder
+from hamner.vision.features import SourceError, VisualFeatures, VisualSource, digest
+from hamner.vision.images import ImageError
+
+SHARD = 32
+"""Pictures a shard: so few that a killed run loses little, so many that 100,000 pictures make but 3,125 files."""
+
+VERSION = 1
+"""Part of every store's name: to be raised when the same identity would no longer give the same numbers."""
+
+STORED = {
+    "grid": np.float16,
+    "objects": np.float16,
+    "boxes": np.float32,
+    "classes": np.int32,
+    "scores": np.float32,
+    "object_mask": np.bool_,
+    "box_mask": np.bool_,
+}
+
+
+class FeatureError(HamnerError):
+    """The store cannot be filled or read."""
+
+
+class Extractor(Protocol):
+    """How a post's features are computed: `PictureExtractor`, `CaptionExtractor`."""
+
+    identity: dict[str, Any]
+    class_names: tuple[str, ...]
+    regions: int
+    channels: int
+    max_objects: int
+
+    def key(self, post: Post) -> str:
+        """What the post's features are known by. Raises ImageError when it has no picture."""
+        ...
+
+    def prepare(self, post: Post) -> Any:
+        """What can be done in another thread: opening the picture. Raises ImageError when it cannot be read."""
+        ...
+
+    def compute(self, prepared: Any) -> VisualFeatures:
+        """The features of what `prepare` gave."""
+        ...
+
+
+class FeatureStore:
+    """Post id -> `VisualFeatures`, for the posts that it was filled with.
+
+    `missing` lists (post id, reason) of all posts whose features are absent; `class_names` says what a class id means;
+    a grid has `regions` regions, a post up to `max_objects` objects, both of `channels` channels.
+    """
+
+    def __init__(self, folder: Path, extractor: Extractor) -> None:
+        self.extractor = extractor
+        self.identity = extractor.identity | {"max_objects": extractor.max_objects, "version": VERSION}
+        self.folder = Path(folder) / f"{extractor.identity['backbone']}-{digest(self.identity)[:16]}"
+        self.class_names = extractor.class_names
+        self.regions, self.channels = extractor.regions, extractor.channels
+        self.max_objects = extractor.max_objects
+        self._place: dict[str, int] = {}  # post id -> shard number * SHARD + row
+        self._reason: dict[str, str] = {}  # post id -> why it has no features
+
+    @classmethod
+    def open(
+        cls,
+        corpus: Corpus,
+        source: VisualSource,
+        folder: Path = Path("data/features"),
+        *,
+        encoder: TextEncoder | None = None,
+        device: str = "cpu",
+        progress: bool = True,
+    ) -> FeatureStore:
+        """The features of all posts of `corpus`; what `folder` does not hold yet is computed on `device` now.
+
+        The source captions needs a text `encoder`. With `progress`, a bar counts pictures, and a report of missing and
+        unreadable ones follows on standard error.
+
+        Raises HamnerError when weights, annotations or captions are missing or wrong, or the folder cannot be written.
+        """
+        extractor: Extractor
+        if source.backbone == "captions":
+            if encoder is None:
+                raise SourceError("the source captions needs a text encoder: FeatureStore.open(..., encoder=...)")
+            extractor = CaptionExtractor(source.captions, encoder, source.max_objects)
+        else:
+            from hamner.vision.pictures import PictureExtractor  # here, for it brings torchvision with it
+
+            extractor = PictureExtractor.load(source, corpus.folder, device)
+        store = cls(folder, extractor)
+        store.fill(chain.from_iterable(posts for _, posts in corpus.splits()), progress=progress)
+        if progress:
+            print(store.report(corpus.name), file=sys.stderr)
+        return store
+
+    def fill(self, posts: Iterable[Post], progress: bool = True) -> None:
+        """Compute what is not there yet. Raises FeatureError when two different pictures belong to one post id."""
+        first: dict[str, Post] = {}  # key -> the first post that has it
+        keys: dict[str, str] = {}
+        for post in posts:
+            try:
+                key = self.extractor.key(post)
+            except ImageError as error:
+                self._reason[post.id] = str(error)
+                continue
+            if keys.setdefault(post.id, key) != key:
+                raise FeatureError(
+                    f"two posts have the id {post.id!r} and different pictures: give each an id of its own"
+                )
+            first.setdefault(key, post)
+        places = self._scan(first)
+        unreadable: dict[str, str] = {}
+        if len(places) < len(first):
+            with self._locked():
+                places = self._scan(first, mend=True)
+                unreadable = self._compute(first, places, progress)
+        for id, key in keys.items():
+            if key in places:
+                self._place[id] = places[key]
+            else:
+                self._reason[id] = unreadable[key]
+
+    def __getitem__(self, post_id: str) -> VisualFeatures:
+        """The post's features, in single precision; all masked when its picture is missing.
+
+        Raises KeyError for a post that the store was not filled with, FeatureError for a damaged file.
+        """
+        if post_id in self._reason:
+            return VisualFeatures.absent(self.regions, self.channels, self.max_objects)
+        if post_id not in self._place:
+            raise KeyError(f"the store was not filled with a post {post_id!r}")
+        number, row = divmod(self._place[post_id], SHARD)
+        file = self._shard(number)
+        try:
+            with safetensors.safe_open(file, framework="numpy") as shard:
+                record = {name: shard.get_slice(name)[row] for name in STORED}
+                checksum = int(shard.get_slice("crc32")[row])
+        except (OSError, safetensors.SafetensorError) as error:
+            raise FeatureError(f"{file} cannot be read ({error}): delete it, and it is computed anew") from error
+        if _checksum(record) != checksum:
+            raise FeatureError(f"{file} is damaged: delete it, and it is computed anew")
+        record["grid"] = record["grid"].astype(np.float32)
+        record["objects"] = record["objects"].astype(np.float32)
+        return VisualFeatures(**record, image_present=True)
+
+    def __contains__(self, post_id: str) -> bool:
+        return post_id in self._place or post_id in self._reason
+
+    @property
+    def missing(self) -> list[tuple[str, str]]:
+        """(post id, reason) of each post without features."""
+        return list(self._reason.items())
+
+    def report(self, name: str, most: int = 20) -> str:
+        """How many posts have features, and why others have none: the `most` most frequent reasons."""
+        lines = [f"{name}: {len(self._place):,} posts with visual features, {len(self._reason):,} without"]
+        reasons = Counter(self._reason.values())
+        lines += [f"  {count:,} x {reason}" for reason, count in reasons.most_common(most)]
+        if len(reasons) > most:
+            lines.append(f"  and {len(reasons) - most:,} more reasons: see FeatureStore.missing")
+        return "\n".join(lines)
+
+    def _shard(self, number: int) -> Path:
+        return self.folder / f"{number:06}.safetensors"
+
+    def _numbers(self) -> list[int]:
+        return sorted(int(file.stem) for file in self.folder.glob("[0-9]*.safetensors"))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = FileLock(self.folder / ".lock")  # the system lets go of it when the process dies, however it dies
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                print(f"another process is filling {self.folder}: waiting for it", file=sys.stderr)
+                lock.acquire()
+        except OSError as error:
+            raise FeatureError(f"cannot write to {self.folder} ({error.strerror}): choose another folder") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _scan(self, wanted: Collection[str], mend: bool = False) -> dict[str, int]:
+        """key -> place, for all wanted keys that are there. With `mend` (under the lock) damaged shards are removed."""
+        places = {}
+        for number in self._numbers():
+            file = self._shard(number)
+            try:
+                with safetensors.safe_open(file, framework="numpy") as shard:
+                    keys = shard.metadata()["keys"].split()
+            except (OSError, safetensors.SafetensorError, KeyError, TypeError) as error:
+                if mend:
+                    print(f"{file} is damaged ({error}): its pictures are computed anew", file=sys.stderr)
+                    file.unlink(missing_ok=True)
+                continue
+            places.update({key: number * SHARD + row for row, key in enumerate(keys) if key in wanted})
+        return places
+
+    def _compute(self, first: Mapping[str, Post], places: dict[str, int], progress: bool) -> dict[str, str]:
+        """Extract what `places` lacks and add it there; returns key -> reason of what could not be read."""
+        for file in self.folder.glob(".*.safetensors.*"):
+            file.unlink()  # half-written by a process that was killed: under the lock nobody writes but us
+        if not (self.folder / "source.json").exists():
+            with written_whole(self.folder / "source.json") as temporary:
+                temporary.write_text(json.dumps(self.identity, indent=2) + "\n", encoding="utf-8")
+        pending = [key for key in first if key not in places]
+        numbers = self._numbers()
+        number = numbers[-1] + 1 if numbers else 0
+        unreadable: dict[str, str] = {}
+        batch: dict[str, VisualFeatures] = {}
+        prepared = self._prepared(first[key] for key in pending)
+        for key in tqdm(pending, desc=self.folder.name, unit="picture", disable=not progress):
+            try:
+                batch[key] = self.extractor.compute(next(prepared).result())
+            except ImageError as error:
+                unreadable[key] = str(error)
+                continue
+            if len(batch) == SHARD:
+                places.update(self._write(number, batch))
+                number, batch = number + 1, {}
+        if batch:
+            places.update(self._write(number, batch))
+        return unreadable
+
+    def _prepared(self, posts: Iterable[Post]) -> Iterator[Future[Any]]:
+        """Prepare posts in a thread of its own, a few ahead, so that the backbone need not wait for pictures."""
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            ahead: deque[Future[Any]] = deque()
+            for post in posts:
+                ahead.append(thread.submit(self.extractor.prepare, post))
+                if len(ahead) > 2:
+                    yield ahead.popleft()
+            yield from ahead
+
+    def _write(self, number: int, batch: dict[str, VisualFeatures]) -> dict[str, int]:
+        with np.errstate(over="ignore"):  # an overflow becomes infinite, which is looked for below
+            records = [
+                {name: getattr(features, name).astype(kind) for name, kind in STORED.items()}
+                for features in batch.values()
+            ]
+        for record in records:
+            if not all(np.isfinite(record[name]).all() for name in ("grid", "objects")):
+                raise FeatureError(
+                    f"{self.extractor.identity['backbone']} gives numbers beyond half precision (65,504)"
+                )
+        tensors = {name: np.stack([record[name] for record in records]) for name in STORED}
+        tensors["crc32"] = np.array([_checksum(record) for record in records], np.uint32)
+        with written_whole(self._shard(number)) as temporary:
+            temporary.write_bytes(safetensors.numpy.save(tensors, metadata={"keys": " ".join(batch)}))
+        return {key: number * SHARD + row for row, key in enumerate(batch)}
+
+
+def _checksum(record: Mapping[str, np.ndarray]) -> int:
+    total = 0
+    for name in STORED:
+        total = zlib.crc32(record[name].tobytes(), total)
+    return total

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from hamner.corpora import PROTOCOLS, TYPES
+from hamner.errors import HamnerError
+from hamner.study.tables import results, results_markdown, runs
+from hamner.training import Run, TrainConfig
+
+
+def prf(f1: float) -> dict[str, float]:
+    return {"precision": f1, "recall": f1, "f1": f1}
+
+
+def record(seed: int, f1: float, **settings: object) -> dict:
+    score = {"overall": prf(f1), "per_type": {type: prf(f1) for type in TYPES}, "seen": prf(f1), "unseen": prf(f1)}
+    return {
+        "corpus": {"name": "tiny", "sha256": {}},
+        "config": TrainConfig.from_dict({"seed": seed, **settings}).to_dict(),
+        "scores": {split: {protocol: copy.deepcopy(score) for protocol in PROTOCOLS} for split in ("valid", "test")},
+        "seconds": 60.0,
+    }
+
+
+def as_runs(*records: dict) -> list[Run]:
+    return [Run(Path(f"run{number}"), json.loads(json.dumps(each))) for number, each in enumerate(records)]
+
+
+def test_runs_that_differ_in_their_seed_are_one_line_with_mean_and_spread():
+    table = results(as_runs(record(1, 0.8), record(2, 0.82), record(3, 0.84)))
+    assert len(table) == len(PROTOCOLS)
+    line = table[table.protocol == "seqeval"].iloc[0]
+    assert (line.corpus, line.encoder, line.row, line.seeds) == ("tiny", "minilm", "text_only", 3)
+    assert line.f1 == pytest.approx(0.82)
+    assert line.f1_sd == pytest.approx(0.02)
+    assert (line.f1_min, line.f1_max, line.minutes) == (0.8, 0.84, 1)
+    assert "| 82.00 ± 2.00 | 80.00 to 84.00 |" in results_markdown(table)
+
+
+def test_one_seed_has_no_deviation():
+    table = results(as_runs(record(1, 0.8)))
+    assert table.f1_sd.isna().all()
+    assert "±" not in results_markdown(table)
+
+
+def test_runs_with_other_settings_are_never_averaged():
+    with pytest.raises(HamnerError, match="tiny, minilm, text_only differ in more than their seed"):
+        results(as_runs(record(1, 0.8), record(2, 0.9, epochs=9)))
+
+
+def test_one_seed_twice_is_an_error():
+    with pytest.raises(HamnerError, match="one seed twice: run0, run1"):
+        results(as_runs(record(1, 0.8), record(1, 0.8)))
+
+
+def test_every_committed_run_scores_as_its_predictions_do():
+    from hamner.corpora import corpora_folder, load_corpus
+    from hamner.evaluation import align, read_predictions, score
+
+    committed = runs()
+    checked = 0
+    for run in committed:
+        name = run.record["corpus"]["name"]
+        if not (corpora_folder() / name / "test.txt").exists():
+            continue
+        corpus = load_corpus(name)
+        assert run.record["corpus"]["sha256"] == corpus.sha256
+        gold, predicted = align(corpus.test, read_predictions(run.predictions, corpus.test))
+        for protocol in PROTOCOLS:
+            stated = run.record["scores"]["test"][protocol]["overall"]
+            assert score(gold, predicted, protocol).overall.to_dict() == stated
+        checked += 1
+    if not checked:
+        pytest.skip(f"no corpus of the {len(committed)} committed runs is in {corpora_folder()}")
+
+
+def test_the_committed_tables_are_those_of_the_committed_runs(tmp_path: Path):
+    from hamner.corpora import project_folder
+    from hamner.study.tables import write_tables
+
+    for path in write_tables(tmp_path):
+        assert path.read_bytes() == (project_folder() / "data" / "tables" / path.name).read_bytes()

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hamner.corpora.post import Post
+from hamner.vision.captions import CaptionError, CaptionExtractor, phrases, read_captions
+from hamner.vision.images import ImageError
+
+
+class Letters:
+    """Encodes a text as the counts of a, b and c in it."""
+
+    identity = "letters-1"
+    channels = 3
+
+    def __call__(self, texts: Sequence[str], /) -> np.ndarray:
+        return np.array([[text.count(letter) for letter in "abc"] for text in texts], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("a man and a little girl standing next to a van", ["a man", "a little girl", "a van"]),
+        ("A group of people on a stage.", ["A group of people", "a stage"]),
+        ("person, person, person", ["person"]),
+        ("a man sitting at a table with a menu in front of him", ["a man", "a table", "a menu"]),
+        ("a sandwich", ["a sandwich"]),  # holds "and", but is not cut at it
+        ("a brother-in-law's house", ["a brother-in-law's house"]),
+        ("the and it", []),
+        ("", []),
+    ],
+)
+def test_a_caption_is_cut_into_its_phrases(caption: str, expected: list[str]) -> None:
+    assert phrases(caption) == expected
+
+
+@given(st.text())
+def test_phrases_are_parts_of_the_caption_and_none_is_empty(caption: str) -> None:
+    flat = " ".join(caption.split())
+    for phrase in phrases(caption):
+        assert phrase.strip()
+        assert phrase in flat
+
+
+def test_both_forms_of_captions_file_are_read(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("O_1.jpg :a red : blue flag\n\n7.jpg :\n")
+    (tmp_path / "record.json").write_text(json.dumps({"O_1.jpg": "a flag ", "7.jpg": "a van"}))
+    assert read_captions(tmp_path / "lines.txt") == {"O_1": "a red : blue flag", "7": ""}
+    assert read_captions(tmp_path / "record.json") == {"O_1": "a flag", "7": "a van"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("1.jpg :a van\n2.jpg a flag\n", ":2: not of the form"),
+        ("1.jpg :a van\n1.jpg :a flag\n", ":2: a second, different caption for 1.jpg"),
+        ('{"1.jpg": "a van",\n}', ":2: "),
+        ('{"1.jpg": 3}', "must be a string"),
+        ('{"1.jpg": "a van", "1.jpg": "a flag"}', "a second, different caption"),
+        ("", "no captions in it"),
+    ],
+)
+def test_a_wrong_captions_file_is_named_with_its_line(tmp_path: Path, text: str, why: str) -> None:
+    file = tmp_path / "captions"
+    file.write_text(text)
+    with pytest.raises(CaptionError) as raised:
+        read_captions(file)
+    assert str(raised.value).startswith(str(file))
+    assert why in str(raised.value)
+
+
+def test_a_missing_captions_file_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(CaptionError, match="cannot be read"):
+        read_captions(tmp_path / "none.txt")
+
+
+def test_phrases_stand_in_for_objects_and_the_caption_for_the_grid(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1.jpg :aa with bb\n2.jpg :\n")
+    extractor = CaptionExtractor([tmp_path / "a.txt"], Letters(), max_objects=3)
+    features = extractor.compute(extractor.prepare(Post("1", ("w",))))
+    assert features.grid.tolist() == [[2, 2, 0]]
+    assert features.objects.tolist() == [[2, 0, 0], [0, 2, 0], [0, 0, 0]]
+    assert features.object_mask.tolist() == [True, True, False]
+    assert not features.box_mask.any()
+    assert features.image_present
+    assert len(CaptionExtractor([tmp_path / "a.txt"], Letters(), 1).compute("aa with bb").objects) == 1
+
+
+def test_a_post_has_the_caption_of_its_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1.jpg :a van\n2.jpg :a flag\n3.jpg :\n")
+    extractor = CaptionExtractor([tmp_path / "a.txt"], Letters(), max_objects=3)
+    assert extractor.key(Post("1", ("w",), image=Path("2.png"))) == extractor.key(Post("2", ("w",)))
+    assert extractor.key(Post("1", ("w",))) != extractor.key(Post("2", ("w",)))
+    for id in ("3", "4"):
+        with pytest.raises(ImageError, match="no caption"):
+            extractor.key(Post(id, ("w",)))
