@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hamner.errors import HamnerError
     from hamner.evaluation import score
     from hamner.model.config import ModelConfig
+    from hamner.tagger import Tagger
     from hamner.training import Run, TrainConfig, train
 
 _HOME = {
@@ -21,6 +22,7 @@ _HOME = {
     "ModelConfig": "hamner.model.config",
     "Post": "hamner.corpora",
     "Run": "hamner.training",
+    "Tagger": "hamner.tagger",
     "TrainConfig": "hamner.training",
     "load_corpus": "hamner.corpora",
     "score": "hamner.evaluation",
@@ -33,6 +35,7 @@ __all__ = [
     "ModelConfig",
     "Post",
     "Run",
+    "Tagger",
     "TrainConfig",
     "load_corpus",
     "score",

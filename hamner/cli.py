@@ -14,6 +14,7 @@ from hamner.corpora.commands import app as corpora
 from hamner.errors import HamnerError
 from hamner.evaluation.commands import evaluate
 from hamner.study.commands import measure, reproduce, tables
+from hamner.tagger.commands import tag
 from hamner.vision.commands import features
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.add_typer(corpora, name="corpora")
 app.command()(evaluate)
 app.command()(features)
+app.command()(tag)
 app.command()(tables)
 app.command()(reproduce)
 app.command()(measure)
@@ -55,6 +57,8 @@ def train(
     `accelerate launch -m hamner train ...` it uses several devices.
     """
     # Imported here, for torch takes seconds to load and `hamner --help` should not wait for it.
+    from accelerate import PartialState
+
     from hamner.corpora import load_corpus
     from hamner.training import TrainConfig
     from hamner.training import train as train_run
@@ -65,6 +69,8 @@ def train(
     for assignment in settings or []:
         _assign(values, assignment)
     finished = train_run(load_corpus(corpus, root), TrainConfig.from_dict(values), run)
+    if not PartialState().is_main_process:
+        return
     typer.echo(f"{finished.folder}: best epoch {finished.record['best_epoch']}")
     for split in ("valid", "test"):
         overall = finished.record["scores"][split]["seqeval"]["overall"]

@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-VISUAL = ("grid", "objects", "boxes", "classes", "scores", "object_mask", "box_mask", "image_mask")
+
+class Pictures(NamedTuple):
+    """The frozen features of B posts' pictures: R regions of a grid and up to K >= 1 objects, each of C channels.
+
+    grid        (B, R, C) the backbone's last map
+    objects     (B, K, C)
+    boxes       (B, K, 4) x1, y1, x2, y2 as shares of the picture, in [0, 1]
+    classes     (B, K) class ids, 0 = padding or unknown
+    scores      (B, K) how sure the detector was, in [0, 1]
+    object_mask (B, K)
+    box_mask    (B, K) where the object's box is known
+    image_mask  (B,)   where the post has a picture
+    """
+
+    grid: Tensor
+    objects: Tensor
+    boxes: Tensor
+    classes: Tensor
+    scores: Tensor
+    object_mask: Tensor
+    box_mask: Tensor
+    image_mask: Tensor
 
 
 @dataclass(frozen=True)
@@ -29,16 +51,7 @@ class Batch:
     word_layers     (B, n, L, d_enc) the encoder's layers at each word's first piece
     word_embeddings (B, n, d_enc)    its input embeddings there
 
-    The pictures, all of these or none:
-
-    grid        (B, R, C) the backbone's last map
-    objects     (B, K, C)
-    boxes       (B, K, 4) x1, y1, x2, y2 as shares of the picture, in [0, 1]
-    classes     (B, K) class ids, 0 = padding or unknown
-    scores      (B, K) how sure the detector was, in [0, 1]
-    object_mask (B, K)
-    box_mask    (B, K) where the object's box is known
-    image_mask  (B,)   where the post has a picture
+    And the fields of `Pictures`, all of them or none.
     """
 
     word_mask: Tensor
@@ -62,9 +75,16 @@ class Batch:
         for name, value in self.tensors().items():
             if name.endswith("mask") and value.dtype != torch.bool:
                 raise TypeError(f"{name} must be boolean (True = real), not {value.dtype}")
-        absent = [name for name in VISUAL if getattr(self, name) is None]
-        if absent and len(absent) < len(VISUAL):
+        absent = [name for name in Pictures._fields if getattr(self, name) is None]
+        if absent and len(absent) < len(Pictures._fields):
             raise TypeError(f"a batch has all visual fields or none: {', '.join(absent)} missing")
+
+    @property
+    def pictures(self) -> Pictures | None:
+        """The visual fields, when the batch has them."""
+        if self.grid is None:
+            return None
+        return Pictures(*(getattr(self, name) for name in Pictures._fields))
 
     def tensors(self) -> dict[str, Tensor]:
         """Name -> tensor, of those that are there."""

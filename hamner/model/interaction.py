@@ -16,25 +16,38 @@ from torch import Tensor, nn
 
 from hamner.model.attention import Attention, FeedForward, from_zero, masked_softmax
 from hamner.model.config import ModelConfig
+from hamner.model.intra_modality import Memory
 
 
 class Interaction(nn.Module):
-    """One reading: the words read the regions, then, if `both_ways`, the regions read the words."""
+    """Words T^0 (B, n, d) and the memory M^0 (B, M, d) to H (B, n, d)."""
 
-    def __init__(self, config: ModelConfig, width: int, both_ways: bool) -> None:
+    def __init__(self, config: ModelConfig, width: int) -> None:
         super().__init__()
-        self.words = Reader(config, width)
-        self.regions = Reader(config, width) if both_ways else None
+        self.words = nn.ModuleList(Reader(config, width) for _ in range(config.iterations))
+        # What the regions read last is seen by co-attention alone.
+        rounds = config.iterations if config.coattention else config.iterations - 1
+        self.regions = nn.ModuleList(Reader(config, width) for _ in range(rounds))
+        self.coattention = CoAttention(config, width) if config.coattention else None
 
     def forward(
-        self, words: Tensor, word_mask: Tensor, regions: Tensor, region_mask: Tensor, rho: Tensor, log_beta: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """T (B, n, d) and M (B, M, d) to the next T and M, and the weights (B, h, n, M) and (B, h, M, n)."""
-        words, to_regions = self.words(words, regions, region_mask, rho, log_beta[:, None, None, :])
-        to_words = None
-        if self.regions is not None:
-            regions, to_words = self.regions(regions, words, word_mask, torch.ones_like(rho), None)
-        return words, regions, to_regions, to_words
+        self, words: Tensor, word_mask: Tensor, memory: Memory, rho: Tensor, log_beta: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """With rho (B,) and log beta by region (B, M); also the weights, by their names in the trace."""
+        T, M = words, memory.regions
+        to_regions, to_words = [], []
+        for layer, read in enumerate(self.words):
+            T, weights = read(T, M, memory.mask, rho, log_beta[:, None, None, :])
+            to_regions.append(weights)  # (B, h, n, M)
+            if layer < len(self.regions):
+                M, weights = self.regions[layer](M, T, word_mask, torch.ones_like(rho))
+                to_words.append(weights)  # (B, h, M, n)
+        layers = {"word_to_region": to_regions, "region_to_word": to_words}
+        looks = {name: torch.stack(weights, 1) for name, weights in layers.items() if weights}
+        if self.coattention is not None:
+            T, more = self.coattention(T, M, word_mask, memory.mask, rho, log_beta)
+            looks |= more
+        return T, looks
 
 
 class Reader(nn.Module):
@@ -50,7 +63,7 @@ class Reader(nn.Module):
         from_zero(self.feed_forward[-1])
 
     def forward(
-        self, x: Tensor, memory: Tensor, mask: Tensor, scale: Tensor, bias: Tensor | None
+        self, x: Tensor, memory: Tensor, mask: Tensor, scale: Tensor, bias: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         scale = scale[:, None, None]  # (B, 1, 1)
         read, weights = self.attention(self.norm(x), self.memory_norm(memory), mask, bias)
@@ -72,13 +85,12 @@ class CoAttention(nn.Module):
         self.affinity = nn.Linear(width, width, bias=False)
         self.gate = nn.Linear(3 * width, width)
         self.out = nn.Linear(2 * width, width)
-        from_zero(self.out)
         self.dropout = nn.Dropout(config.dropout)
+        from_zero(self.out)
 
     def forward(
-        self, words: Tensor, word_mask: Tensor, regions: Tensor, region_mask: Tensor, rho: Tensor, log_beta: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """T (B, n, d), M (B, M, d) to H (B, n, d), the weights (B, n, M) and (B, M, n), and the gate's mean (B, n)."""
+        self, words: Tensor, regions: Tensor, word_mask: Tensor, region_mask: Tensor, rho: Tensor, log_beta: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         T, M = self.norm(words), self.memory_norm(regions)
         A = self.affinity(T) @ M.transpose(1, 2) / math.sqrt(T.shape[-1]) + log_beta[:, None, :]  # (B, n, M)
         over_regions = masked_softmax(A, region_mask[:, None, :])
@@ -87,4 +99,4 @@ class CoAttention(nn.Module):
         C2 = over_regions @ (over_words @ T)
         z = self.gate(torch.cat([T, C1, C2], -1)).sigmoid()  # (B, n, d)
         H = words + rho[:, None, None] * z * self.dropout(self.out(torch.cat([C1, C2], -1)))
-        return H, over_regions, over_words, z.mean(-1)
+        return H, {"co_regions": over_regions, "co_words": over_words, "gate": z.mean(-1)}

@@ -1,6 +1,6 @@
 """Stage 1, each modality by itself: words to a sentence vector, frozen features to the memory [G; O_sem; O_spa].
 
-s      = sum_i a_i T_i, a = softmax(T w)     the whole post                             *ours*
+s      = LN(sum_i a_i T_i), a = softmax(T w) the whole post                             *ours*
 
 G      = LN(W_g F)                           the whole picture, region by region        *stated*
 O      = LN(W_o f + E_c[class] + w_s score)  its objects *stated*; how they are put together is *ours*
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from hamner.model.attention import Attention, FeedForward, masked_softmax
-from hamner.model.batch import Batch
+from hamner.model.batch import Pictures
 from hamner.model.config import ModelConfig
 
 GRAINS = ("global", "semantic", "spatial")
@@ -29,15 +29,16 @@ NEAR_ZERO = 1e-3
 
 
 class Sentence(nn.Module):
-    """Words T (B, n, d) and their mask to s (B, d), by attention pooling, and the weights (B, n)."""
+    """Words T (B, n, d) and their mask to s = LN(attention-pooled T) (B, d), and the weights (B, n)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.score = nn.Linear(width, 1, bias=False)
+        self.norm = nn.LayerNorm(width)
 
     def forward(self, words: Tensor, word_mask: Tensor) -> tuple[Tensor, Tensor]:
         weights = masked_softmax(self.score(words).squeeze(-1), word_mask)
-        return torch.einsum("bn,bnd->bd", weights, words), weights
+        return self.norm(torch.einsum("bn,bnd->bd", weights, words)), weights
 
 
 @dataclass(frozen=True)
@@ -54,40 +55,36 @@ class Vision(nn.Module):
 
     def __init__(self, config: ModelConfig, width: int, channels: int, classes: int) -> None:
         super().__init__()
-        self.grid = nn.Linear(channels, width) if config.global_vision else None
-        self.grid_norm = nn.LayerNorm(width) if config.global_vision else None
+        self.grid = nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width)) if config.global_vision else None
         self.objects = Objects(width, channels, classes) if config.objects else None
         self.semantic = SemanticBlock(config, width) if config.objects and config.semantic else None
         self.spatial = SpatialBlock(config, width) if config.objects and config.spatial else None
 
-    def forward(self, batch: Batch) -> tuple[Memory, Tensor | None, Tensor | None]:
-        """The memory, and the weights of the semantic and of the spatial block."""
-        assert batch.grid is not None
-        assert batch.image_mask is not None
-        seen = batch.image_mask[:, None]  # (B, 1)
+    def forward(self, pictures: Pictures) -> tuple[Memory, dict[str, Tensor]]:
+        """The memory, and the weights of both blocks, by their names in the trace."""
+        seen = pictures.image_mask[:, None]  # (B, 1)
         grains: list[tuple[int, Tensor, Tensor]] = []
-        scene = semantic_weights = spatial_weights = None
-        if self.grid is not None and self.grid_norm is not None:
-            G = self.grid_norm(self.grid(standardised(batch.grid)))  # (B, R, d)
+        looks: dict[str, Tensor] = {}
+        scene = None
+        if self.grid is not None:
+            G = self.grid(standardised(pictures.grid))  # (B, R, d)
             scene = G.mean(1, keepdim=True)  # g (B, 1, d)
             grains.append((0, G, seen.expand(G.shape[:2])))
         if self.objects is not None:
-            assert batch.object_mask is not None
-            assert batch.boxes is not None
-            assert batch.box_mask is not None
-            O = self.objects(batch)  # noqa: E741  (B, K, d)
+            O = self.objects(pictures)  # noqa: E741  (B, K, d)
+            there, placed = pictures.object_mask & seen, pictures.box_mask & seen
             if self.semantic is not None:
-                O_sem, semantic_weights = self.semantic(O, batch.object_mask & seen, scene, seen)
-                grains.append((1, O_sem, batch.object_mask & seen))
+                O_sem, looks["semantic"] = self.semantic(O, there, scene, seen)
+                grains.append((1, O_sem, there))
             if self.spatial is not None:
-                O_spa, spatial_weights = self.spatial(O, batch.boxes, batch.box_mask & seen)
-                grains.append((2, O_spa, batch.box_mask & seen))
+                O_spa, looks["spatial"] = self.spatial(O, pictures.boxes, placed)
+                grains.append((2, O_spa, placed))
         memory = Memory(
             torch.cat([regions for _, regions, _ in grains], 1),
             torch.cat([mask for _, _, mask in grains], 1),
             torch.cat([mask.new_full(mask.shape[1:], grain, dtype=torch.long) for grain, _, mask in grains]),
         )
-        return memory, semantic_weights, spatial_weights
+        return memory, looks
 
 
 def standardised(features: Tensor) -> Tensor:
@@ -109,12 +106,9 @@ class Objects(nn.Module):
             nn.init.normal_(added, std=0.02)
         nn.init.zeros_(self.label.weight[0])
 
-    def forward(self, batch: Batch) -> Tensor:
-        assert batch.objects is not None
-        assert batch.classes is not None
-        assert batch.scores is not None
-        looks = self.feature(standardised(batch.objects))
-        return self.norm(looks + self.label(batch.classes) + self.score(batch.scores[:, :, None]))
+    def forward(self, pictures: Pictures) -> Tensor:
+        looks = self.feature(standardised(pictures.objects))
+        return self.norm(looks + self.label(pictures.classes) + self.score(pictures.scores[:, :, None]))
 
 
 class SemanticBlock(nn.Module):

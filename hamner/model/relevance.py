@@ -20,13 +20,11 @@ from hamner.model.intra_modality import GRAINS, Memory
 
 
 class Relevance(nn.Module):
-    """rho, beta, and the part of them that stage 3 adds to its logits."""
+    """The sentence s (B, d) and the memory to rho (B,) and beta (B, 3); s is None where neither is learnt."""
 
     def __init__(self, config: ModelConfig, width: int) -> None:
         super().__init__()
-        self.text_norm = self.judge = self.weigh = None
-        if config.relevance or config.weighs_grains:
-            self.text_norm = nn.LayerNorm(width)
+        self.judge = self.weigh = None
         if config.relevance:
             self.key = nn.Linear(width, width, bias=False)
             self.vision_norm = nn.LayerNorm(width)
@@ -34,8 +32,8 @@ class Relevance(nn.Module):
         if config.weighs_grains:
             self.weigh = nn.Linear((1 + len(GRAINS)) * width, len(GRAINS))
 
-    def forward(self, sentence: Tensor | None, memory: Memory) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """s (B, d) and the memory to rho (B,), beta (B, 3), what region logits get added and v's weights (B, M).
+    def forward(self, s: Tensor | None, memory: Memory) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """rho, beta, what is added to each region's logits (B, M), and the weights, by their names in the trace.
 
         A region's logits get log(beta / regions of its grain): so beta is the share of attention that a grain has where
         all regions fit alike, and 49 regions do not drown 5 objects (*ours*).
@@ -43,22 +41,20 @@ class Relevance(nn.Module):
         belongs = memory.grain[:, None] == torch.arange(len(GRAINS), device=memory.grain.device)  # (M, 3)
         members = (memory.mask[:, :, None] & belongs).to(memory.regions.dtype)  # (B, M, 3)
         count = members.sum(1)  # (B, 3)
-        present = count > 0
-        s = self.text_norm(sentence) if self.text_norm is not None else None
+        present, size = count > 0, count.clamp(min=1)
 
         logits = torch.zeros_like(count)
-        if self.weigh is not None:
-            means = torch.einsum("bmg,bmd->bgd", members, memory.regions) / count.clamp(min=1)[:, :, None]
+        if self.weigh is not None and s is not None:
+            means = torch.einsum("bmg,bmd->bgd", members, memory.regions) / size[:, :, None]
             logits = self.weigh(torch.cat([s, means.flatten(1)], -1))  # (B, 3)
         log_beta = logits.masked_fill(~present, torch.finfo(logits.dtype).min).log_softmax(-1)
         beta = log_beta.exp().masked_fill(~present, 0.0)
-        by_grain = (log_beta - count.clamp(min=1).log()).masked_fill(~present, 0.0)
-        by_region = by_grain[:, memory.grain]  # (B, M)
+        by_region = (log_beta - size.log()).masked_fill(~present, 0.0)[:, memory.grain]  # (B, M)
 
-        rho, weights = torch.ones_like(count[:, 0]), None
-        if self.judge is not None:
+        rho, looks = torch.ones_like(count[:, 0]), {}
+        if self.judge is not None and s is not None:
             fit = torch.einsum("bd,bmd->bm", s, self.key(memory.regions)) / math.sqrt(s.shape[-1])
-            weights = masked_softmax(fit, memory.mask)
-            v = self.vision_norm(torch.einsum("bm,bmd->bd", weights, memory.regions))
+            looks["vision_pool"] = masked_softmax(fit, memory.mask)
+            v = self.vision_norm(torch.einsum("bm,bmd->bd", looks["vision_pool"], memory.regions))
             rho = self.judge(torch.cat([s, v, s * v, (s - v).abs()], -1)).squeeze(-1).sigmoid()
-        return rho.masked_fill(~present.any(-1), 0.0), beta, by_region, weights
+        return rho.masked_fill(~present.any(-1), 0.0), beta, by_region, looks

@@ -189,7 +189,7 @@ def _train(corpus: Corpus, config: TrainConfig, folder: Path, accelerator: Accel
         state["history"].append(
             {
                 "epoch": epoch,
-                "loss": torch.stack(losses).mean().item(),
+                "loss": accelerator.reduce(torch.stack(losses).mean(), "mean").item(),
                 "valid_f1": valid,
                 "train_seconds": round(trained - epoch_begun, 3),
                 "valid_seconds": round(time.perf_counter() - trained, 3),

@@ -12,7 +12,7 @@ from torch.optim import SGD
 
 from hamner.corpora.tags import TAGS
 from hamner.model.ablations import ROWS, ablate
-from hamner.model.batch import VISUAL, Batch, Trace
+from hamner.model.batch import Batch, Pictures, Trace
 from hamner.model.hamner import HamNer
 from hamner.training.config import TrainConfig
 from hamner.training.loop import parameter_groups
@@ -23,7 +23,7 @@ TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def without_pictures(batch: Batch) -> Batch:
-    return replace(batch, **dict.fromkeys(VISUAL))
+    return replace(batch, **dict.fromkeys(Pictures._fields))
 
 
 # Law 1: no image, rho = 0: the output equals the same network with the image switched off, bit for bit.
@@ -180,7 +180,7 @@ def test_the_second_step_moves_what_starts_behind_a_zero(batch: Batch) -> None:
         optimizer.step()
     still = [n for n, p in model.named_parameters() if not p.grad.any() and not n.startswith("text.encoder.")]
     # The regions' own reading starts at zero as well, and is seen one step later.
-    assert all(name.startswith("interactions") for name in still)
+    assert all(name.startswith("interaction.regions") for name in still)
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -242,9 +242,9 @@ def test_the_trace_is_of_the_pass_that_gave_the_output(model: HamNer, batch: Bat
     silent = model(batch)
     assert silent.trace is None
     assert torch.equal(traced.emissions, silent.emissions)
-    last = model.coattention
+    last = model.interaction.coattention
     seen: dict[str, torch.Tensor] = {}
-    handle = last.register_forward_hook(lambda module, given, result: seen.update(weights=result[1], words=result[0]))
+    handle = last.register_forward_hook(lambda module, given, result: seen.update(weights=result[1]["co_regions"]))
     output = model(batch, trace=True)  # dropout makes this pass unlike any other
     handle.remove()
     assert torch.equal(output.trace.co_regions, seen["weights"])

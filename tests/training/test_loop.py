@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from hamner.corpora import TAGS, Corpus
+from hamner.evaluation import read_predictions
 from hamner.model.config import ModelConfig
 from hamner.training import Run, RunError, TrainConfig, train
 from hamner.training.checkpoints import CheckpointError, learned_state, load_weights, save_weights
@@ -159,6 +160,20 @@ def test_two_processes_do_not_train_in_one_folder(tiny: Corpus, config: TrainCon
         with pytest.raises(RunError, match="another process is training in"):
             train(tiny, config, folder, progress=False)
         process.kill()
+
+
+def test_several_processes_train_one_model_and_tag_every_post_once(
+    tiny: Corpus, config: TrainConfig, tiny_folder: Path, tmp_path: Path
+):
+    module = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "hamner", "train"]
+    settings = [f"--set=model.text_encoder={config.model.text_encoder}", "--set=batch_size=4", "--epochs=2"]
+    command = [sys.executable, *module, str(tiny_folder), "--run", str(tmp_path / "run"), *settings]
+    done = subprocess.run(command, env=os.environ | {"ACCELERATE_USE_CPU": "true"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("best epoch") == 1
+    run = Run.load(tmp_path / "run")
+    assert run.record["machine"]["processes"] == 2
+    assert list(read_predictions(run.predictions, tiny.test)) == [post.id for post in tiny.test]
 
 
 def test_a_damaged_checkpoint_is_named_and_not_used(tiny: Corpus, config: TrainConfig, tmp_path: Path):

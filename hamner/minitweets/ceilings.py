@@ -1,0 +1,80 @@
+"""How well the types can be told when one ability is missing: known by construction, computed from the corpus.
+
+A tagger that lacks an ability does not tell some posts apart: they give it the same *view*. The best it can do is to
+answer with the type that is most frequent in train among the mentions of that view (any of them, where several are).
+Its accuracy on test is the ceiling.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+from hamner.corpora.tags import TYPES
+
+if TYPE_CHECKING:
+    from hamner.minitweets.posts import Mention, Plan, Written
+    from hamner.minitweets.scenes import Picture
+
+ABILITIES = ("all", "text_only", "no_objects", "no_relations", "no_geometry", "no_relevance")
+"""`all`: nothing is missing. The others name what is: everything but the text; objects apart from the whole picture;
+comparing objects with one another; where objects are; whether picture and words are about one topic."""
+
+
+def ceilings(plans: Sequence[Plan]) -> dict[str, dict[str, float]]:
+    """Ability -> cue -> accuracy on test of the best tagger with this ability (or lack of it), from 0 to 1."""
+    train, test = (next(part for part in plans if part.split == split) for split in ("train", "test"))
+    default = {
+        mention.name: mention.type for post in train.posts if post.cue == "unrelated" for mention in post.mentions
+    }
+    return {ability: _accuracies(ability, train, test, default) for ability in ABILITIES}
+
+
+def _accuracies(ability: str, train: Plan, test: Plan, default: dict[str, str]) -> dict[str, float]:
+    rules: dict[Hashable, Counter[str]] = defaultdict(Counter)
+    for view, nameless, _, mention in _views(ability, train, default):
+        rules[view][mention.type] += 1
+        rules[nameless][mention.type] += 1  # for names that train does not know
+    right: dict[str, list[float]] = defaultdict(list)
+    for view, nameless, post, mention in _views(ability, test, default):
+        counts = rules[view] if view in rules else rules[nameless]
+        best = [type for type in TYPES if counts[type] == max(counts.values())]
+        right[post.cue].append((mention.type in best) / len(best))
+    return {cue: round(sum(values) / len(values), 4) for cue, values in sorted(right.items())}
+
+
+def _views(ability: str, part: Plan, default: dict[str, str]) -> list[tuple[Hashable, Hashable, Written, Mention]]:
+    """(view, the same without the name, post, mention) of every mention."""
+    pictures = {picture.id: picture for picture in part.pictures}
+    found: list[tuple[Hashable, Hashable, Written, Mention]] = []
+    for post in part.posts:
+        for mention in post.mentions:
+            wording, *rest = _view(ability, post, mention, pictures[post.picture])
+            name = (
+                default.get(mention.name) if wording == "neutral" else None
+            )  # elsewhere names are balanced and say nothing
+            found.append(((wording, *rest, name), (wording, *rest), post, mention))
+    return found
+
+
+def _view(ability: str, post: Written, mention: Mention, picture: Picture) -> tuple[Hashable, ...]:
+    """What the tagger sees: the kind of wording first, then what it can make of the picture."""
+    if post.cue == "text":
+        return ("text", mention.type)
+    neutral = post.cue in ("scene", "unrelated")
+    wording = "neutral" if neutral else post.cue
+    if ability == "text_only":
+        return (wording,)
+    shown = frozenset(picture.objects[i].type for i in picture.subjects())
+    blurred = (
+        (ability == "no_objects" and not neutral)
+        or (ability == "no_relations" and post.cue == "relation")
+        or (ability == "no_geometry" and post.cue == "position")
+    )
+    if blurred:
+        return (wording, shown)  # the types in the picture, but not which of them is meant
+    if neutral:
+        match = None if ability == "no_relevance" else post.topic == picture.topic
+        return (wording, shown, match)
+    return (wording, mention.type)

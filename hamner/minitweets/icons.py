@@ -1,0 +1,132 @@
+"""The icons: what may be drawn for each type and each topic, and which split may use it.
+
+A *concept* is one thing to draw: an emoji (drawn by Twemoji in colour or by Noto Emoji in line) or a brand's logo
+(Simple Icons). Concepts, not files, are divided over the splits, so that no icon of test occurs in train in any style.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hamner.corpora.post import SPLITS
+from hamner.corpora.tags import TYPES
+
+TOPICS = ("sport", "music", "food", "travel", "tech")
+SHARES = {"train": 0.64, "valid": 0.11, "test": 0.25}
+
+_PEOPLE = (
+    "👶 🧒 👦 👧 🧑 👱 👨 🧔 👩 🧓 👴 👵 👮 🕵 💂 🥷 👷 👸 👳 👲 🧕 🤵 👰 🎅 🧙 🧝 🧛 "
+    "🧑‍⚕️ 🧑‍🎓 🧑‍🏫 🧑‍⚖️ 🧑‍🌾 🧑‍🔧 🧑‍🏭 🧑‍🔬 🧑‍🎨 🧑‍🚀 🧑‍🚒 🧑‍💼 🧑‍🦰 🧑‍🦱 🧑‍🦳 🧑‍🦲"
+)
+_PLACES = "🏔 ⛰ 🌋 🗻 🏜 🏝 🏞 🏛 🏘 🏚 🏠 🏡 🏯 🏰 💒 🗼 🗽 ⛪ 🕌 🛕 🕍 ⛩ 🕋 ⛲ 🌃 🏙 🌄 🌅 🌆 🌇 🌉 🗺 🌍 🌎 🌏 🛖"
+_COUNTRIES = (
+    "AD AE AR AT AU BA BB BD BE BG BO BR BS BW CA CH CL CM CO CR CU CZ DE DK DO DZ EC EE EG ES ET FI FJ FR GB GE GH "
+    "GR GT HN HR HU "
+    "ID IE IL IN IS IT JM JO JP KE KH KR KW LA LB LK LT LU LV MA MC MG MK ML MM MN MT MU MX MY NA NG NL NO NP NZ OM "
+    "PA PE PH PK PL PS "
+    "PT PY QA RO RS SA SE SG SI SK SN TH TN TR TZ UA US UY VE VN ZA ZM"
+)
+_ANIMALS = (
+    "🐶 🐕 🦮 🐩 🐺 🦊 🦝 🐱 🐈 🦁 🐯 🐅 🐆 🐴 🫎 🫏 🐎 🦄 🦓 🦌 🦬 🐮 🐂 "
+    "🐃 🐄 🐷 🐖 🐗 🐏 🐑 🐐 🐪 🐫 🦙 🦒 🐘 🦣 🦏 🦛 🐭 🐁 🐀 🐹 🐰 🐇 "
+    "🐿 🦫 🦔 🦇 🐻 🐨 🐼 🦥 🦦 🦨 🦘 🦡 🦃 🐔 🐓 🐣 🐤 🐥 🐦 🐧 🕊 🦅 🦆 "
+    "🦢 🦉 🦤 🦩 🦚 🦜 🪿 🐸 🐊 🐢 🦎 🐍 🐉 🦕 🦖 🐳 🐋 🐬 🦭 🐟 🐠 🐡 "
+    "🦈 🐙 🐌 🦋 🐛 🐜 🐝 🪲 🐞 🦗 🪳 🕷 🦂 🦟 🪰 🦀 🦞 🦐 🦑"
+)
+_LOGOS = (
+    "2k abbvie abstract acm aldinord airbnb anydesk argos atandt atlassian autodesk avianca basecamp behance "
+    "bentobox betfair binance "
+    "bigbluebutton blogger bluesound bmw boeing bookingdotcom bosch boxysvg bt buzzfeed bitcomet carrefour cashapp "
+    "caterpillar castbox chase "
+    "chevrolet citroen codio couchbase crunchbase crunchyroll dazn deepgram dell dolby doordash dropbox dunzo ebay "
+    "epicgames ericsson etsy "
+    "expedia expo f5 facebook fandango fiat figma fitbit flickr ford foursquare framer fujitsu fubo geeksforgeeks "
+    "generalmotors gitter "
+    "glassdoor glovo gofundme googlechrome googledrive googleads grafana graylog hackerrank hashnode hbo helpdesk "
+    "here hermes hilton honda "
+    "houzz hp hsbc hyundai ikea infiniti inoreader intel instagram intercom jbl jellyfin kickstarter klarna klm "
+    "kucoin kx lastdotfm "
+    "letterboxd lg line linksys lufthansa lyft make man mastercard maserati mazda mcafee mcdonalds medium messenger "
+    "meta metager mg "
+    "microstrategy mitsubishi moneygram monzo mubi naver netflix newrelic nike nissan nubank nvidia oculus opel "
+    "opera origin patreon paypal "
+    "pearson pinterest personio picnic platzi playstation plex portableappsdotcom poly qualcomm quizlet quora "
+    "renault retool revolut roblox "
+    "roboflow rockstargames roku ryanair sap schneiderelectric scrapbox seat sega sennheiser shazam shopify "
+    "skillshare sky smartthings "
+    "spotify spotlight square squarespace steam stellar stockx strava stripe suzuki sketchfab target tata teamviewer "
+    "telegram tesla tether "
+    "threads tidal tiktok toggl tomtom toyota trello tui twitch uber ubereats ubisoft udemy uniqlo ups vagrant viber "
+    "vimeo visa vk vodafone "
+    "volkswagen volvo vsco wazirx wellsfargo westernunion wish wix wolfram wykop x xero xiaomi yamahacorporation "
+    "yelp youtube zalando zapier "
+    "zara zendesk zenn zillow zoom"
+)
+_THINGS = {
+    "sport": "⚽ 🏀 🏈 ⚾ 🥎 🎾 🏐 🏉 🥏 🎳 🏏 🏑 🏒 🥍 🏓 🏸 🥊 🥋 🥅 ⛳ ⛸ 🎿 🛷 🥌 🏹 🛹 🛼 🏆 🥇 🏅 🎽",
+    "music": "🎵 🎶 🎼 🎙 🎚 🎤 🎧 📻 🎷 🪗 🎸 🎹 🎺 🎻 🪕 🥁 🪘 🪇 🪈",
+    "food": "🍇 🍉 🍊 🍋 🍌 🍍 🥭 🍎 🍐 🍑 🍒 🍓 🥝 🍅 🥥 🥑 🍆 🥕 🌽 🥦 🍞 "
+    "🥐 🥖 🥨 🥞 🧇 🧀 🍗 🥩 🥓 🍔 🍟 🍕 🌭 🥪 🌮 🌯 🍳 🥘 🍲 🥗 🍿 "
+    "🍱 🍙 🍚 🍛 🍜 🍝 🍣 🍦 🍨 🍩 🍪 🎂 🍰 🧁 🥧 🍫 🍬 🍭 🍮 🍯 ☕ 🥤 🧋",
+    "travel": "✈ 🛫 🛩 🚁 🛳 ⛴ 🚢 ⛵ 🚤 🛶 🚂 🚃 🚄 🚅 🚆 🚇 🚊 🚝 🚞 🚌 🚎 🚐 🚕 🚗 🚙 🛻 🏍 🛵 🚲 🛴 🧳 ⛽ ⚓ 🚠 🚡",
+    "tech": "💻 🖥 🖨 ⌨ 🖱 💽 💾 💿 📱 ☎ 📟 📠 🔋 🔌 📷 📹 📺 🎮 🕹 📡 ⌚ 🧮 💡 🔬 🔭",
+}
+
+
+class Concept(NamedTuple):
+    """One thing to draw. `kind`: "emoji" or "flag" (Twemoji, Noto Emoji) or "logo" (Simple Icons)."""
+
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Icons:
+    """The concepts of one split: `subjects` by entity type, in groups, and `things` by topic."""
+
+    subjects: dict[str, list[list[Concept]]]
+    things: dict[str, list[Concept]]
+
+    def subject(self, type: str, line: bool, rng: random.Random) -> Concept:
+        """A concept of this type; its groups (LOC has places and flags) come equally often.
+
+        There are no flags in `line`: without its colours a flag is letters on a cloth, which look like a logo.
+        """
+        groups = [group for group in self.subjects[type] if not (line and group[0].kind == "flag")]
+        return rng.choice(rng.choice(groups))
+
+
+def _emoji(text: str) -> list[Concept]:
+    return [Concept("emoji", character) for character in text.split()]
+
+
+def _flag(country: str) -> Concept:
+    return Concept("flag", "".join(chr(0x1F1E6 + ord(letter) - ord("A")) for letter in country))
+
+
+def _divide(concepts: list[Concept], rng: random.Random) -> dict[str, list[Concept]]:
+    shuffled = rng.sample(concepts, len(concepts))
+    train, valid = (round(len(concepts) * SHARES["train"]), round(len(concepts) * (SHARES["train"] + SHARES["valid"])))
+    return dict(zip(SPLITS, (shuffled[:train], shuffled[train:valid], shuffled[valid:]), strict=True))
+
+
+def icons_by_split(seed: int) -> dict[str, Icons]:
+    """Every concept in exactly one split: about 64 % of each group in train, 11 % in valid, 25 % in test."""
+    rng = random.Random(f"icons {seed}")
+    groups = {
+        "PER": [_emoji(_PEOPLE)],
+        "LOC": [_emoji(_PLACES), [_flag(country) for country in _COUNTRIES.split()]],
+        "ORG": [[Concept("logo", slug) for slug in _LOGOS.split()]],
+        "MISC": [_emoji(_ANIMALS)],
+    }
+    subjects = {type: [_divide(group, rng) for group in groups[type]] for type in TYPES}
+    things = {topic: _divide(_emoji(_THINGS[topic]), rng) for topic in TOPICS}
+    return {
+        split: Icons(
+            {type: [divided[split] for divided in subjects[type]] for type in TYPES},
+            {topic: things[topic][split] for topic in TOPICS},
+        )
+        for split in SPLITS
+    }

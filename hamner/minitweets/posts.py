@@ -1,0 +1,312 @@
+"""Which posts there are: pictures, names, types and words of every cue, balanced exactly.
+
+In each split, an ambiguous name occurs in each of `scene`, `object`, `relation` and `position` with every type equally
+often.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hamner.corpora.post import SPLITS
+from hamner.corpora.tags import TYPES
+from hamner.minitweets.icons import TOPICS, Icons, icons_by_split
+from hamner.minitweets.names import Names, names_by_split
+from hamner.minitweets.scenes import DIRECTIONS, KINDS, Picture, compose
+from hamner.minitweets.templates import DIRECTIONS as DIRECTION_WORDS
+from hamner.minitweets.templates import DOINGS, EVENTS, TEMPLATES, tweet
+
+CUES = ("text", "scene", "object", "relation", "position", "unrelated")
+PICTURES_PER_KIND = {"train": 384, "valid": 64, "test": 128}
+"""Pictures of each of the four kinds, with twice as many posts of each cue (of `unrelated` as many).
+
+Names are balanced exactly when these are multiples of 64, in train of 384."""
+
+_MATCHINGS = tuple(((TYPES[0], TYPES[i]), tuple(type for type in TYPES[1:] if type != TYPES[i])) for i in (1, 2, 3))
+"""The three ways to part the four types into two pairs: names that go through them meet every type equally often."""
+
+
+class Mention(NamedTuple):
+    """A name: words `start` to `end` (exclusive) of a post. `objects`: indices of the objects that carry the answer."""
+
+    name: str
+    start: int
+    end: int
+    type: str
+    kind: str  # "clear" or "ambiguous"
+    seen: bool  # whether the name occurs in train
+    objects: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A post and all that is known of it. `side`: "odd" or "majority" (relation), the direction (position), else ""."""
+
+    id: str
+    picture: str
+    cue: str
+    side: str
+    topic: str
+    template: str
+    words: tuple[str, ...]
+    mentions: tuple[Mention, ...]
+
+    @property
+    def relevant(self) -> bool:
+        """Whether picture and words are about one topic."""
+        return self.cue != "unrelated"
+
+    def tags(self) -> tuple[str, ...]:
+        """BIO tags of the words."""
+        tags = ["O"] * len(self.words)
+        for mention in self.mentions:
+            tags[mention.start : mention.end] = [f"I-{mention.type}"] * (mention.end - mention.start)
+            tags[mention.start] = f"B-{mention.type}"
+        return tuple(tags)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One split: its pictures, not yet drawn, and its posts in random order."""
+
+    split: str
+    pictures: tuple[Picture, ...]
+    posts: tuple[Written, ...]
+
+
+class _Wanted(NamedTuple):
+    """A post that is still to be worded: (name, type, objects) for each mention."""
+
+    picture: Picture
+    cue: str
+    side: str
+    topic: str
+    mentions: tuple[tuple[str, str, tuple[int, ...]], ...]
+
+
+def plan(seed: int, pictures_per_kind: dict[str, int]) -> list[Plan]:
+    """All pictures and posts of the three splits; the same for the same arguments. No two posts have the same words."""
+    names, icons = names_by_split(seed), icons_by_split(seed)
+    plans: list[Plan] = []
+    said: set[tuple[str, ...]] = set()
+    number = 0
+    for split in SPLITS:
+        rng = random.Random(f"{split} {seed}")
+        builder = _Split(names[split], icons[split], pictures_per_kind[split], number, rng)
+        wanted = builder.wanted()
+        rng.shuffle(wanted)
+        worded = _Wording(names[split], said, rng)
+        posts = tuple(worded.post(f"{split}-{i:04d}", want) for i, want in enumerate(wanted, start=1))
+        plans.append(Plan(split, tuple(builder.pictures), posts))
+        number += len(builder.pictures)
+    return plans
+
+
+class _Split:
+    """Composes the pictures of one split and says which posts go with them."""
+
+    def __init__(self, names: Names, icons: Icons, per_kind: int, first_number: int, rng: random.Random) -> None:
+        self.names, self.icons, self.per_kind, self.rng = names, icons, per_kind, rng
+        self.ambiguous = (*names.seen, *names.unseen)
+        self.numbers = iter(rng.sample(range(first_number + 1, first_number + 4 * per_kind + 1), 4 * per_kind))
+        self.topics = {kind: iter(_evenly(TOPICS, per_kind, rng)) for kind in KINDS}
+        self.pictures: list[Picture] = []
+
+    def wanted(self) -> list[_Wanted]:
+        posts = [*self._single(), *self._marked(), *self._pairs(), *self._groups()]
+        posts += self._text()
+        self.pictures.sort(key=lambda picture: picture.id)
+        return posts
+
+    def _picture(self, kind: str, types: tuple[str, ...], direction: str = "") -> Picture:
+        id = f"p{next(self.numbers):04d}"
+        picture = compose(id, kind, types, next(self.topics[kind]), self.icons, self.rng, direction)
+        self.pictures.append(picture)
+        return picture
+
+    def _single(self) -> Iterator[_Wanted]:
+        """Two posts of `scene` and one of `unrelated` for each picture of one subject.
+
+        Were there more of `unrelated`, a tagger that cannot judge relevance would do best to ignore these pictures; so
+        it does best to believe them, and what it lacks shows in `unrelated` alone.
+        """
+        for turn, type in enumerate(TYPES):
+            names = _couples(_evenly(self.ambiguous, self.per_kind // 2, self.rng), self.rng)
+            for couple, other in zip(names, self._wrong_defaults(turn), strict=True):
+                picture = self._picture("single", (type,))
+                answer = tuple(picture.subjects())
+                for name in couple:
+                    yield _Wanted(picture, "scene", "", picture.topic, ((name, type, answer),))
+                topic = self.rng.choice([topic for topic in TOPICS if topic != picture.topic])
+                yield _Wanted(picture, "unrelated", "", topic, ((other, self.names.default[other], ()),))
+
+    def _wrong_defaults(self, turn: int) -> list[str]:
+        """Seen names for `unrelated` on pictures of type number `turn`: of each other default type equally many."""
+        slots, found = self.per_kind // 4, []
+        for i in (1, 2, 3):
+            default = TYPES[(turn + i) % 4]
+            names = [name for name in self.names.seen if self.names.default[name] == default]
+            found += _evenly(names, slots // 3 + (i <= slots % 3), self.rng)
+        self.rng.shuffle(found)
+        return found
+
+    def _marked(self) -> Iterator[_Wanted]:
+        """Two posts of `object` for each picture with a ring."""
+        for type in TYPES:
+            for couple in _couples(_evenly(self.ambiguous, self.per_kind // 2, self.rng), self.rng):
+                picture = self._picture("marked", (type,))
+                answer = tuple(i for i in picture.subjects() if picture.objects[i].ringed)
+                for name in couple:
+                    yield _Wanted(picture, "object", "", picture.topic, ((name, type, answer),))
+
+    def _pairs(self) -> Iterator[_Wanted]:
+        """Two posts of `position` for each picture of two subjects: the same two names, the second time swapped."""
+        turns = {frozenset(pair): self.rng.randrange(6) for matching in _MATCHINGS for pair in matching}
+        for turn in range(2 * self.per_kind // len(self.ambiguous) // 2):
+            names = self.rng.sample(self.ambiguous, len(self.ambiguous))
+            for couple, (one, other) in enumerate(zip(names[::2], names[1::2], strict=True)):
+                for pair in _MATCHINGS[(couple + turn) % 3]:
+                    turns[frozenset(pair)] += 1
+                    orders = turns[frozenset(pair)]
+                    direction, first = DIRECTIONS[orders % 3], orders // 3 % 2
+                    types = (pair[first], pair[1 - first])
+                    picture = self._picture("pair", types, direction)
+                    of = {
+                        type: tuple(i for i in picture.subjects() if picture.objects[i].type == type) for type in types
+                    }
+                    for a, b in ((one, other), (other, one)):
+                        mentions = ((a, types[0], of[types[0]]), (b, types[1], of[types[1]]))
+                        yield _Wanted(picture, "position", direction, picture.topic, mentions)
+
+    def _groups(self) -> Iterator[_Wanted]:
+        """Two posts of `relation` for each picture of three and one: a name once for the one, once for the three."""
+        for turn in range(self.per_kind // len(self.ambiguous) // 2):
+            for place, name in enumerate(self.ambiguous):
+                flip = (place // 3 + turn // 3) % 2
+                for pair in _MATCHINGS[(place + turn) % 3]:
+                    majority, odd = pair[flip], pair[1 - flip]
+                    picture = self._picture("group", (majority, odd))
+                    for side, type in (("odd", odd), ("majority", majority)):
+                        answer = tuple(i for i in picture.subjects() if picture.objects[i].type == type)
+                        yield _Wanted(picture, "relation", side, picture.topic, ((name, type, answer),))
+
+    def _text(self) -> Iterator[_Wanted]:
+        """Posts of `text`, each on another picture that shows its type; the kinds of picture come equally often."""
+        for type in TYPES:
+            clear = [name for name, of in (*self.names.clear, *self.names.clear_unseen) if of == type]
+            names = iter(_evenly(clear, self.per_kind // 2, self.rng))
+            for kind in KINDS:
+                fitting = [picture for picture in self.pictures if picture.kind == kind and self._shows(picture, type)]
+                for picture in self.rng.sample(fitting, self.per_kind // 8):
+                    answer = tuple(i for i in picture.subjects() if picture.objects[i].type == type)
+                    yield _Wanted(picture, "text", "", picture.topic, ((next(names), type, answer),))
+
+    @staticmethod
+    def _shows(picture: Picture, type: str) -> bool:
+        return any(placed.type == type for placed in picture.objects)
+
+
+class _Wording:
+    """Puts posts into words."""
+
+    def __init__(self, names: Names, said: set[tuple[str, ...]], rng: random.Random) -> None:
+        self.rng, self.said = rng, said
+        self.clear = {*names.clear, *names.clear_unseen}
+        self.unseen = {*names.unseen, *(name for name, _ in names.clear_unseen)}
+        self.templates: dict[str, Iterator[tuple[str, str]]] = {}
+
+    def post(self, id: str, want: _Wanted) -> Written:
+        """The post in words that no post has had before."""
+        while True:
+            template, words, starts = self._words(want)
+            if words not in self.said:
+                break
+        self.said.add(words)
+        mentions = tuple(
+            Mention(
+                name,
+                start,
+                start + len(name.split()),
+                type,
+                "clear" if want.cue == "text" else "ambiguous",
+                name not in self.unseen,
+                objects,
+            )
+            for (name, type, objects), start in zip(want.mentions, starts, strict=True)
+        )
+        return Written(
+            id,
+            want.picture.id,
+            want.cue,
+            want.side,
+            want.topic,
+            template,
+            words,
+            tuple(sorted(mentions, key=lambda m: m.start)),
+        )
+
+    def _words(self, want: _Wanted) -> tuple[str, tuple[str, ...], list[int]]:
+        """Template id, words, and where the name of each mention starts."""
+        rng = self.rng
+        id, template = self._template(want)
+        slots = {"event": rng.choice(EVENTS[want.topic].split("|")), "doing": rng.choice(DOINGS[want.topic].split("|"))}
+        keys = ["name"]
+        if want.cue == "position":
+            # Which of the two is said first is open, so that the order of the names says nothing.
+            keys = rng.choice((["a", "b"], ["b", "a"]))
+            slots |= {"d" + key: word for key, word in zip(keys, rng.choice(DIRECTION_WORDS[want.side]), strict=True)}
+        slots |= {key: name for key, (name, _, _) in zip(keys, want.mentions, strict=True)}
+        words: list[str] = []
+        starts: dict[str, int] = {}
+        fixed: set[int] = set()
+        for word in template.split():
+            key = word[1:-1] if word[0] == "{" else ""
+            if key in keys:
+                starts[key] = len(words)
+            filled = slots[key].split() if key else [word]
+            if key not in ("", "event", "doing"):
+                fixed |= set(range(len(words), len(words) + len(filled)))
+            words += filled
+        if words[0].islower() and rng.random() < 0.5:
+            words[0] = words[0].capitalize()
+        said, moved = tweet(words, fixed, want.topic, rng)
+        return id, tuple(said), [starts[key] + moved for key in keys]
+
+    def _template(self, want: _Wanted) -> tuple[str, str]:
+        """The cue's templates in turn, shuffled anew each round."""
+        key = f"{want.cue} {want.mentions[0][1] if want.cue == 'text' else want.side}".strip()
+        key = "scene" if key == "unrelated" else key  # one sequence for both, so that neither gets words of its own
+        if key not in self.templates:
+            self.templates[key] = _forever(lambda: self.rng.sample(TEMPLATES[key], len(TEMPLATES[key])))
+        return next(self.templates[key])
+
+
+def _forever(a_round: Callable[[], Sequence[tuple[str, str]]]) -> Iterator[tuple[str, str]]:
+    while True:
+        yield from a_round()
+
+
+def _evenly(items: Sequence[str], count: int, rng: random.Random) -> list[str]:
+    """`count` of the items in random order, each equally often (give or take one)."""
+    rounds = [item for _ in range(count // len(items)) for item in items]
+    rounds += rng.sample(list(items), count % len(items))
+    rng.shuffle(rounds)
+    return rounds
+
+
+def _couples(names: list[str], rng: random.Random) -> list[tuple[str, str]]:
+    """The names two by two, never the same name twice in a couple."""
+    while True:
+        rng.shuffle(names)
+        couples = list(zip(names[::2], names[1::2], strict=True))
+        for i, (one, other) in enumerate(couples):
+            if one == other:  # swap with a couple that has neither
+                j = next((j for j, couple in enumerate(couples) if one not in couple), None)
+                if j is None:
+                    break
+                couples[i], couples[j] = (one, couples[j][1]), (couples[j][0], other)
+        else:
+            return couples

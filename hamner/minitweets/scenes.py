@@ -1,0 +1,242 @@
+"""Pictures: which things stand where, and how they are drawn.
+
+Each picture is of one *kind*: `single` (one subject fills it), `pair` (two subjects of different type), `marked` (one
+subject of each type, a ring around one) or `group` (three subjects of one type and one of another). Three small things
+of the picture's topic are added to each.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from dataclasses import dataclass, replace
+
+import resvg_py
+from PIL import Image
+
+from hamner.corpora.tags import TYPES
+from hamner.minitweets.art import CARRIERS, TREATMENTS, draw, random_palette, shade, silhouette
+from hamner.minitweets.backgrounds import SIDE, background
+from hamner.minitweets.icons import Concept, Icons
+
+KINDS = ("single", "pair", "marked", "group")
+DIRECTIONS = ("horizontal", "vertical", "size")
+THINGS = 3
+RING = 1.22
+"""Outer size of a ring as a multiple of what it surrounds."""
+_CELL = SIDE / 3
+_JITTER = 1.5  # pixels by which a detector's box is off, on each side
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One thing in a picture. `type` is None for a topic thing; x, y is its centre and `size` its side, in pixels."""
+
+    type: str | None
+    concept: Concept
+    x: float
+    y: float
+    size: float
+    carrier: str
+    treatment: str
+    ringed: bool = False
+    box: tuple[float, float, float, float] = (0, 0, 1, 1)
+    score: float = 1.0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture before it is drawn. `direction` belongs to pairs: how their two subjects differ in place or size."""
+
+    id: str
+    kind: str
+    topic: str
+    objects: tuple[Placed, ...]
+    direction: str = ""
+
+    def subjects(self) -> list[int]:
+        """Indices of the objects that have a type."""
+        return [i for i, placed in enumerate(self.objects) if placed.type is not None]
+
+
+def compose(
+    id: str, kind: str, types: tuple[str, ...], topic: str, icons: Icons, rng: random.Random, direction: str = ""
+) -> Picture:
+    """A picture whose subjects have these `types`.
+
+    `single`: one type. `pair`: first the left, upper or bigger one. `marked`: the type that wears the ring; the
+    other three are added. `group`: the type of the three, then the type of the one.
+    """
+    if kind == "single":
+        placed = [
+            _subject(
+                types[0],
+                icons,
+                rng,
+                SIDE / 2 + rng.uniform(-5, 5),
+                SIDE / 2 + rng.uniform(-5, 5),
+                rng.uniform(126, 138),
+            )
+        ]
+        spots = [(x, y) for x in (25.0, SIDE - 25.0) for y in (25.0, SIDE - 25.0)]
+        things = _things(topic, icons, rng, rng.sample(spots, THINGS), 44, 2)
+    elif kind == "pair":
+        placed, spots = _pair(types, icons, rng, direction)
+        things = _things(topic, icons, rng, spots, 46, 4)
+    else:
+        if kind == "marked":
+            shown = [types[0], *(type for type in TYPES if type != types[0])]
+        else:
+            shown = [types[1]] + 3 * [types[0]]
+        cells = rng.sample([(x, y) for x in range(3) for y in range(3)], len(shown) + THINGS)
+        centres = [((x + 0.5) * _CELL, (y + 0.5) * _CELL) for x, y in cells]
+        placed = []
+        for type, (x, y) in zip(shown, centres, strict=False):
+            ringed = kind == "marked" and type == types[0]
+            size = rng.uniform(50, 56) if ringed else rng.uniform(58, 69)
+            slack = (_CELL - size * (RING if ringed else 1) - 5) / 2
+            subject = _subject(type, icons, rng, x + rng.uniform(-slack, slack), y + rng.uniform(-slack, slack), size)
+            placed.append(_distinct(subject, placed, icons, rng))
+        if kind == "marked":
+            placed[0] = replace(placed[0], ringed=True)
+        things = _things(topic, icons, rng, centres[len(shown) :], 50, 7)
+    objects = [_detected(item, rng) for item in (*placed, *things)]
+    rng.shuffle(objects)
+    return Picture(id, kind, topic, tuple(objects), direction)
+
+
+def _subject(type: str, icons: Icons, rng: random.Random, x: float, y: float, size: float) -> Placed:
+    treatment = rng.choice(TREATMENTS)
+    concept = icons.subject(type, treatment == "line", rng)
+    return Placed(type, concept, x, y, size, rng.choice(CARRIERS), treatment)
+
+
+def _distinct(subject: Placed, others: list[Placed], icons: Icons, rng: random.Random) -> Placed:
+    while subject.type is not None and subject.concept in [other.concept for other in others]:
+        subject = replace(subject, concept=icons.subject(subject.type, subject.treatment == "line", rng))
+    return subject
+
+
+def _pair(
+    types: tuple[str, ...], icons: Icons, rng: random.Random, direction: str
+) -> tuple[list[Placed], list[tuple[float, float]]]:
+    """Two subjects that differ clearly in `direction` and anyhow otherwise, and three places left for topic things."""
+    if direction == "size":
+        sizes = [rng.uniform(104, 114), rng.uniform(48, 56)]
+        flip_x, flip_y = (rng.choice((lambda v: v, lambda v: SIDE - v)) for _ in "xy")
+        free = [(180, 40), (180, 112), (180, 184), (100, 184), (36, 184)]
+        spots = [(flip_x(x), flip_y(y)) for x, y in rng.sample(free, THINGS + 1)]
+        places = [(flip_x(64), flip_y(64)), spots.pop()]
+    else:
+        sizes = [rng.uniform(70, 88), rng.uniform(70, 88)]
+        far = rng.choice((True, False))
+        along = (rng.uniform(50, 58), SIDE - rng.uniform(50, 58))
+        places = [(x, rng.uniform(48, 124) if far else rng.uniform(100, 176)) for x in along]
+        spots = [(x, SIDE - 28 if far else 28) for x in (40, SIDE / 2, SIDE - 40)]
+        if direction == "vertical":
+            places, spots = [(y, x) for x, y in places], [(y, x) for x, y in spots]
+    pair = [_subject(type, icons, rng, x, y, size) for type, (x, y), size in zip(types, places, sizes, strict=True)]
+    return pair, spots
+
+
+def _things(
+    topic: str, icons: Icons, rng: random.Random, spots: list[tuple[float, float]], size: float, slack: float
+) -> list[Placed]:
+    """Topic things, one at each spot."""
+    concepts = icons.things[topic]
+    chosen = rng.sample(concepts, THINGS) if len(concepts) >= THINGS else [rng.choice(concepts) for _ in range(THINGS)]
+    return [
+        Placed(
+            None,
+            concept,
+            x + rng.uniform(-slack, slack),
+            y + rng.uniform(-slack, slack),
+            size * rng.uniform(0.92, 1.08),
+            "sticker",
+            "colour",  # things have no type that a style could give away
+        )
+        for concept, (x, y) in zip(chosen, spots, strict=True)
+    ]
+
+
+def _detected(placed: Placed, rng: random.Random) -> Placed:
+    """The thing with the box and score that a detector might give it; the ring belongs to the box."""
+    half = placed.size / 2 * (RING if placed.ringed else 1.0)
+    sides = (placed.x - half, placed.y - half, placed.x + half, placed.y + half)
+    x1, y1, x2, y2 = (round(min(1.0, max(0.0, (side + rng.uniform(-_JITTER, _JITTER)) / SIDE)), 3) for side in sides)
+    return replace(placed, box=(x1, y1, x2, y2), score=round(rng.uniform(0.8, 0.99), 2))
+
+
+def render(picture: Picture, rng: random.Random) -> Image.Image:
+    """The picture in RGB, SIDE x SIDE."""
+    parts = [background(rng)]
+    parts += [_placed_markup(placed, str(i), rng) for i, placed in enumerate(picture.objects)]
+    parts += [_ring(placed, rng) for placed in picture.objects if placed.ringed]
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}">{"".join(parts)}</svg>'
+    data = resvg_py.svg_to_bytes(svg_string=svg, width=SIDE, height=SIDE, skip_system_fonts=True)
+    return Image.open(io.BytesIO(bytes(data))).convert("RGB")
+
+
+def _placed_markup(placed: Placed, number: str, rng: random.Random) -> str:
+    """A carrier with a drawing on it, in light colours with dark ink or the other way round."""
+    hue, dark = (
+        rng.random(),
+        rng.random() < 0.5 and placed.treatment != "colour",
+    )  # Twemoji's own colours want light paper
+    paper = (
+        shade(hue, rng.uniform(0.2, 0.32), rng.uniform(0.3, 0.7))
+        if dark
+        else shade(hue, rng.uniform(0.88, 0.97), rng.uniform(0.3, 0.9))
+    )
+    ink = shade(rng.random(), rng.uniform(0.75, 0.92) if dark else rng.uniform(0.2, 0.38), rng.uniform(0.5, 0.95))
+    palette = random_palette(rng, (0.45, 0.95) if dark else (0.16, 0.74))
+    drawing = draw(placed.concept, placed.treatment, ink, palette, number, rng)
+    if placed.carrier == "sticker":
+        # Without a carrier a wide rim in the paper's colour keeps the drawing legible on any background.
+        scale, rim = 0.88, silhouette(drawing, paper, drawing.side * 0.11)
+        base = ""
+    else:
+        scale, rim = {"badge": 0.7, "card": 0.82, "sign": 0.72}[placed.carrier], ""
+        base = _carrier(placed, paper, shade(hue, 0.75 if dark else 0.45, 0.6))
+    zoom = placed.size * scale / drawing.side
+    tilt = rng.uniform(-12, 12)
+    middle = drawing.side / 2
+    moved = (
+        f"translate({placed.x:.2f} {placed.y:.2f}) rotate({tilt:.1f}) scale({zoom:.5f}) "
+        f"translate({-drawing.x - middle:.3f} {-drawing.y - middle:.3f})"
+    )
+    return f'{base}<g transform="{moved}">{rim}{drawing.markup}</g>'
+
+
+def _carrier(placed: Placed, paper: str, edge: str) -> str:
+    x, y, half = placed.x, placed.y, placed.size / 2 - 1
+    style = f'fill="{paper}" stroke="{edge}" stroke-width="2"'
+    if placed.carrier == "badge":
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{half:.1f}" {style}/>'
+    if placed.carrier == "card":
+        corner, side = f'x="{x - half:.1f}" y="{y - half:.1f}"', f"{2 * half:.1f}"
+        return f'<rect {corner} width="{side}" height="{side}" rx="{half / 4:.1f}" {style}/>'
+    cut = half * 0.58
+    corners = [
+        (-half, -cut),
+        (-cut, -half),
+        (cut, -half),
+        (half, -cut),
+        (half, cut),
+        (cut, half),
+        (-cut, half),
+        (-half, cut),
+    ]
+    points = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in corners)
+    return f'<polygon points="{points}" {style}/>'
+
+
+def _ring(placed: Placed, rng: random.Random) -> str:
+    """A ring as if drawn by hand: a red ellipse with a white rim."""
+    radius = placed.size / 2 * (RING - 0.04)
+    ellipse = (
+        f'<ellipse cx="{placed.x:.1f}" cy="{placed.y:.1f}" rx="{radius:.1f}" ry="{radius * rng.uniform(0.92, 1):.1f}" '
+        f'fill="none" '
+        f'transform="rotate({rng.randrange(180)} {placed.x:.1f} {placed.y:.1f})"'
+    )
+    return f'{ellipse} stroke="#fff" stroke-width="6"/>{ellipse} stroke="#d5001c" stroke-width="3.5"/>'

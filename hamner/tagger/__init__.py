@@ -1,0 +1,42 @@
+"""Tag posts of one's own with a trained run.
+
+The names are imported on first use: `hamner tag --help` should not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hamner.tagger.calibration import calibrate, judged_entities
+    from hamner.tagger.evidence import Evidence, SeenObject
+    from hamner.tagger.tagger import Entity, TaggedPost, Tagger, TaggerError
+
+_HOME = {
+    "Entity": "hamner.tagger.tagger",
+    "Evidence": "hamner.tagger.evidence",
+    "SeenObject": "hamner.tagger.evidence",
+    "TaggedPost": "hamner.tagger.tagger",
+    "Tagger": "hamner.tagger.tagger",
+    "TaggerError": "hamner.tagger.tagger",
+    "calibrate": "hamner.tagger.calibration",
+    "judged_entities": "hamner.tagger.calibration",
+}
+
+__all__ = [
+    "Entity",
+    "Evidence",
+    "SeenObject",
+    "TaggedPost",
+    "Tagger",
+    "TaggerError",
+    "calibrate",
+    "judged_entities",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,83 @@
+"""The command `hamner tag`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hamner.errors import HamnerError
+from hamner.files import written_whole
+
+if TYPE_CHECKING:
+    from hamner.tagger.tagger import TaggedPost
+
+
+def tag(
+    text: Annotated[str, typer.Argument(help="the post's raw text")],
+    run: Annotated[Path, typer.Option(help="folder of a finished run, with its weights")],
+    image: Annotated[Path | None, typer.Option(help="the post's picture")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    figure: Annotated[Path | None, typer.Option(help="also draw the post into this file (.png, .svg, .pdf)")] = None,
+    device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda")] = "cpu",
+) -> None:
+    """Find the names in one post of your own, with its picture or without.
+
+    A score is the probability that exactly these words are an entity of this type; "without picture" is the score that
+    the same words would have had if the model had seen no picture.
+    """
+    from hamner.tagger.tagger import Tagger  # here, for torch takes seconds to load
+
+    post = Tagger.from_pretrained(run, device)(text, image)
+    if figure is not None:
+        save_figure(post, figure)
+    if as_json:
+        typer.echo(json.dumps(post.to_dict(), ensure_ascii=False, indent=2))
+    else:
+        print_post(post, Console())
+
+
+def print_post(post: TaggedPost, console: Console) -> None:
+    """Print a tagged post: its entities as a table, then relevance and notes."""
+    if post.entities:
+        with_evidence = any(entity.evidence is not None for entity in post.entities)
+        table = Table()
+        table.add_column("type")
+        table.add_column("entity", overflow="fold")
+        table.add_column("score", justify="right")
+        if with_evidence:
+            table.add_column("without picture", justify="right")
+        table.add_column("characters", justify="right")
+        for entity in post.entities:
+            row = [entity.type, escape(entity.text), f"{entity.score:.2f}"]
+            if with_evidence:
+                row.append("" if entity.evidence is None else f"{entity.score - entity.evidence.picture_drop:.2f}")
+            table.add_row(*row, f"{entity.start}-{entity.end}")
+        console.print(table)
+    else:
+        console.print("no entities")
+    if post.relevance is not None and post.integration is not None:
+        grains = ", ".join(f"{grain} {share:.2f}" for grain, share in post.integration.items())
+        console.print(f"relevance of the picture {post.relevance:.2f}; of its grains: {grains}", soft_wrap=True)
+    if not post.calibrated:
+        console.print("scores are not calibrated: see hamner.tagger.calibrate", soft_wrap=True)
+    for note in post.notes:
+        console.print(escape(note), soft_wrap=True)
+
+
+def save_figure(post: TaggedPost, path: Path) -> None:
+    """Draw a tagged post into a file, whole or not at all. Raises HamnerError for an unknown kind of file."""
+    drawn = post.show()
+    form = path.suffix[1:].lower()
+    known = drawn.canvas.get_supported_filetypes()
+    if form not in known:
+        raise HamnerError(
+            f"a figure cannot be written as {path.name!r}: choose an ending of {', '.join(sorted(known))}"
+        )
+    with written_whole(path) as temporary:
+        drawn.savefig(temporary, format=form)

@@ -1,0 +1,167 @@
+"""A tagged post as a figure: its words with their entities, its picture with boxes, and where each entity looked."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from PIL import Image
+
+from hamner.study.style import BLACK, GREY, TYPE_COLOURS, styled
+from hamner.tagger.evidence import SeenObject
+from hamner.tagger.tagger import Entity, TaggedPost, open_picture
+
+COLUMNS = 72
+"""Characters a line."""
+
+NOTE_COLUMNS = 105
+
+PANELS = 3
+"""Pictures a row."""
+
+PIXELS = 480
+"""The longer side of a picture in a figure."""
+
+MAP = "viridis"
+HALO = (withStroke(linewidth=2.5, foreground="white"),)
+
+Line = list[tuple[int, str, Entity | None]]
+
+
+@styled
+def tagged_post(post: TaggedPost) -> Figure:
+    """Words above; below them the picture with its objects, then one grey picture for each entity with its attention.
+
+    Attention is drawn as it is, weight times number of regions (1 = uniform), on one scale for the whole post; a title
+    says so when an entity's map over the grid is flat. Types have names, and colours that people with any colour vision
+    tell apart.
+    """
+    lines = _lines(post)
+    seen = [entity for entity in post.entities if entity.evidence is not None]
+    panels = 0 if post.picture is None else 1 + len(seen)
+    rows = -(-panels // PANELS)
+    notes = [part for note in post.notes for part in wrap(note, NOTE_COLUMNS)]
+    heights = [0.5 + 0.5 * len(lines) + 0.2 * len(notes), 2.5 * rows + 0.6 * bool(seen)]
+    figure = Figure(figsize=(6.4, heights[0] + (heights[1] if rows else 0)))
+    if not rows:
+        _draw_words(figure.subplots(), lines, notes, post)
+        return figure
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
+    _draw_words(above.subplots(), lines, notes, post)
+    axes = below.subplots(rows, min(PANELS, panels), squeeze=False).ravel()
+    for one in axes:
+        one.set_axis_off()
+    assert post.picture is not None
+    image = open_picture(post.picture)
+    image.thumbnail((PIXELS, PIXELS))
+    _draw_picture(axes[0], image, seen)
+    if seen:
+        scale = Normalize(0, max(2.0, *(_greatest(entity) for entity in seen)))
+        for one, entity in zip(axes[1:], seen, strict=False):
+            _draw_attention(one, image, entity, scale)
+        below.colorbar(
+            ScalarMappable(scale, MAP),
+            ax=list(axes),
+            location="bottom",
+            shrink=0.6,
+            label="attention × number of regions (1 = uniform)",
+        )
+    return figure
+
+
+def _lines(post: TaggedPost) -> list[Line]:
+    """The words in lines of up to COLUMNS characters: (column, text, entity or None), an entity in one piece."""
+    of_word = {word: entity for entity in post.entities for word in range(entity.words[0], entity.words[1] + 1)}
+    pieces: list[tuple[str, Entity | None]] = []
+    for number, word in enumerate(post.words):
+        entity = of_word.get(number)
+        if entity is not None and number > entity.words[0]:
+            continue
+        shown = word if entity is None else " ".join(post.words[entity.words[0] : entity.words[1] + 1])
+        shown = " ".join(shown.split())
+        pieces += [(shown[start : start + COLUMNS], entity) for start in range(0, len(shown), COLUMNS)]
+    lines: list[Line] = [[]]
+    column = 0
+    for shown, entity in pieces:
+        if column and column + len(shown) > COLUMNS:
+            lines.append([])
+            column = 0
+        lines[-1].append((column, shown, entity))
+        column += len(shown) + 1
+    return lines
+
+
+def _draw_words(axes: Axes, lines: list[Line], notes: list[str], post: TaggedPost) -> None:
+    axes.set_axis_off()
+    axes.set_xlim(-0.5, COLUMNS + 0.5)
+    axes.set_ylim(len(lines) + 0.4 * len(notes), -0.6)
+    for row, line in enumerate(lines):
+        for column, shown, entity in line:
+            # Equally wide letters, so that a word's place follows from its column; no mathematics in tweets with "$".
+            style: dict[str, Any] = {"family": "DejaVu Sans Mono", "va": "center", "parse_math": False}
+            if entity is None:
+                axes.text(column, row, shown, fontsize=10, **style)
+                continue
+            colour = TYPE_COLOURS[entity.type]
+            axes.add_patch(Rectangle((column - 0.3, row - 0.25), len(shown) + 0.6, 0.5, color=colour, alpha=0.25, lw=0))
+            axes.text(column, row, shown, fontsize=10, **style)
+            axes.text(
+                column, row + 0.42, f"{entity.type} {entity.score:.2f}", fontsize=7.5, color=colour, weight="bold"
+            )
+    heading = "no picture counted" if post.relevance is None else f"relevance of the picture {post.relevance:.2f}"
+    if not post.calibrated:
+        heading += "; scores are not calibrated"
+    axes.set_title(heading, fontsize=9.5, color=GREY)
+    for number, note in enumerate(notes):
+        axes.text(0, len(lines) + 0.4 * number, note, fontsize=7.5, color=GREY, va="center", parse_math=False)
+
+
+def _draw_picture(axes: Axes, image: Image.Image, seen: list[Entity]) -> None:
+    """The picture as it is, with the boxes that all entities share."""
+    axes.imshow(image, extent=(0, 1, 1, 0), aspect=image.height / image.width)
+    axes.set_title("the picture", fontsize=9)
+    if seen and seen[0].evidence is not None:
+        for number, item in enumerate(seen[0].evidence.objects, start=1):
+            _draw_box(axes, item, f"{number} {item.name}".strip(), BLACK)
+
+
+def _draw_attention(axes: Axes, image: Image.Image, entity: Entity, scale: Normalize) -> None:
+    evidence = entity.evidence
+    assert evidence is not None
+    place: dict[str, Any] = {"extent": (0, 1, 1, 0), "aspect": image.height / image.width}
+    axes.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255, **place)
+    if evidence.grid_attention is not None:
+        side = int(np.sqrt(len(evidence.grid_attention)))
+        if side * side == len(evidence.grid_attention):
+            cells = evidence.grid_attention.reshape(side, side)
+            axes.imshow(cells, cmap=MAP, norm=scale, alpha=0.5, interpolation="nearest", **place)
+    for number, item in enumerate(evidence.objects, start=1):
+        _draw_box(axes, item, f"{number}: {item.attention:.1f}", colormaps[MAP](scale(item.attention)))
+    name = entity.text if len(entity.text) <= 22 else entity.text[:21] + "…"
+    title = f"{name} {entity.type}\n{entity.score:.2f}, without picture {entity.score - evidence.picture_drop:.2f}"
+    if evidence.flat:
+        title += "\nattention over the grid is flat"
+    axes.set_title(title, fontsize=8.5, parse_math=False)
+
+
+def _draw_box(axes: Axes, item: SeenObject, label: str, colour: Any) -> None:
+    if item.box is None:
+        return
+    x1, y1, x2, y2 = item.box
+    axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, lw=1.6, path_effects=HALO))
+    axes.text(x1 + 0.02, y1 + 0.02, label, va="top", fontsize=7.5, path_effects=HALO, parse_math=False)
+
+
+def _greatest(entity: Entity) -> float:
+    """The greatest attention of an entity to anything."""
+    assert entity.evidence is not None
+    grid = entity.evidence.grid_attention
+    return max([0.0 if grid is None else float(grid.max()), *(item.attention for item in entity.evidence.objects)])

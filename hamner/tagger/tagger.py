@@ -1,0 +1,397 @@
+"""The tagger: words and a picture in, entities and what they rest on out."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from hamner.corpora.post import Post
+from hamner.corpora.tags import Span, spans
+from hamner.errors import HamnerError
+from hamner.model.batch import Batch
+from hamner.model.intra_modality import GRAINS
+from hamner.model.text import load_tokenizer
+from hamner.tagger.confidence import calibrated, span_probabilities
+from hamner.tagger.evidence import Evidence, evidence_of
+from hamner.tagger.words import split_words
+from hamner.training.batching import Split, collate, piece_limit, windows
+from hamner.training.checkpoints import load_weights
+from hamner.training.loop import build_model
+from hamner.training.runs import Run
+from hamner.vision.features import VisualFeatures
+from hamner.vision.images import DECODER_ERRORS, MAX_PIXELS, TOO_LARGE, ImageError, as_rgb, open_image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hamner.vision.pictures import PictureExtractor
+
+BATCH = 16
+CALIBRATION = "calibration.json"
+
+Text = str | Sequence[str]
+Picture = str | Path | Image.Image
+
+
+class TaggerError(HamnerError):
+    """A run cannot tag, or not this post."""
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A name that was found.
+
+    `text` is what stands from character `start` to `end` (exclusive) of the post's text; `words` its first and its last
+    word. `score` is the probability that exactly this span is an entity of this type (see `span_probabilities`),
+    calibrated where the post says so.
+    """
+
+    text: str
+    type: str
+    start: int
+    end: int
+    score: float
+    words: tuple[int, int]
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """With the keys of transformers' token-classification pipeline with an aggregation strategy."""
+        return {
+            "entity_group": self.type,
+            "score": self.score,
+            "word": self.text,
+            "start": self.start,
+            "end": self.end,
+        }
+
+
+@dataclass(frozen=True)
+class TaggedPost:
+    """A post with its tags.
+
+    `text` is the raw text, or the words joined by a space; word i is `text[offsets[i][0]:offsets[i][1]]`. `relevance`
+    (rho) says how much the picture counted, from 0 to 1, and `integration` (beta) how much each of its grains; both are
+    None when no picture was looked at, and `notes` say why. Of a post that was read in several windows they are means
+    over its words.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    offsets: tuple[tuple[int, int], ...]
+    tags: tuple[str, ...]
+    entities: tuple[Entity, ...]
+    relevance: float | None
+    integration: dict[str, float] | None
+    calibrated: bool
+    notes: tuple[str, ...] = ()
+    picture: Picture | None = field(default=None, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; `entities` as `Entity.to_dict` gives them."""
+        return {
+            "text": self.text,
+            "words": list(self.words),
+            "tags": list(self.tags),
+            "entities": [entity.to_dict() for entity in self.entities],
+            "relevance": self.relevance,
+            "integration": self.integration,
+            "calibrated": self.calibrated,
+            "notes": list(self.notes),
+        }
+
+    def show(self) -> Figure:
+        """Draw the words with their entities, and the picture with its boxes and each entity's attention."""
+        from hamner.tagger.figure import tagged_post  # here, for matplotlib is not needed to tag
+
+        return tagged_post(self)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be tagged, in the form that the model takes."""
+
+    text: str
+    words: tuple[str, ...]
+    offsets: tuple[tuple[int, int], ...]
+    features: VisualFeatures | None
+    names: tuple[str, ...]  # of the objects
+    picture: Picture | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What the model makes of one window."""
+
+    tags: list[str]
+    entities: list[tuple[Span, float, Evidence | None]]
+    relevance: float | None
+    integration: list[float] | None
+
+
+class Tagger:
+    """Tags posts with a finished run.
+
+        tagger = Tagger.from_pretrained("data/runs/...")
+        post = tagger("Kelso (left) meets Orva", image="photo.jpg")
+
+    The same post always gets the same answer. `extractor` turns pictures into features; by default it is made from the
+    run's visual source when the first picture comes.
+    """
+
+    def __init__(self, run: Run, device: str = "cpu", extractor: PictureExtractor | None = None) -> None:
+        self.run = run
+        self.config = run.config
+        self.device = _device(device)
+        if not run.weights.exists():
+            raise TaggerError(
+                f"{run.folder} holds a run's record without its weights ({run.weights.name}): train it again there"
+            )
+        shape = {name: run.record.get("features", {})[name] for name in ("channels", "classes") if self.config.visual}
+        with torch.random.fork_rng(devices=[]):  # building draws weights: the user's random numbers stay as they were
+            self.model = build_model(self.config.model, self.config.seed, **shape)
+        load_weights(self.model, run.weights)
+        self.model.to(self.device).eval()
+        self.tokenizer = load_tokenizer(self.config.model.text_encoder)
+        self.temperature = read_temperature(run.folder)
+        self._extractor = extractor
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, device: str = "cpu") -> Tagger:
+        """The tagger that `hamner train` left in a run's folder.
+
+        Raises HamnerError when there is no finished run with its weights, or no such device.
+        """
+        return cls(Run.load(Path(folder)), device)
+
+    def __call__(
+        self, text: Text, image: Picture | None = None, *, features: VisualFeatures | None = None
+    ) -> TaggedPost:
+        """Tag one post: a raw text or its words, and its picture as a file, a PIL image, or None.
+
+        `features`, of the run's own visual source (`FeatureStore`), take the place of those that the picture would
+        give; it is then only drawn. So a post of a corpus is seen with its annotated objects, or through its caption.
+
+        Raises HamnerError when there are no words, or the picture cannot be opened or looked at.
+        """
+        return self.many([text], [image], features=[features])[0]
+
+    def many(
+        self,
+        texts: Sequence[Text],
+        images: Sequence[Picture | None] | None = None,
+        *,
+        features: Sequence[VisualFeatures | None] | None = None,
+        evidence: bool = True,
+    ) -> list[TaggedPost]:
+        """Tag posts, several at once. Without `evidence` no occlusion is tried, which is faster."""
+        pictures = [None] * len(texts) if images is None else images
+        given = [None] * len(texts) if features is None else features
+        if not len(texts) == len(pictures) == len(given):
+            raise TaggerError(
+                f"{len(texts)} texts with {len(pictures)} images and {len(given)} features: give each its own"
+            )
+        tagged: list[TaggedPost] = []
+        for begin in range(0, len(texts), BATCH):
+            some = slice(begin, begin + BATCH)
+            asked = [self._asked(*one) for one in zip(texts[some], pictures[some], given[some], strict=True)]
+            tagged += self._tag(asked, evidence)
+        return tagged
+
+    def _asked(self, text: Text, picture: Picture | None, features: VisualFeatures | None) -> _Asked:
+        notes: list[str] = []
+        names: tuple[str, ...] = ()
+        image = None if picture is None or features is not None else open_picture(picture)
+        if self.config.pictures != "own":
+            notes.append(f"the run is a control: it was trained on {self.config.pictures} pictures")
+        if self.config.visual is None:
+            features = None
+            notes.append("the run is text-only: no picture is looked at")
+        elif image is not None:
+            features, names, note = self._look(image)
+            notes += note
+        elif features is None or not features.image_present:
+            features = None
+            notes.append("no picture: the words alone were read")
+        if features is not None:
+            names = names or ("",) * len(features.objects)
+            if not self.config.model.relevance:
+                notes.append("the run does not judge relevance: it is 1 wherever there is a picture")
+            if features.grid.shape[1] != self.run.record["features"]["channels"]:
+                raise TaggerError(
+                    f"the features have {features.grid.shape[1]} channels and the run learnt from "
+                    f"{self.run.record['features']['channels']}: compute them with its source, {self.config.visual}"
+                )
+        return _Asked(*_words(text), features, names, picture, tuple(notes))
+
+    def _look(self, image: Image.Image) -> tuple[VisualFeatures, tuple[str, ...], list[str]]:
+        """The features of a picture of the user's own, its objects' names, and what is to be said about them."""
+        assert self.config.visual is not None
+        if self.config.visual.backbone == "captions":
+            raise TaggerError(
+                f"the run in {self.run.folder} learnt from captions and cannot look at a picture: tag without one, "
+                "or with a run that was trained on pictures"
+            )
+        annotated = self.config.visual.objects == "annotations"
+        if self._extractor is None:
+            from hamner.vision.pictures import PictureExtractor  # here, for it brings torchvision with it
+
+            source = replace(self.config.visual, objects="tiles") if annotated else self.config.visual
+            self._extractor = PictureExtractor.load(source, Path(), str(self.device))
+        objects = self._extractor.finder.find(Path(), image)
+        features = self._extractor.encode(image, objects)
+        names = tuple(self._extractor.class_names[id] if id else "" for id in features.classes)
+        if not annotated:
+            return features, names, []
+        # Class 1 is a tile here, but the first of the annotated classes to the model.
+        unknown = replace(features, classes=np.zeros_like(features.classes))
+        note = (
+            "objects are five fixed tiles of unknown class: the run learnt from objects that its corpus names, and "
+            "nobody has named those in this picture"
+        )
+        return unknown, names, [note]
+
+    @torch.no_grad()
+    def _tag(self, asked: Sequence[_Asked], evidence: bool) -> list[TaggedPost]:
+        posts = [Post(str(number), one.words) for number, one in enumerate(asked)]
+        cut = windows(posts, self.tokenizer, piece_limit(self.tokenizer, self.model.text.encoder.config))
+        split = Split(cut, _features_of(asked))
+        read: list[list[_Read]] = [[] for _ in asked]
+        for begin in range(0, len(cut), BATCH):
+            numbers = range(begin, min(begin + BATCH, len(cut)))
+            batch = collate([split[number] for number in numbers], self.tokenizer.pad_token_id).to(self.device)
+            names = [asked[cut[number].post].names if evidence else None for number in numbers]
+            for number, part in zip(numbers, self._read(batch, names), strict=True):
+                read[cut[number].post].append(part)
+        return [self._together(one, parts) for one, parts in zip(asked, read, strict=True)]
+
+    def _read(self, batch: Batch, names: Sequence[Sequence[str] | None]) -> list[_Read]:
+        """Tag the rows of a batch; rows without `names` get no evidence."""
+        layers, embeddings = self.model.text.read(batch)
+        batch = replace(batch, word_layers=layers, word_embeddings=embeddings)
+        output = self.model(batch, trace=True)
+        decoder = self.model.decoder
+        tags = [[decoder.tags[k] for k in path] for path in decoder.decode(output.emissions, output.word_mask)]
+        found = [spans(row) for row in tags]
+        asked = [(row, span) for row, some in enumerate(found) for span in some]
+        scores = span_probabilities(decoder, output.emissions, output.word_mask, asked).cpu().numpy()
+        if self.temperature is not None:
+            scores = calibrated(scores, self.temperature)
+        score = iter(scores.tolist())
+        parts = []
+        for row, some in enumerate(found):
+            looked = batch.image_mask is not None and bool(batch.image_mask[row])
+            seen: Sequence[Evidence | None] = [None] * len(some)
+            of_objects = names[row]
+            if looked and some and of_objects is not None and output.trace is not None:
+                seen = evidence_of(self.model, batch, output.trace, row, some, of_objects, self.temperature)
+            entities = [(span, next(score), evidence) for span, evidence in zip(some, seen, strict=True)]
+            relevance, integration = None, None
+            if looked and output.relevance is not None and output.integration is not None:
+                relevance, integration = output.relevance[row].item(), output.integration[row].tolist()
+            parts.append(_Read(tags[row], entities, relevance, integration))
+        return parts
+
+    def _together(self, asked: _Asked, parts: Sequence[_Read]) -> TaggedPost:
+        """A post from its windows."""
+        tags = [tag for part in parts for tag in part.tags]
+        notes = asked.notes
+        if len(parts) > 1:
+            notes += (f"the post is longer than the text encoder takes at once: it was read in {len(parts)} windows",)
+        entities, begin = [], 0
+        for part in parts:
+            for span, score, evidence in part.entities:
+                first, last = begin + span.start, begin + span.end - 1
+                start, end = asked.offsets[first][0], asked.offsets[last][1]
+                entities.append(Entity(asked.text[start:end], span.type, start, end, score, (first, last), evidence))
+            begin += len(part.tags)
+        lengths = [len(part.tags) for part in parts]
+        relevances = [part.relevance for part in parts if part.relevance is not None]
+        integrations = [part.integration for part in parts if part.integration is not None]
+        relevance, integration = None, None
+        if relevances and integrations:
+            relevance = float(np.average(relevances, weights=lengths))
+            beta = np.average(integrations, axis=0, weights=lengths)
+            integration = dict(zip(GRAINS, beta.tolist(), strict=True))
+        return TaggedPost(
+            text=asked.text,
+            words=asked.words,
+            offsets=asked.offsets,
+            tags=tuple(tags),
+            entities=tuple(entities),
+            relevance=relevance,
+            integration=integration,
+            calibrated=self.temperature is not None,
+            notes=notes,
+            picture=asked.picture,
+        )
+
+
+def read_temperature(folder: Path) -> float | None:
+    """The temperature that `calibrate` left in a run's folder, or None. Raises TaggerError for a damaged file."""
+    path = folder / CALIBRATION
+    try:
+        temperature = float(json.loads(path.read_text(encoding="utf-8"))["temperature"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise TaggerError(f"{path} cannot be read ({error!r}): delete it, or calibrate the run again") from error
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise TaggerError(f"{path}: a temperature is above 0, not {temperature}: delete it, or calibrate the run again")
+    return temperature
+
+
+def _device(name: str) -> torch.device:
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a torch that was built without this kind
+        raise TaggerError(f"no device {name!r} on this machine: choose another, such as cpu") from error
+    return torch.device(name)
+
+
+def _words(text: Text) -> tuple[str, tuple[str, ...], tuple[tuple[int, int], ...]]:
+    """The text, its words, and where each stands."""
+    if isinstance(text, str):
+        offsets = split_words(text)
+    else:
+        empty = [number for number, word in enumerate(text) if not isinstance(word, str) or not word]
+        if empty:
+            raise TaggerError(f"word {empty[0]} is {text[empty[0]]!r}: each word must be a string of some characters")
+        ends = np.cumsum([len(word) + 1 for word in text]).tolist()
+        offsets = [(end - 1 - len(word), end - 1) for word, end in zip(text, ends, strict=True)]
+        text = " ".join(text)
+    if not offsets:
+        raise TaggerError("there are no words to tag: give a text or a list of words")
+    return text, tuple(text[start:end] for start, end in offsets), tuple(offsets)
+
+
+def open_picture(picture: Picture) -> Image.Image:
+    """The picture upright in RGB. Raises HamnerError when it cannot be opened: the user named it himself."""
+    if isinstance(picture, str | Path):
+        return open_image(picture)
+    if not isinstance(picture, Image.Image):
+        raise TaggerError(f"a picture is a file's path or a PIL image, not a {type(picture).__name__}")
+    if picture.width * picture.height > MAX_PIXELS:
+        raise ImageError(f"the image given: {picture.width} x {picture.height} pixels, {TOO_LARGE}")
+    try:
+        return as_rgb(picture)
+    except DECODER_ERRORS as error:
+        raise ImageError(f"the image given cannot be used ({error or type(error).__name__})") from error
+
+
+def _features_of(asked: Sequence[_Asked]) -> Callable[[int], VisualFeatures] | None:
+    """The visual features of post number i, all masked where it has none; None if no post has any."""
+    present = next((one.features for one in asked if one.features is not None), None)
+    if present is None:
+        return None
+    regions, channels = present.grid.shape
+    absent = VisualFeatures.absent(regions, channels, len(present.objects))
+    return lambda number: asked[number].features or absent

@@ -1,0 +1,523 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 01 · From a tweet to a batch
+#
+# | | |
+# | --- | --- |
+# | **Goal** | read posts without losing a word, count them as papers do, and turn them into tensors |
+# | **You need** | Python; no model, no GPU, no tweets: the bundled corpus *minitweets* and counts of the real corpora |
+# | **Time** | about 25 minutes to read, less than a minute to run |
+# | **Of the paper** | the task (tag the words of a post that has one picture) and its data, Twitter-2015 and 2017 |
+#
+# A score is only as good as the reading of the files behind it. Papers on these two corpora
+# print the same counts, and yet a reader written in a hurry loses a post, shifts a tag or opens
+# entities that are not there. This notebook walks from the bytes of a file to a padded batch
+# and stops wherever something can go wrong.
+
+# %% [markdown]
+# The next cell does nothing where hamner is installed. On Colab, name the git address that this
+# notebook comes from.
+
+# %% tags=["install"]
+import importlib.util, subprocess, sys
+
+REPOSITORY = ""
+if importlib.util.find_spec("hamner") is None:
+    assert REPOSITORY, "hamner is not installed: put its git address into REPOSITORY, run again"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", REPOSITORY, "checkout"], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--editable", "checkout"], check=True)
+    sys.path.insert(0, "checkout")
+
+# %%
+from pathlib import Path
+
+import pandas as pd
+
+from hamner import load_corpus
+from hamner.study import figures
+from hamner.study.style import save
+
+# %% [markdown]
+# ## 1. A post, by eye
+#
+# The corpora come as text. A line `IMGID:...` opens a post and names its picture; then each
+# line holds a word, a tab and a tag; an empty line ends the post. Here are two invented posts.
+
+# %%
+text = "IMGID:101\nRT\tO\n@fan\tO\nAnna\tB-PER\nBerg\tI-PER\nlands\tO\nin\tO\nTallin\tB-LOC\n\n"
+text += "IMGID:102\nZibco\tB-ORG\n!\tO\n"
+print(text)
+
+# %% [markdown]
+# The tags are *BIO*: `B-` begins an entity, `I-` continues it, `O` is outside. The type follows
+# the hyphen: `PER`, `LOC`, `ORG` or `MISC`. So *Anna Berg* is one person, not two.
+#
+# ## 2. The reader
+#
+# Reading this takes a few lines, and this is how one writes them in a hurry:
+
+
+# %%
+def naive_reader(text):
+    posts, words = [], []
+    for line in text.split("\n"):
+        if line.strip() == "":
+            posts, words = posts + [words], []
+        elif not line.startswith("IMGID"):
+            words.append(line.split())
+    return posts
+
+
+[len(post) for post in naive_reader(text.rstrip("\n"))]
+
+# %% [markdown]
+# Two posts went in and one came out. The naive reader hands a post over when it meets an *empty
+# line*, and Twitter-2015 does not end with one: its last post is lost, in silence. hamner's
+# reader closes the last post itself.
+
+# %%
+from hamner.corpora.reader import parse_posts
+
+posts = parse_posts(text.rstrip("\n").encode(), Path("invented.txt"))
+assert len(posts) == 2
+posts[0]
+
+# %% [markdown]
+# A `Post` is its id, its words, their tags, and its picture where there is one. From tags to
+# entities is a step of its own: a `Span` has a type, a first word and the word after its last.
+
+# %%
+from hamner.corpora import spans
+
+[(span, " ".join(posts[0].words[span.start : span.end])) for span in spans(posts[0].tags)]
+
+# %% [markdown]
+# What the reader does not understand it refuses, and its error says which file, which line,
+# what is wrong and what to do. A file that is *nearly* right is the dangerous kind.
+
+# %%
+from hamner.corpora import CorpusError
+
+for broken in (
+    "IMGID:1\nKelso B-PER\n",
+    "IMGID:1\nKelso\tB-PERS\n",
+    "IMGID:../../x\nKelso\tO\n",
+):
+    try:
+        parse_posts(broken.encode(), Path("invented.txt"))
+    except CorpusError as error:
+        print(error, end="\n\n")
+
+# %% [markdown]
+# ## 3. The bundled corpus
+#
+# The real tweets may not be handed on, so the notebooks run on *minitweets*: invented posts
+# with drawn pictures, in the same files, read by the same reader. Its answers are known by
+# construction, which later notebooks make use of.
+
+# %%
+corpus = load_corpus("minitweets")
+post = next(post for post in corpus.test if len(spans(post.tags)) > 1)
+pd.DataFrame([post.words, post.tags], index=["word", "tag"])
+
+# %%
+from IPython.display import Image
+
+Image(filename=post.image, width=224)
+
+# %% [markdown]
+# That is the whole task: given the words and this picture, find the tags.
+#
+# ## 4. Counting
+#
+# `statistics` counts a corpus; a row for each quantity, a column for each split.
+
+# %%
+from hamner.corpora import statistics
+
+counts = statistics(corpus)
+counts
+
+# %% [markdown]
+# Are the real corpora what papers say they are? Their counts were measured once, with the same
+# function, and committed (`hamner measure` writes them again where the tweets are), so you can
+# follow here without a single tweet.
+
+# %%
+from hamner.study.measured import measured_statistics
+
+REAL = ("twitter2015", "twitter2015-original", "twitter2017")
+measured = {name: measured_statistics(name) for name in REAL}
+
+# %% [markdown]
+# Twitter-2015 stands there twice, because it goes round in two versions: `twitter2015-original`
+# has the labels of its makers (Zhang et al. 2018), `twitter2015` those in the files of UMT (Yu
+# et al. 2020), which most later papers train on. Beside each count, its difference from the
+# published one.
+
+# %%
+from hamner.corpora import published_counts
+
+
+def beside_published(name, published_name):
+    published = published_counts(published_name)
+    ours = measured[name].loc[published.index]
+    table = pd.concat(
+        {"published": published, "measured": ours, "difference": ours - published}, axis=1
+    )
+    return table.loc[["posts", "entities", "PER", "LOC", "ORG", "MISC"]]
+
+
+beside_published("twitter2017", "twitter2017")
+
+# %%
+beside_published("twitter2015-original", "twitter2015")
+
+# %%
+beside_published("twitter2015", "twitter2015")
+
+# %% [markdown]
+# Twitter-2017 and the original Twitter-2015 agree with the published counts to the last entity.
+# The version that most papers *train on* does not, though they print the published table. That
+# deserves an explanation, and there is one.
+
+# %%
+from hamner.corpora import VERSIONS
+
+for difference in VERSIONS["twitter2015"].differences:
+    by_split = f"{difference.train}/{difference.valid}/{difference.test}"
+    print(f"{difference.quantity}, {by_split}: {difference.why}.")
+
+# %% [markdown]
+# So a version is more than a detail: the counts differ by 21 of 12,800 entities. hamner gives
+# each version a name of its own and knows its files by their SHA-256; other bytes are never
+# loaded under a known name.
+
+# %%
+for name, published_name in (
+    ("twitter2017", "twitter2017"),
+    ("twitter2015-original", "twitter2015"),
+):
+    assert not beside_published(name, published_name)["difference"].to_numpy().any()
+
+# %% [markdown]
+# ### B- tags are one count, spans are another
+#
+# Papers count `B-` tags. A scorer counts *spans*, and on Twitter-2015 it finds more of them:
+
+# %%
+rows = ["entities", "spans", "orphans"]
+pd.concat({name: measured[name].loc[rows] for name in REAL})
+
+# %% [markdown]
+# The difference is the *orphans*: an `I-` tag that continues no entity of its own type. Each
+# opens a span in the eyes of the scorer that nearly everybody uses, and is no entity by the
+# rules of BIO. The three rows must add up:
+
+# %%
+for name in REAL:
+    table = measured[name]
+    assert (table.loc["spans"] == table.loc["entities"] + table.loc["orphans"]).all(), name
+
+# %% [markdown]
+# ### Which types
+#
+# The two corpora are different worlds: places make up a third of Twitter-2015 and an eighth of
+# Twitter-2017. An average over types hides this, so scores are printed per type as well.
+# (minitweets is balanced on purpose.)
+
+# %%
+TYPES = ["PER", "LOC", "ORG", "MISC"]
+all_counts = {**measured, "minitweets": counts}
+names = ["twitter2015", "twitter2017", "minitweets"]
+in_all = pd.DataFrame({name: all_counts[name].loc[TYPES].sum(axis=1) for name in names}).T
+shares = 100 * in_all.div(in_all.sum(axis=1), axis=0)
+save(figures.entity_types(shares), "entity_types")
+
+# %% [markdown]
+# *Share of each entity type among the entities (by B- tags, all splits) of each corpus.*
+#
+# ### Seen and unseen
+#
+# How many of the test mentions (type and words, case folded) occur in training? A tagger can
+# learn those by heart; the others it has to understand. Both are worth knowing, so hamner
+# scores them apart.
+
+# %%
+test = pd.DataFrame({name: table["test"] for name, table in all_counts.items()}).T
+seen = test[["seen_mentions", "spans"]].copy()
+seen["seen (%)"] = (100 * seen["seen_mentions"] / seen["spans"]).astype(float).round(1)
+seen
+
+# %% [markdown]
+# ## 5. What can go wrong
+#
+# ### Orphan tags
+#
+# Tags can be read as entities in more than one way once an orphan is among them. Each way has a
+# name here, a *protocol*, and every score says which one it used. Notebook 05 shows what that
+# does to F1.
+
+# %%
+from hamner.corpora import PROTOCOLS, orphans
+
+tags = ["O", "I-PER", "I-PER", "O", "B-LOC", "I-ORG"]
+print("orphans at", orphans(tags))
+for protocol in PROTOCOLS:
+    print(f"{protocol:>9}: {[tuple(span) for span in spans(tags, protocol)]}")
+
+# %% [markdown]
+# `seqeval` (the library's default) lets an orphan open an entity. `strict` is BIO to the
+# letter: an orphan is nothing. `repaired` rewrites the orphan as `B-` first, as some papers do
+# to their files.
+#
+# ### Words that vanish
+#
+# Some tweets hold words that you cannot see: a joiner from a broken emoji, a no-break space.
+# `str.split` swallows them and every later tag moves one word to the left.
+
+# %%
+line = "\xa0\tO"  # a no-break space, tagged O: one such line stands in Twitter-2015
+print("naive:", line.split())
+print("hamner:", parse_posts(f"IMGID:1\n{line}\n".encode(), Path("invented.txt"))[0])
+
+# %% [markdown]
+# The word reaches the encoder, and vanishes there, for its tokenizer has no piece for it:
+
+# %%
+from hamner.model.text import load_tokenizer
+
+tokenizer = load_tokenizer("minilm")
+{ascii(word): tokenizer.tokenize(word) for word in ("Tallin", "\xa0", "\u200d", "\ufe0f")}
+
+# %% [markdown]
+# In hamner such a word becomes the unknown piece and keeps its place. They are rare, but a
+# shifted tag is a wrong answer:
+
+# %%
+pd.DataFrame({name: measured[name].loc["words_without_pieces"] for name in REAL}).T
+
+# %% [markdown]
+# ### Leaks
+#
+# A text that stands in training and in test is an answer given away. The real corpora have a
+# few; they are so few that nobody's ranking hangs on them, but you should know before somebody
+# tells you.
+
+# %%
+pd.concat({name: measured[name].loc[["texts_in_train", "texts_in_valid"]] for name in REAL})
+
+# %% [markdown]
+# Leaks have another door here: a picture. If a picture of test was there in training, a model
+# may remember it instead of looking. minitweets has neither kind of leak:
+
+# %%
+texts = {split: {post.words for post in posts} for split, posts in corpus.splits()}
+pictures = {split: {post.image for post in posts} for split, posts in corpus.splits()}
+for later in ("valid", "test"):
+    assert not texts["train"] & texts[later]
+    assert not pictures["train"] & pictures[later]
+
+# %% [markdown]
+# ### Missing pictures
+#
+# 358 pictures of Twitter-2017 can be read in no public copy. Peers put a blank placeholder in
+# their place and say nothing; the model then learns from grey squares. In hamner a post without
+# a picture has `image=None`, the model masks it, and `hamner corpora check` reports it.
+
+# %%
+unreadable = VERSIONS["twitter2017"].unreadable
+print(unreadable, "in all:", sum(unreadable.values()))
+without = [post.id for _, posts in corpus.splits() for post in posts if post.image is None]
+print("minitweets, posts without a picture:", len(without))
+
+# %% [markdown]
+# ## 6. How long is a post?
+#
+# An encoder reads *word pieces*, not words, and handles and links break into many. Peers pad
+# each post to 128 pieces. How many does a post really have?
+
+# %%
+from hamner.study.measured import measured_lengths, piece_lengths
+
+lengths = {name: measured_lengths(name)["train"] for name in ("twitter2015", "twitter2017")}
+lengths["minitweets"] = piece_lengths(corpus)["train"]
+save(figures.post_lengths(lengths), "post_lengths")
+
+# %% [markdown]
+# *Word pieces per training post (minilm's uncased vocabulary). The dashed line is the length to
+# which peers pad.*
+#
+# Padded to 128, an encoder spends most of its time on nothing. Attention even pays for padding
+# twice, since its cost grows with the square of the length.
+#
+# ## 7. From words to pieces
+#
+# `windows` cuts posts into pieces and notes where each word begins: the word's *first piece*
+# will stand for the word.
+
+# %%
+from hamner.training.batching import windows
+
+window = windows([post], tokenizer, limit=512)[0]
+pieces = tokenizer.convert_ids_to_tokens(window.pieces.tolist())
+print(pieces)
+
+# %%
+firsts = [pieces[position] for position in window.first_piece]
+pd.DataFrame([post.words, firsts, post.tags], index=["word", "first piece", "tag"])
+
+# %% [markdown]
+# A post longer than the encoder's limit is cut at word boundaries into several windows. No word
+# is lost:
+
+# %%
+cut = windows([post], tokenizer, limit=8)
+print([len(part.first_piece) for part in cut], "words in", len(cut), "windows")
+assert sum(len(part.first_piece) for part in cut) == len(post.words)
+
+# %% [markdown]
+# ## 8. From pieces to a padded batch
+#
+# Posts of one batch must have one length, so shorter ones are filled up. Boolean masks say what
+# is real.
+
+# %%
+from hamner.training.batching import Split, collate
+
+train = Split(windows(corpus.train, tokenizer, limit=512))
+batch = collate([train[number] for number in range(4)], pad=tokenizer.pad_token_id)
+fields = ("pieces", "piece_mask", "first_piece", "word_mask", "tags")
+{name: tuple(getattr(batch, name).shape) for name in fields}
+
+# %%
+batch.piece_mask.int()
+
+# %% [markdown]
+# To what length? Three ways: to the longest post *of the batch*, with posts in random order;
+# the same with posts of like length put together (`length_buckets`), while the order of the
+# batches stays random; or always to 128.
+
+# %%
+import random
+
+from hamner.training.batching import length_buckets
+
+
+def random_batches(lengths, size=24):
+    order = random.Random(1).sample(range(len(lengths)), len(lengths))
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+# %% [markdown]
+# One batch of each kind. The bucketed one is a typical one: of middle length.
+
+# %%
+sizes = train.lengths()
+bucketed = sorted(
+    length_buckets(sizes, 24, seed=1), key=lambda batch: max(sizes[i] for i in batch)
+)
+one = {"random order": random_batches(sizes)[0], "length buckets": bucketed[len(bucketed) // 2]}
+one["always to 128"] = one["random order"]
+save(figures.padding({way: [sizes[i] for i in batch] for way, batch in one.items()}), "padding")
+
+# %% [markdown]
+# *One batch of 24 posts of minitweets under three ways of padding: real pieces in blue, padding
+# in grey.*
+#
+# And over a whole epoch, also of the real corpora? Only lengths matter here, and those were
+# measured.
+
+
+# %%
+def positions(batches, lengths):
+    return sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+
+
+def per_real_piece(lengths):
+    ways = {
+        "length buckets": length_buckets(lengths, 24, seed=1),
+        "random order": random_batches(lengths),
+    }
+    computed = {way: positions(batches, lengths) for way, batches in ways.items()}
+    computed["always to 128"] = 128 * len(lengths)
+    return {way: number / sum(lengths) for way, number in computed.items()}
+
+
+cost = pd.DataFrame({name: per_real_piece(of_posts) for name, of_posts in lengths.items()}).T
+cost.round(2)
+
+# %%
+save(figures.padding_cost(cost), "padding_cost")
+
+# %% [markdown]
+# *Positions that the encoder computes for each real piece in one epoch of training, batches of
+# 24.*
+#
+# Buckets bring padding down to a few percent, and nothing is lost by it: masks see to it that
+# padding never changes a post's output, which the model's tests hold it to.
+
+# %%
+assert (cost["length buckets"] <= cost["random order"]).all()
+assert (cost["random order"] < cost["always to 128"]).all()
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Let a leak happen: add the first 100 posts of test to minitweets' training split. How
+# does the share of seen test mentions change? (`dataclasses.replace` copies a `Corpus` with a
+# changed split.)
+
+# %% tags=["solution"]
+from dataclasses import replace
+
+leaky = statistics(replace(corpus, train=corpus.train + corpus.test[:100]))
+print(
+    "seen before:",
+    counts.loc["seen_mentions", "test"],
+    "and after:",
+    leaky.loc["seen_mentions", "test"],
+)
+
+# %% [markdown]
+# **2.** How much worse does padding per batch get when batches grow? Compare batches of 8, 24
+# and 96 in random order, on Twitter-2015.
+
+# %% tags=["solution"]
+of_2015 = lengths["twitter2015"]
+for size in (8, 24, 96):
+    share = positions(random_batches(of_2015, size), of_2015) / sum(of_2015)
+    print(f"batches of {size:2}: {share:.2f} positions per real piece")
+
+# %% [markdown]
+# **3.** Write `repair_by_hand(tags)`, which turns each orphan `I-` into `B-`, and hold it
+# against `hamner.corpora.repair`.
+
+# %% tags=["solution"]
+from hamner.corpora import repair
+
+
+def repair_by_hand(tags):
+    previous = ["O", *tags]
+    orphan = [tag[0] == "I" and old[2:] != tag[2:] for old, tag in zip(previous, tags)]
+    return ["B" + tag[1:] if is_orphan else tag for tag, is_orphan in zip(tags, orphan)]
+
+
+assert repair_by_hand(tags) == repair(tags) == ["O", "B-PER", "I-PER", "O", "B-LOC", "B-ORG"]
+
+# %% [markdown]
+# ## What we do not know of the paper
+#
+# - Which version of Twitter-2015 it used. The counts that papers print are those of the original
+#   labels, also in papers that train on UMT's files.
+# - What it did about the unreadable pictures of Twitter-2017.
+# - To what length it padded, and whether anything was cut off. (Its first author's sibling code:
+#   64 pieces.)

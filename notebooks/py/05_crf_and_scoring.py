@@ -1,0 +1,551 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 05 · The CRF, and what a score means
+#
+# | | |
+# | --- | --- |
+# | **Goal** | work out a CRF by hand beside the library; score one set of predictions in every honest way |
+# | **You need** | notebook 01 (tags, spans, orphans); some probability; no trained model |
+# | **Time** | about 40 minutes to read, less than a minute to run |
+# | **Of the paper** | decoding, the last step of the model, and how its tables are to be read |
+#
+# Everything before this point of the model ends in *emissions*: for each word a number for each
+# tag. Two questions are left. How do emissions become a sequence of tags that makes sense as a
+# whole? And once a tagger has spoken, how good is it, and how sure are we of that?
+
+# %% [markdown]
+# The next cell does nothing where hamner is installed. On Colab, name the git address that this
+# notebook comes from.
+
+# %% tags=["install"]
+import importlib.util, subprocess, sys
+
+REPOSITORY = ""
+if importlib.util.find_spec("hamner") is None:
+    assert REPOSITORY, "hamner is not installed: put its git address into REPOSITORY, run again"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", REPOSITORY, "checkout"], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--editable", "checkout"], check=True)
+    sys.path.insert(0, "checkout")
+
+# %%
+from itertools import pairwise, product
+
+import numpy as np
+import pandas as pd
+import torch
+
+from hamner.study import figures
+from hamner.study.style import save
+
+# %% [markdown]
+# ## 1. Why not simply take the best tag of each word?
+#
+# A post of three words and three tags, so that we can see everything. The emissions are made
+# up: a tagger is unsure whether *Anna* is outside or begins a person, and fairly sure that
+# *Berg* continues one.
+
+# %%
+words = ["Anna", "Berg", "lands"]
+tags = ("O", "B-PER", "I-PER")
+emissions = torch.tensor([[1.1, 1.0, 0.0], [0.2, 0.1, 1.5], [2.0, 0.0, 0.3]])
+pd.DataFrame(emissions.numpy(), index=words, columns=tags).round(1)
+
+# %%
+[tags[best] for best in emissions.argmax(dim=1)]
+
+# %% [markdown]
+# Each word got its best tag, and together they are nonsense: a person that continues without
+# ever having begun. The words need to talk to each other. A *linear-chain conditional random
+# field* lets neighbours talk: beside the emissions it learns a score for each *move* from one
+# tag to the next, and for the first and the last tag.
+#
+# $$\text{score}(y) = \text{start}_{y_1} + \sum_i \text{emission}_{i, y_i}
+# + \sum_i \text{move}_{y_i, y_{i+1}} + \text{end}_{y_n}$$
+#
+# hamner's `Decoder` holds such a CRF. We put made-up moves into it; training would learn them.
+
+# %%
+from hamner.model.decoder import Decoder
+
+decoder = Decoder(width=8, tags=tags, dropout=0.0)
+start, end = torch.tensor([0.5, 0.3, -1.0]), torch.tensor([0.2, 0.0, 0.0])
+moves = torch.tensor([[0.6, 0.3, -0.5], [-0.2, -1.0, 0.8], [0.4, -0.6, 0.1]])
+with torch.no_grad():
+    decoder.crf.start_transitions.copy_(start)
+    decoder.crf.transitions.copy_(moves)
+    decoder.crf.end_transitions.copy_(end)
+
+# %% [markdown]
+# ## 2. The score of one path
+#
+# A *path* is one tag for each word. Its score is a plain sum:
+
+
+# %%
+def path_score(path):
+    score = start[path[0]] + end[path[-1]]
+    score = score + sum(emissions[word, tag] for word, tag in enumerate(path))
+    return score + sum(moves[old, new] for old, new in pairwise(path))
+
+
+path_score((1, 2, 0))  # B-PER I-PER O
+
+# %% [markdown]
+# ## 3. All paths, by brute force
+#
+# Three words with three tags have $3^3 = 27$ paths. We can simply list them all, the best ones
+# first.
+
+# %%
+paths = list(product(range(len(tags)), repeat=len(words)))
+scores = torch.stack([path_score(path) for path in paths])
+ranking = pd.DataFrame(
+    {"path": [" ".join(tags[tag] for tag in path) for path in paths], "score": scores}
+)
+ranking.sort_values("score", ascending=False).head(5).round(2)
+
+# %% [markdown]
+# The CRF turns scores into probabilities as a softmax does, but over *whole paths*:
+#
+# $$p(y) = \frac{e^{\text{score}(y)}}{Z}, \qquad Z = \sum_{y'} e^{\text{score}(y')}$$
+#
+# $\log Z$ is called the *log-partition*. Training maximises $\log p(\text{gold path})$, so
+# $\log Z$ is needed at every step.
+
+# %%
+log_z = scores.logsumexp(dim=0)
+ranking["probability"] = (scores - log_z).exp()
+assert abs(ranking["probability"].sum() - 1) < 1e-5
+print(f"log Z = {log_z:.4f}")
+
+# %% [markdown]
+# Does the library see it so? It gives the loss of a gold path, $-\log p(y) = \log Z -
+# \text{score}(y)$. Adding the score of the path must give back our $\log Z$, whichever path we
+# take.
+
+# %%
+mask = torch.ones(1, len(words), dtype=torch.bool)
+for path in paths:
+    loss = decoder.loss(emissions[None], torch.tensor([path]), mask)
+    assert torch.isclose(loss + path_score(path), log_z, atol=1e-5)
+
+# %% [markdown]
+# ## 4. The forward algorithm
+#
+# A post of 50 words and 9 tags has $9^{50}$ paths, a number of 48 digits: no brute force. But
+# paths share their beginnings. Let $\alpha_k$ hold the log of the sum over *all paths so far
+# that end in tag k*. One more word needs only the old $\alpha$: 9 × 9 sums a word, 50 times,
+# and that is all.
+
+# %%
+alpha = start + emissions[0]
+for emission in emissions[1:]:
+    alpha = (alpha[:, None] + moves).logsumexp(dim=0) + emission  # (from, to): sum over from
+forward = (alpha + end).logsumexp(dim=0)
+assert torch.isclose(forward, log_z, atol=1e-5)
+print(f"forward algorithm {forward:.4f}, brute force {log_z:.4f}")
+
+# %% [markdown]
+# ## 5. Viterbi
+#
+# To *decode* is to find the best path. The same recursion does it: put `max` where there was a
+# sum, and remember where each best beginning came from.
+
+
+# %%
+def viterbi(start, moves, end):
+    best, came_from = start + emissions[0], []
+    for emission in emissions[1:]:
+        best, origin = (best[:, None] + moves).max(dim=0)
+        best, came_from = best + emission, came_from + [origin]
+    path = [int((best + end).argmax())]
+    for origin in reversed(came_from):
+        path.append(int(origin[path[-1]]))
+    return tuple(reversed(path))
+
+
+best = viterbi(start, moves, end)
+assert best == paths[int(scores.argmax())]
+print([tags[tag] for tag in best])
+
+# %% [markdown]
+# Now *Anna* begins the person that *Berg* continues. The moves made the difference: `B-PER` to
+# `I-PER` is liked (0.8), `O` to `I-PER` is not (−0.5).
+#
+# ### Not liked, or forbidden?
+#
+# A learnt dislike can be outvoted by strong emissions. hamner therefore *forbids* impossible
+# moves when it decodes: an `I-` may follow only a `B-` or `I-` of its own type. In training
+# nothing is forbidden, because gold tags of Twitter-2015 do hold such moves (notebook 01), and
+# a forbidden gold path would have an enormous loss.
+
+# %%
+from hamner.model.decoder import FORBIDDEN, forbidden_moves
+
+bad_start, bad_moves = forbidden_moves(tags)
+pd.DataFrame(
+    bad_moves.numpy(),
+    index=[f"from {tag}" for tag in tags],
+    columns=[f"to {tag}" for tag in tags],
+)
+
+# %%
+strict_start, strict_moves = (
+    start.masked_fill(bad_start, FORBIDDEN),
+    moves.masked_fill(bad_moves, FORBIDDEN),
+)
+assert (
+    list(viterbi(strict_start, strict_moves, end)) == decoder.decode(emissions[None], mask)[0]
+)
+
+# %% [markdown]
+# ## 6. The moves of a corpus
+#
+# The full tag set has nine tags. These are the moves that the training posts of *minitweets*
+# make, and those that BIO forbids.
+
+# %%
+from hamner import load_corpus
+from hamner.corpora import TAGS
+
+corpus = load_corpus("minitweets")
+made = np.zeros((1 + len(TAGS), len(TAGS)))
+for post in corpus.train:
+    path = [TAGS.index(tag) for tag in post.tags]
+    np.add.at(made, ([0, *(1 + tag for tag in path[:-1])], path), 1)
+
+# %%
+ruled_out = torch.cat([part.reshape(-1, len(TAGS)) for part in forbidden_moves(TAGS)]).numpy()
+assert made[ruled_out].sum() == 0
+share = made / made.sum(axis=1, keepdims=True).clip(1)
+save(figures.transitions(TAGS, share, ruled_out), "transitions")
+
+# %% [markdown]
+# *Moves from tag to tag in minitweets' training posts, in percent of each row; a cross marks
+# what BIO forbids.*
+#
+# ## 7. Marginals: how sure is the CRF of one word?
+#
+# The probability of a whole path is of little use as a confidence: the longer the post, the
+# smaller it gets. What we want is the *marginal*: the probability that word $i$ has tag $k$,
+# summed over all paths that say so. By brute force, over the well-formed paths:
+
+
+# %%
+def well_formed(path):
+    return not bad_start[path[0]] and not any(bad_moves[pair] for pair in pairwise(path))
+
+
+allowed = [path for path in paths if well_formed(path)]
+weights = torch.stack([path_score(path) for path in allowed]).softmax(dim=0)
+marginals = torch.zeros(len(words), len(tags))
+for path, weight in zip(allowed, weights):
+    marginals[range(len(words)), path] += weight
+pd.DataFrame(marginals.numpy(), index=words, columns=tags).round(3)
+
+# %% [markdown]
+# There is an elegant way without any enumeration. The derivative of $\log Z$ with respect to an
+# emission *is* the marginal, because raising that emission raises exactly the paths that run
+# through it. So one backward pass gives them all; that is how `Decoder.marginals` does it.
+
+# %%
+assert torch.allclose(decoder.marginals(emissions[None], mask)[0], marginals, atol=1e-5)
+
+# %% [markdown]
+# A longer post with all nine tags. The emissions are drawn at random, with a hint for each
+# word; the CRF is fresh, so that only the forbidden moves work. *Orva* is left between two
+# types on purpose.
+
+# %%
+words = ["Anna", "Berg", "(", "left", ")", "meets", "Orva", "in", "Port", "Elm"]
+hints = ["B-PER", "I-PER", "O", "O", "O", "O", "B-PER", "O", "B-LOC", "I-LOC"]
+torch.manual_seed(5)
+emissions = torch.randn(len(words), len(TAGS)) * 0.6
+emissions[range(len(words)), [TAGS.index(hint) for hint in hints]] += 3.5
+emissions[words.index("Orva"), TAGS.index("B-ORG")] += 3.6
+
+# %%
+decoder, mask = (
+    Decoder(width=8, tags=TAGS, dropout=0.0),
+    torch.ones(1, len(words), dtype=torch.bool),
+)
+marginals = decoder.marginals(emissions[None], mask)[0].numpy()
+path = [TAGS[tag] for tag in decoder.decode(emissions[None], mask)[0]]
+assert np.allclose(marginals.sum(axis=1), 1, atol=1e-4)
+save(figures.marginals(words, TAGS, marginals, path), "marginals")
+
+# %% [markdown]
+# *Marginals of a CRF over one invented post; values below 0.05 are not printed. Frames mark the
+# best path.*
+#
+# Read the column of *Orva*: the best path must decide, the marginal says how close the decision
+# was. hamner's confidence of an entity comes from the marginals of its words.
+#
+# ## 8. Predictions to score
+#
+# From here on we judge a tagger. To know what to expect we make one ourselves: the gold tags of
+# minitweets' test split, with mistakes put in by a seeded generator. At each entity it may drop
+# it, change its type, cut its last word off, or turn its `B-` into an orphan `I-`.
+
+# %%
+from hamner.corpora import TYPES, spans
+
+
+def with_mistakes(gold, rate, seed):
+    generator = np.random.default_rng(seed)
+    tags = list(gold)
+    for span in spans(gold):
+        words = range(span.start, span.end)
+        kind = generator.choice(
+            ["none", "drop", "type", "cut", "orphan"], p=[1 - 4 * rate] + [rate] * 4
+        )
+        if kind == "drop":
+            tags[span.start : span.end] = ["O"] * len(words)
+        elif kind == "type":
+            other = generator.choice([type for type in TYPES if type != span.type])
+            tags[span.start : span.end] = [gold[word][:2] + other for word in words]
+        elif kind == "cut":
+            tags[span.end - 1] = "O"
+        elif kind == "orphan":
+            tags[span.start] = f"I-{span.type}"
+    return tuple(str(tag) for tag in tags)
+
+
+# %%
+with_mistakes(("O", "B-PER", "I-PER", "O", "B-LOC"), rate=0.25, seed=2)
+
+# %% [markdown]
+# Predictions travel as a file of post ids and tags, without a word of the tweets, so they can
+# be published where tweets cannot. Tagger A:
+
+# %%
+from tempfile import TemporaryDirectory
+
+from hamner.evaluation import align, read_predictions, write_predictions
+
+posts = corpus.test
+with TemporaryDirectory() as folder:
+    tagger_a = {
+        post.id: with_mistakes(post.tags, 0.04, seed) for seed, post in enumerate(posts)
+    }
+    write_predictions(f"{folder}/a.jsonl", tagger_a)
+    gold, a = align(posts, read_predictions(f"{folder}/a.jsonl", posts))
+
+# %% [markdown]
+# ## 9. One file, three protocols
+#
+# An entity counts as found when its type and both its ends are right; precision is the share of
+# predicted entities that are right, recall the share of gold entities that were found, F1 their
+# harmonic mean. But what counts as *predicted* depends on how orphans are read:
+
+# %%
+from hamner.corpora import PROTOCOLS
+from hamner.evaluation import score
+
+by_protocol = {protocol: score(gold, a, protocol).overall for protocol in PROTOCOLS}
+pd.DataFrame(
+    {
+        protocol: [f"{100 * part:.1f}" for part in (prf.precision, prf.recall, prf.f1)]
+        + [prf.correct, prf.predicted, prf.gold]
+        for protocol, prf in by_protocol.items()
+    },
+    index=["precision", "recall", "F1", "correct", "predicted", "gold"],
+).T
+
+# %% [markdown]
+# The same predictions, and two F1 values. `seqeval`, which almost everybody calls without
+# thinking, is kind to orphans: an `I-PER` out of nowhere is read as the start of a person.
+# `strict` throws it away. On well-formed BIO tags `repaired` gives the spans of `seqeval`, as
+# it must here:
+
+# %%
+assert by_protocol["seqeval"] == by_protocol["repaired"]
+assert by_protocol["strict"].f1 < by_protocol["seqeval"].f1
+
+# %% [markdown]
+# A score without the name of its protocol is half a number. And ours is the library's number,
+# to the last digit:
+
+# %%
+from seqeval.metrics import f1_score
+from seqeval.scheme import IOB2
+
+theirs, guesses = [list(tags) for tags in gold], [list(tags) for tags in a]
+assert np.isclose(f1_score(theirs, guesses), by_protocol["seqeval"].f1)
+assert np.isclose(
+    f1_score(theirs, guesses, mode="strict", scheme=IOB2), by_protocol["strict"].f1
+)
+
+# %% [markdown]
+# ### What kind of mistakes
+#
+# F1 says how often a tagger is wrong, not how. Pairing gold with predicted entities gives back
+# the mistakes that we put in: wrong types, wrong ends, and missed ones. (An entity of one word
+# that loses its last word is missed altogether.)
+
+# %%
+from hamner.evaluation import count_kinds, match_posts
+
+pd.Series(count_kinds(match_posts(gold, a)), name="entities").to_frame()
+
+# %% [markdown]
+# ## 10. How sure is a score?
+#
+# Another sample of test posts would have given another F1. The *bootstrap* asks how different
+# it could have been: draw as many posts as there are, with replacement, score them, and repeat.
+# Posts are drawn and not entities, because the entities of one post share their fate. By hand,
+# in four lines:
+
+# %%
+from hamner.evaluation import post_counts
+
+
+def resampled_f1(predicted, resamples=2000):
+    counts = post_counts(gold, predicted)  # per post: correct, predicted, gold
+    drawn = np.random.default_rng(0).integers(len(counts), size=(resamples, len(counts)))
+    correct, guessed, true = counts[drawn].sum(axis=1).T
+    return 2 * correct / (guessed + true)
+
+
+# %%
+from hamner.evaluation import bootstrap_interval
+
+by_hand = np.quantile(resampled_f1(a), [0.025, 0.975])
+interval = bootstrap_interval(gold, a)
+estimate, low, high = (100 * x for x in (interval.estimate, interval.low, interval.high))
+print(f"F1 {estimate:.1f}, 95 % of resamples in {low:.1f} to {high:.1f}")
+assert np.allclose(by_hand, [interval.low, interval.high], atol=0.005)
+
+# %% [markdown]
+# ## 11. Is B better than A?
+#
+# Tagger B makes all of A's mistakes but a few: in one post of six it is right where A may be
+# wrong. Their intervals:
+
+# %%
+b = [gold[i] if i % 6 == 0 else tags for i, tags in enumerate(a)]
+draws = {"tagger A": resampled_f1(a), "tagger B": resampled_f1(b)}
+intervals = {"tagger A": interval, "tagger B": bootstrap_interval(gold, b)}
+save(figures.bootstrap(draws, intervals), "bootstrap")
+
+# %% [markdown]
+# *F1 of two taggers on 2,000 resamples of the test posts; bars are 95 % intervals, dots the F1
+# on all posts.*
+#
+# The intervals overlap, so can nothing be said? It can. Both taggers met the *same* posts:
+# where a resample is full of hard posts, both suffer. The *paired* test looks at the difference
+# on each resample, and the shared luck cancels out.
+
+# %%
+from hamner.evaluation import paired_bootstrap
+
+test = paired_bootstrap(gold, b, a)
+low, b_minus_a, high = (100 * x for x in (test.low, test.difference, test.high))
+print(f"B - A: {b_minus_a:.2f} points of F1, 95 % of resamples in {low:.2f} to {high:.2f}")
+print(f"p = {test.p_value:.4f}")
+assert intervals["tagger B"].low < intervals["tagger A"].high
+assert test.p_value < 0.01
+
+# %% [markdown]
+# So overlapping intervals of two taggers say little about their difference; test the difference
+# itself. And keep in mind what p means: how often posts as these would show such a difference
+# by luck alone. It says nothing about *other seeds*.
+#
+# ## 12. Seen and unseen
+#
+# A mention is *seen* when training holds the same words with the same type. The parts add up to
+# the whole.
+
+# %%
+from hamner.evaluation import training_mentions
+
+full = score(gold, a, posts=posts, mentions=training_mentions(corpus.train))
+parts = {"seen": full.seen, "unseen": full.unseen, "all": full.overall}
+assert full.seen.gold + full.unseen.gold == full.overall.gold
+rows = {name: [prf.gold, f"{100 * prf.f1:.1f}"] for name, prf in parts.items()}
+pd.DataFrame(rows, index=["gold entities", "F1"]).T
+
+# %% [markdown]
+# Our made-up tagger errs without looking at the words, and yet the two rows differ, because a
+# wrong type turns a seen mention into an unseen prediction. A real tagger has, on top of that,
+# learnt seen names by heart. Keep the first effect in mind before you explain a gap by the
+# second alone.
+#
+# ## 13. Over seeds
+#
+# The bootstrap holds the tagger fixed and varies the posts. The other luck is in training:
+# initial weights, order of batches. Nothing but training again shows it. Five "trainings" of
+# tagger A:
+
+# %%
+from hamner.evaluation import over_seeds
+
+
+def train_again(seed):
+    return [with_mistakes(tags, 0.04, 10_000 * seed + i) for i, tags in enumerate(gold)]
+
+
+f1s = [100 * score(gold, train_again(seed)).overall.f1 for seed in range(1, 6)]
+spread = over_seeds(f1s)
+print("F1 of each seed:", ", ".join(f"{f1:.1f}" for f1 in f1s))
+print(f"mean {spread.mean:.1f}, sd {spread.sd:.2f}, {spread.min:.1f} to {spread.max:.1f}")
+
+# %% [markdown]
+# A table that prints the best of five seeds prints luck. hamner's tables give mean and spread
+# over seeds *and* the interval over posts, because they answer different questions.
+#
+# ## Exercises
+#
+# **1.** How many of the $9^n$ paths are well-formed? Count them with the forward recursion (put
+# plain sums where the log-sum-exp was) for n = 3, and check by brute force.
+
+# %% tags=["solution"]
+bad_start, bad_moves = forbidden_moves(TAGS)
+ways = (~bad_start).long()
+for _ in range(2):
+    ways = (~bad_moves).long().T @ ways
+kept = sum(well_formed(path) for path in product(range(len(TAGS)), repeat=3))
+assert int(ways.sum()) == kept
+print(f"{kept} of {9**3} paths of three words are well-formed")
+
+# %% [markdown]
+# **2.** A tagger that says `O` to every word: what is its accuracy over words, and what its F1?
+# Which of the two would you print?
+
+# %% tags=["solution"]
+silent = [("O",) * len(tags) for tags in gold]
+flat = [tag for tags in gold for tag in tags]
+print(f"accuracy over words {100 * flat.count('O') / len(flat):.1f}")
+print(f"F1 {100 * score(gold, silent).overall.f1:.1f}")
+
+# %% [markdown]
+# **3.** A perfect tagger would repeat the gold tags. Score `gold_2015` against its own repaired
+# form under each protocol. Why does a perfect, well-formed tagger not reach 100 under `strict`?
+
+# %%
+gold_2015 = [("O", "I-PER", "I-PER", "O"), ("B-LOC", "O", "I-ORG", "O"), ("B-PER", "I-PER")]
+
+# %% tags=["solution"]
+from hamner.corpora import repair
+
+repaired = [repair(tags) for tags in gold_2015]
+for protocol in PROTOCOLS:
+    print(f"{protocol:>9}: {100 * score(gold_2015, repaired, protocol).overall.f1:.1f}")
+# Under `strict` the gold's orphans are no entities: the repaired predictions count as spurious.
+
+# %% [markdown]
+# ## What we do not know of the paper
+#
+# - Whether it decodes with a CRF at all, and with which moves forbidden. Its first author's
+#   sibling code has a linear layer and a CRF, and hamner takes that as its default.
+# - Which scorer made its tables, and how that scorer reads orphans. On Twitter-2015 that choice
+#   alone has moved one set of predictions from 74.2 to 75.4.
+# - How many seeds it ran, and on which split it chose its epoch.

@@ -1,0 +1,68 @@
+"""The generator: needs the icon packages of the extra `minitweets`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+try:
+    import hamner.minitweets.art  # noqa: F401
+except Exception as error:  # HamnerError where the extra is missing, ImportError where fontTools is
+    pytest.skip(f"the icons are not installed: {error}", allow_module_level=True)
+
+from hamner.errors import HamnerError
+from hamner.minitweets.build import build, draw_picture, write_texts
+from hamner.minitweets.posts import PICTURES_PER_KIND, plan
+
+FOLDER = Path(__file__).parents[2] / "data" / "minitweets"
+SMALL = {"train": 64, "valid": 64, "test": 64}
+
+
+@pytest.fixture(scope="module")
+def plans():
+    return plan(0, PICTURES_PER_KIND)
+
+
+def pixels(image: Image.Image) -> str:
+    return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
+
+
+def test_the_texts_rebuild_byte_for_byte(plans, tmp_path):
+    write_texts(tmp_path, plans)
+    rebuilt = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert len(rebuilt) == 8
+    assert rebuilt == {name: (FOLDER / name).read_bytes() for name in rebuilt}
+
+
+def test_a_slice_of_the_pictures_rebuilds_pixel_for_pixel(plans):
+    for picture in [part.pictures[i] for part in plans for i in (0, 1, 2, -1)]:
+        with Image.open(FOLDER / "images" / f"{picture.id}.png") as committed:
+            assert pixels(draw_picture(picture)) == pixels(committed)
+
+
+def test_another_seed_gives_another_corpus(plans):
+    other = plan(1, PICTURES_PER_KIND)
+    assert {post.words for post in other[0].posts} != {post.words for post in plans[0].posts}
+
+
+def test_ceilings_are_what_the_design_says(plans):
+    ceilings = json.loads((FOLDER / "ceilings.json").read_text())
+    picture_cues = ("scene", "object", "relation", "position")
+    assert all(value == 1 for value in ceilings["all"].values())
+    assert all(ceilings["text_only"][cue] == 0.25 for cue in picture_cues)
+    assert ceilings["text_only"]["text"] == 1
+    lost = {"no_objects": {"object": 0.25, "relation": 0.5, "position": 0.5}, "no_relations": {"relation": 0.5},
+            "no_geometry": {"position": 0.5}, "no_relevance": {"unrelated": 0}}  # fmt: skip
+    for ability, cues in lost.items():
+        assert {cue: value for cue, value in ceilings[ability].items() if value < 1} == cues
+
+
+def test_build_does_not_write_into_a_folder_that_holds_something(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(HamnerError, match="not empty"):
+        build(tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"

@@ -1,0 +1,217 @@
+"""Laws that the committed corpus keeps. They need neither icons nor renderer."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from hamner.corpora.post import SPLITS, Corpus
+from hamner.corpora.registry import load_corpus
+from hamner.corpora.tags import TYPES, spans
+
+FOLDER = Path(__file__).parents[2] / "data" / "minitweets"
+BALANCED = ("scene", "object", "relation", "position")
+
+
+def lines(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (FOLDER / name).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return load_corpus(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, dict[str, Any]]:
+    return {answer["id"]: answer for answer in lines("answers.jsonl")}
+
+
+@pytest.fixture(scope="module")
+def annotations() -> dict[str, list[dict[str, Any]]]:
+    return {line["image"]: line["objects"] for line in lines("annotations.jsonl")}
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, dict[str, Any]]:
+    return {line["image"]: line for line in lines("pictures.jsonl")}
+
+
+def test_every_post_has_an_answer_and_a_picture(corpus, answers):
+    posts = [post for _, part in corpus.splits() for post in part]
+    assert {post.id for post in posts} == set(answers)
+    assert all(post.image is not None and post.image.name == answers[post.id]["image"] for post in posts)
+
+
+def test_splits_share_no_picture(corpus):
+    images = [{post.image for post in part} for _, part in corpus.splits()]
+    assert not (images[0] & images[1] or images[0] & images[2] or images[1] & images[2])
+
+
+def test_splits_share_no_icon_in_any_style(pictures):
+    icons = {
+        split: {icon for line in pictures.values() if line["split"] == split for icon in line["icons"]}
+        for split in SPLITS
+    }
+    assert not (icons["train"] & icons["valid"] or icons["train"] & icons["test"] or icons["valid"] & icons["test"])
+
+
+def test_no_text_occurs_twice_in_the_corpus(corpus):
+    texts = Counter(post.words for _, part in corpus.splits() for post in part)
+    assert max(texts.values()) == 1
+
+
+def test_names_said_to_be_unseen_do_not_occur_in_train(corpus, answers):
+    train = " \n ".join(" ".join(post.words) for post in corpus.train)
+    known = {mention["name"] for post in corpus.train for mention in answers[post.id]["mentions"]}
+    for split in ("valid", "test"):
+        mentions = [mention for post in corpus[split] for mention in answers[post.id]["mentions"]]
+        unseen = {mention["name"] for mention in mentions if not mention["seen"]}
+        assert len(unseen) >= 16
+        assert not any(f" {name} " in train for name in unseen)
+        assert {mention["name"] for mention in mentions if mention["seen"]} <= known
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_ambiguous_names_meet_every_type_equally_often_in_each_cue(split, corpus, answers):
+    for cue in BALANCED:
+        mentions = [m for post in corpus[split] if answers[post.id]["cue"] == cue for m in answers[post.id]["mentions"]]
+        counts = Counter((mention["name"], mention["type"]) for mention in mentions)
+        assert len(counts) == 4 * len({name for name, _ in counts})
+        assert len(set(counts.values())) == 1
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_types_come_equally_often_in_text_and_unrelated(split, corpus, answers):
+    for cue in ("text", "unrelated"):
+        counts = Counter(
+            m["type"] for post in corpus[split] if answers[post.id]["cue"] == cue for m in answers[post.id]["mentions"]
+        )
+        assert set(counts) == set(TYPES)
+        assert len(set(counts.values())) == 1
+
+
+def test_a_clear_name_has_one_type_everywhere_and_is_never_ambiguous(answers):
+    types = defaultdict(set)
+    kinds = defaultdict(set)
+    for answer in answers.values():
+        for mention in answer["mentions"]:
+            types[mention["name"]].add(mention["type"])
+            kinds[mention["name"]].add(mention["kind"])
+    assert all(len(found) == 1 for found in kinds.values())
+    assert all(len(types[name]) == 1 for name, found in kinds.items() if found == {"clear"})
+
+
+def test_mentions_are_the_tagged_spans(corpus, answers):
+    for _, part in corpus.splits():
+        for post in part:
+            told = [(m["type"], m["start"], m["end"]) for m in answers[post.id]["mentions"]]
+            assert [tuple(span) for span in spans(post.tags, "strict")] == told
+            for mention in answers[post.id]["mentions"]:
+                assert " ".join(post.words[mention["start"] : mention["end"]]) == mention["name"]
+
+
+def test_boxes_lie_inside_the_picture(annotations):
+    for objects in annotations.values():
+        for item in objects:
+            x1, y1, x2, y2 = item["box"]
+            assert 0 <= x1 < x2 <= 1
+            assert 0 <= y1 < y2 <= 1
+
+
+def test_things_do_not_cover_one_another(annotations):
+    for image, objects in annotations.items():
+        boxes = [item["box"] for item in objects]
+        for i, one in enumerate(boxes):
+            for other in boxes[:i]:
+                wide, high = (min(one[k + 2], other[k + 2]) - max(one[k], other[k]) for k in (0, 1))
+                shared = max(0, wide) * max(0, high)
+                smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+                assert shared < 0.12 * smaller, image
+
+
+def test_a_detectors_class_says_nothing_of_the_type(annotations, pictures):
+    counts = defaultdict(Counter)
+    for image, objects in annotations.items():
+        for item, type in zip(objects, pictures[image]["types"], strict=True):
+            if type is not None:
+                counts[item["class"]][type] += 1
+    for found in counts.values():
+        assert all(abs(found[type] / found.total() - 0.25) < 0.05 for type in TYPES)
+
+
+def test_an_answers_objects_are_in_the_picture_and_of_the_right_type(answers, pictures):
+    for answer in answers.values():
+        types = pictures[answer["image"]]["types"]
+        for mention in answer["mentions"]:
+            assert (mention["objects"] == []) == (answer["cue"] == "unrelated")
+            assert all(types[i] == mention["type"] for i in mention["objects"])
+
+
+def test_words_and_picture_are_of_one_topic_unless_the_post_is_unrelated(answers, pictures):
+    for answer in answers.values():
+        assert answer["relevant"] == (answer["cue"] != "unrelated")
+        assert answer["relevant"] == (answer["topic"] == pictures[answer["image"]]["topic"])
+
+
+def test_the_picture_of_an_unrelated_post_shows_a_wrong_type(answers, pictures):
+    for answer in answers.values():
+        if answer["cue"] == "unrelated":
+            shown = set(pictures[answer["image"]]["types"]) - {None}
+            assert len(shown) == 1
+            assert answer["mentions"][0]["type"] not in shown
+
+
+def test_left_is_left_and_big_is_big(answers, annotations, corpus):
+    words_first = {"left", "top", "above", "upper", "biggest", "big", "bigger"}
+    words = {post.id: post.words for _, part in corpus.splits() for post in part}
+    checked = 0
+    for answer in answers.values():
+        if answer["cue"] != "position":
+            continue
+        first, second = (annotations[answer["image"]][mention["objects"][0]]["box"] for mention in answer["mentions"])
+        value = {
+            "horizontal": lambda box: (box[0] + box[2]) / 2,
+            "vertical": lambda box: (box[1] + box[3]) / 2,
+            "size": lambda box: box[0] - box[2],
+        }[answer["side"]]
+        opposite = {"right", "bottom", "below", "lower", "smallest", "small", "smaller"}
+        directions = [word.lower() for word in words[answer["id"]] if word.lower() in words_first | opposite]
+        assert len(directions) == 2
+        # In every template the name that is said first goes with the direction that is said first.
+        low, high = (first, second) if directions[0] in words_first else (second, first)
+        assert value(low) + 0.1 < value(high)
+        checked += 1
+    assert checked > 1000
+
+
+def test_there_are_at_least_150_templates(answers):
+    assert len({answer["template"] for answer in answers.values()}) >= 150
+
+
+def test_scene_and_unrelated_use_the_same_templates(answers):
+    used = {cue: {a["template"] for a in answers.values() if a["cue"] == cue} for cue in ("scene", "unrelated")}
+    assert used["scene"] == used["unrelated"]
+
+
+def test_no_two_pictures_are_alike(corpus):
+    files = sorted((FOLDER / "images").iterdir())
+    assert (
+        len({file.read_bytes() for file in files})
+        == len(files)
+        == len({p.image for _, part in corpus.splits() for p in part})
+    )
+
+
+def test_pictures_are_small_squares_and_the_corpus_has_at_most_15_megabytes():
+    total = 0
+    for file in FOLDER.rglob("*"):
+        total += file.stat().st_size if file.is_file() else 0
+    with Image.open(next(iter((FOLDER / "images").iterdir()))) as image:
+        assert image.size == (224, 224)
+    assert total <= 15_000_000

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer
+from nbformat import NotebookNode
+from nbformat.v4 import new_notebook
+from typer.testing import CliRunner, Result
+
+from hamner.study import commands, notebooks
+
+app = typer.Typer()
+app.command()(commands.reproduce)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two notebooks whose execution is played: 02 fails, 01 makes a figure."""
+    for name in ("01_good", "02_bad"):
+        source = tmp_path / "notebooks" / "py" / f"{name}.py"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_text("# %%\n1\n")
+    (tmp_path / "notebooks" / "02_bad.ipynb").write_text("as it was")
+    (tmp_path / "figures").mkdir()
+
+    def execute(source: Path) -> NotebookNode:
+        if source.stem == "02_bad":
+            raise notebooks.NotebookError("code cell 7 raised ValueError")
+        (tmp_path / "figures" / "new.png").write_bytes(b"picture")
+        return new_notebook()
+
+    monkeypatch.setattr(notebooks, "execute", execute)
+    monkeypatch.setattr(notebooks, "project_folder", lambda: tmp_path)
+    monkeypatch.setattr(commands, "project_folder", lambda: tmp_path)
+    return tmp_path
+
+
+def reproduce(*options: str) -> Result:
+    return CliRunner().invoke(app, list(options))
+
+
+def test_a_failing_notebook_gives_exit_status_1_is_named_and_keeps_its_file(project: Path) -> None:
+    result = reproduce()
+    assert result.exit_code == 1
+    assert "02_bad: FAILED: code cell 7 raised ValueError" in result.stdout
+    assert (project / "notebooks" / "02_bad.ipynb").read_text() == "as it was"
+    assert (project / "notebooks" / "01_good.ipynb").exists()  # the others are done all the same
+
+
+def test_the_summary_says_what_came_out_as_committed(project: Path) -> None:
+    first, second = reproduce("--only", "01"), reproduce("--only", "01")
+    assert first.exit_code == second.exit_code == 0
+    assert "01_good: new" in first.stdout and "new.png: new" in first.stdout
+    assert "01_good: as committed" in second.stdout and "1 of 1 files as committed" in second.stdout
+
+
+def test_a_changed_figure_is_reported(project: Path) -> None:
+    (project / "figures" / "new.png").write_bytes(b"another picture")
+    assert "new.png: differs" in reproduce("--only", "01").stdout
+
+
+def test_a_number_that_no_notebook_has_is_refused(project: Path) -> None:
+    result = reproduce("--only", "77")
+    assert result.exit_code == 1
+    assert "77" in str(result.exception)

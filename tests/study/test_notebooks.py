@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from hamner.study import notebooks
+
+SOURCES = notebooks.notebook_sources()
+
+MINIMAL = """\
+# %% [markdown]
+# Some prose.
+
+# %%
+import os
+
+numbers = [1, 2]
+
+# %%
+sum(numbers)
+
+# %% tags=["solution"]
+print(os.path.basename(os.getcwd()), numbers)
+"""
+
+
+def committed(source: Path) -> NotebookNode:
+    return nbformat.read(notebooks.executed_path(source), as_version=4)
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def write_source(folder: Path, text: str) -> Path:
+    source = folder / "notebooks" / "py" / "03_small.py"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    source.write_text(text, encoding="utf-8")
+    return source
+
+
+@pytest.fixture(params=SOURCES, ids=lambda source: source.stem)
+def source(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+def test_a_committed_notebook_has_the_cells_of_its_source(source: Path) -> None:
+    expected, found = notebooks.read_source(source), committed(source)
+    assert [(cell.id, cell.cell_type, cell.source) for cell in found.cells] == [
+        (cell.id, cell.cell_type, cell.source) for cell in expected.cells
+    ]
+    assert found.metadata == expected.metadata
+
+
+def test_the_cells_of_a_committed_notebook_were_run_in_order(source: Path) -> None:
+    cells = code_cells(committed(source))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+
+
+def test_a_committed_notebook_shows_no_error_warning_or_progress_bar(source: Path) -> None:
+    outputs = [output for cell in code_cells(committed(source)) for output in cell.outputs]
+    assert outputs
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+    assert "\r" not in "".join(output.get("text", "") for output in outputs)
+
+
+def test_a_committed_notebook_says_nothing_of_the_machine_it_ran_on(source: Path) -> None:
+    text = nbformat.writes(committed(source))
+    for told in (str(notebooks.notebooks_folder().parent), str(Path.home()) + "/", "site-packages", "iopub"):
+        assert told not in text
+
+
+def test_a_notebook_goes_in_small_steps(source: Path) -> None:
+    taught = [cell for cell in code_cells(notebooks.read_source(source)) if cell.source.strip()]
+    lengths = [len([line for line in cell.source.splitlines() if line.strip()]) for cell in taught]
+    assert statistics.median(lengths) <= 6
+    assert max(lengths) <= 25
+
+
+def test_a_notebook_opens_with_its_goal_and_ends_with_exercises_whose_solutions_can_be_stripped(source: Path) -> None:
+    notebook = notebooks.read_source(source)
+    for promised in ("Goal", "You need", "Time", "Of the paper"):
+        assert f"**{promised}**" in notebook.cells[0].source
+    solutions = [cell for cell in notebook.cells if "solution" in cell.metadata.get("tags", [])]
+    assert 2 <= len(solutions) <= 4
+    assert code_cells(notebook)[0].metadata.tags == ["install"]
+    assert "What we do not know of the paper" in notebook.cells[-1].source
+
+
+def test_a_notebook_executed_twice_is_the_same_file(tmp_path: Path) -> None:
+    source = write_source(tmp_path, MINIMAL)
+    written = []
+    for name in ("one.ipynb", "two.ipynb"):
+        notebooks.write(notebooks.execute(source), tmp_path / name)
+        written.append((tmp_path / name).read_bytes())
+    assert written[0] == written[1]
+    executed = nbformat.reads(written[0].decode(), as_version=4)
+    nbformat.validate(executed)
+    assert code_cells(executed)[1].outputs[0].data["text/plain"] == "3"
+    assert code_cells(executed)[2].outputs[0].text == "notebooks [1, 2]\n"  # it ran in the notebooks' folder
+
+
+def test_the_failing_cell_is_named_by_number_first_line_and_error(tmp_path: Path) -> None:
+    source = write_source(tmp_path, MINIMAL + '\n# %%\nx = 1\nassert x == 2, "one is not two"\n')
+    with pytest.raises(notebooks.NotebookError, match=r"code cell 4 \('x = 1' \.\.\.\) raised .*one is not two"):
+        notebooks.execute(source)
+
+
+def test_cells_of_one_text_get_ids_of_their_own(tmp_path: Path) -> None:
+    source = write_source(tmp_path, "# %%\nx = 1\n\n# %%\nx = 1\n")
+    ids = [cell.id for cell in notebooks.read_source(source).cells]
+    assert len(set(ids)) == 2
+
+
+def test_a_cell_keeps_its_id_when_another_is_put_before_it(tmp_path: Path) -> None:
+    before = notebooks.read_source(write_source(tmp_path, MINIMAL)).cells
+    after = notebooks.read_source(write_source(tmp_path, "# %%\ny = 1\n\n" + MINIMAL)).cells
+    assert [cell.id for cell in after[1:]] == [cell.id for cell in before]
+
+
+class TestCompare:
+    def executed(self, printed: str) -> NotebookNode:
+        notebook = nbformat.v4.new_notebook()
+        outputs = [nbformat.v4.new_output("stream", name="stdout", text=printed)]
+        notebook.cells = [
+            nbformat.v4.new_code_cell("import sys", execution_count=1, id="a"),
+            nbformat.v4.new_code_cell("print(x)", execution_count=2, outputs=outputs, id="b"),
+        ]
+        return notebook
+
+    def test_equal_outputs_came_out_as_committed(self, tmp_path: Path) -> None:
+        notebooks.write(self.executed("1\n"), tmp_path / "n.ipynb")
+        assert notebooks.compare(self.executed("1\n"), tmp_path / "n.ipynb") == "as committed"
+
+    def test_the_cell_whose_output_differs_is_named(self, tmp_path: Path) -> None:
+        notebooks.write(self.executed("1\n"), tmp_path / "n.ipynb")
+        assert notebooks.compare(self.executed("2\n"), tmp_path / "n.ipynb") == "outputs differ in code cell 2"
+
+    def test_changed_text_and_missing_or_broken_files_are_told_apart(self, tmp_path: Path) -> None:
+        changed = self.executed("1\n")
+        changed.cells[0].id = "c"
+        notebooks.write(changed, tmp_path / "n.ipynb")
+        (tmp_path / "conflict.ipynb").write_text("<<<<<<< HEAD\n{}\n")
+        states = {
+            notebooks.compare(self.executed("1\n"), tmp_path / name) for name in ("n.ipynb", "conflict.ipynb", "x")
+        }
+        assert len(states) == 3
+        assert "as committed" not in states
+
+
+def test_a_folder_without_notebooks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(notebooks.NotebookError, match="checkout"):
+        notebooks.notebook_sources(tmp_path)

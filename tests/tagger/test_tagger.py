@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from hamner.corpora.post import Corpus, Post
+from hamner.corpora.tags import Span, spans
+from hamner.errors import HamnerError
+from hamner.tagger import Tagger, TaggerError, calibrate
+from hamner.tagger.confidence import calibrated
+from hamner.training import Run, RunError
+from hamner.training.checkpoints import CheckpointError
+from hamner.vision import ImageError, VisualSource
+from hamner.vision.pictures import PictureExtractor
+
+TEXT = (
+    "RT @fan : Kelso (left) meets Orva near the old port of Tallin tonight #couch 👨\u200d👩\u200d👧 https://t.co/a1b2"
+)
+
+
+@pytest.fixture(scope="module")
+def run(make_run) -> Run:
+    return make_run()
+
+
+@pytest.fixture(scope="module")
+def tagger(run: Run, extractor: PictureExtractor) -> Tagger:
+    return Tagger(run, extractor=extractor)
+
+
+@pytest.fixture(scope="module")
+def text_only(make_run) -> Tagger:
+    return Tagger(make_run(objects=None))
+
+
+def test_entities_are_where_their_offsets_say(tagger: Tagger, photo: Path) -> None:
+    post = tagger(TEXT, photo)
+    assert post.entities
+    assert post.text == TEXT
+    assert [Span(entity.type, entity.words[0], entity.words[1] + 1) for entity in post.entities] == spans(post.tags)
+    for entity in post.entities:
+        assert TEXT[entity.start : entity.end] == entity.text
+        assert entity.start == post.offsets[entity.words[0]][0]
+        assert entity.end == post.offsets[entity.words[1]][1]
+        assert 0 <= entity.score <= 1
+
+
+def test_words_are_tagged_as_the_text_that_they_came_from(tagger: Tagger, photo: Path) -> None:
+    post = tagger(TEXT, photo)
+    again = tagger(post.words, photo)
+    assert again.tags == post.tags
+    assert again.text == " ".join(post.words)
+    assert [entity.score for entity in again.entities] == [entity.score for entity in post.entities]
+    assert all(again.text[entity.start : entity.end] == entity.text for entity in again.entities)
+
+
+def test_a_post_is_given_as_the_keys_of_the_pipeline(tagger: Tagger) -> None:
+    post = tagger(TEXT)
+    plain = json.loads(json.dumps(post.to_dict()))
+    assert [entity.keys() for entity in plain["entities"]] == [
+        {"entity_group", "score", "word", "start", "end"} for _ in post.entities
+    ]
+    assert plain["entities"][0]["entity_group"] == post.entities[0].type
+
+
+def test_a_picture_is_the_same_as_a_path_and_in_memory(tagger: Tagger, photo: Path) -> None:
+    with Image.open(photo) as image:
+        assert tagger(TEXT, photo) == tagger(TEXT, str(photo)) == tagger(TEXT, image)
+
+
+def test_several_posts_are_tagged_as_each_alone(tagger: Tagger, photo: Path) -> None:
+    texts = [TEXT, "Kelso", "nothing to see", "Mira Star in Port Elm"] * 5
+    pictures = [photo, None, photo, None] * 5
+    together = tagger.many(texts, pictures)
+    alone = [tagger(text, picture) for text, picture in zip(texts[:4], pictures[:4], strict=True)]
+    for post, single in zip(together, alone * 5, strict=True):
+        assert (post.tags, post.notes) == (single.tags, single.notes)
+        assert post.relevance == pytest.approx(single.relevance, abs=1e-5)
+        assert [entity.score for entity in post.entities] == pytest.approx(
+            [entity.score for entity in single.entities], abs=1e-5
+        )
+
+
+def test_a_picture_counts_as_relevance_and_integration_say(tagger: Tagger, photo: Path) -> None:
+    post = tagger(TEXT, photo)
+    assert 0 < post.relevance < 1
+    assert post.integration.keys() == {"global", "semantic", "spatial"}
+    assert sum(post.integration.values()) == pytest.approx(1)
+    assert post.notes == ()
+
+
+def test_a_run_without_relevance_says_that_it_does_not_judge(
+    make_run, extractor: PictureExtractor, photo: Path
+) -> None:
+    post = Tagger(make_run(relevance=False), extractor=extractor)(TEXT, photo)
+    assert post.relevance == 1
+    assert post.notes == ("the run does not judge relevance: it is 1 wherever there is a picture",)
+
+
+def test_without_a_picture_there_is_no_relevance_and_a_note_says_why(tagger: Tagger) -> None:
+    post = tagger(TEXT)
+    assert post.relevance is None
+    assert post.integration is None
+    assert post.notes == ("no picture: the words alone were read",)
+    assert all(entity.evidence is None for entity in post.entities)
+
+
+def test_a_text_only_run_looks_at_no_picture_and_says_so(text_only: Tagger, photo: Path) -> None:
+    post = text_only(TEXT, photo)
+    assert replace(post, picture=None) == text_only(TEXT)
+    assert post.relevance is None
+    assert post.notes == ("the run is text-only: no picture is looked at",)
+
+
+def test_a_post_longer_than_the_encoder_takes_is_put_together_again(tagger: Tagger, photo: Path) -> None:
+    words = TEXT.split() * 12
+    post = tagger(words, photo)
+    assert len(post.tags) == len(words)
+    assert "windows" in post.notes[-1]
+    assert post.entities[-1].words[1] > 100
+    assert all(post.text[entity.start : entity.end] == entity.text for entity in post.entities)
+    assert 0 < post.relevance < 1
+
+
+def test_the_drop_without_the_picture_is_what_tagging_without_it_gives(tagger: Tagger, photo: Path) -> None:
+    texts = [TEXT.split()[start:] for start in range(10)]
+    compared = []
+    for alone, post in zip(tagger.many(texts), tagger.many(texts, [photo] * 10), strict=True):
+        without = {(entity.type, entity.words): entity.score for entity in alone.entities}
+        compared += [
+            (entity.evidence.picture_drop, entity.score - without[entity.type, entity.words])
+            for entity in post.entities
+            if (entity.type, entity.words) in without
+        ]
+    drops, expected = zip(*compared, strict=True)
+    assert drops == pytest.approx(expected, abs=1e-5)
+    assert max(map(abs, drops)) > 0.001
+
+
+def test_what_has_no_effect_has_a_drop_of_exactly_zero(make_run, extractor: PictureExtractor, photo: Path) -> None:
+    # Untrained, stage 3 adds nothing to a word: whatever is hidden, the tags stay.
+    post = Tagger(make_run(looked=False), extractor=extractor)(TEXT, photo)
+    assert post.entities
+    for entity in post.entities:
+        assert entity.evidence.picture_drop == 0
+        assert not entity.evidence.grid_drop.any()
+        assert [item.drop for item in entity.evidence.objects] == [0] * 5
+
+
+def test_hiding_one_object_is_the_same_as_not_having_it(
+    tagger: Tagger, extractor: PictureExtractor, photo: Path
+) -> None:
+    image = Image.open(photo).convert("RGB")
+    features = extractor.encode(image, extractor.finder.find(photo, image))
+    post = tagger(TEXT, features=features)
+    features.object_mask[2] = features.box_mask[2] = False
+    hidden = {(entity.type, entity.words): entity.score for entity in tagger(TEXT, features=features).entities}
+    both = [entity for entity in post.entities if (entity.type, entity.words) in hidden]
+    assert both
+    for entity in both:
+        expected = entity.score - hidden[entity.type, entity.words]
+        assert entity.evidence.objects[2].drop == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("changes", [{}, {"coattention": False}, {"global_vision": False}, {"spatial": False}])
+def test_attention_is_weight_times_number_of_regions(
+    changes: dict, make_run, extractor: PictureExtractor, photo: Path
+) -> None:
+    run = make_run(**changes)
+    post = Tagger(run, extractor=extractor)(TEXT, photo)
+    assert post.entities
+    for entity in post.entities:
+        encodings = 1 if "spatial" in changes else 2
+        values = [item.attention for item in entity.evidence.objects for _ in range(encodings)]
+        if run.config.model.global_vision:
+            values += entity.evidence.grid_attention.tolist()
+        assert len(values) == 5 * encodings + (49 if run.config.model.global_vision else 0)
+        assert sum(values) / len(values) == pytest.approx(1, abs=1e-4)
+        assert (entity.evidence.grid_drop is None) == (not run.config.model.global_vision)
+
+
+def test_a_run_that_learnt_from_annotated_objects_sees_tiles_of_unknown_class(
+    make_run, extractor: PictureExtractor, photo: Path
+) -> None:
+    tagger = Tagger(make_run("annotations"), extractor=extractor)
+    post = tagger(TEXT, photo)
+    assert sum("tiles" in note for note in post.notes) == 1
+    assert [item.name for item in post.entities[0].evidence.objects] == ["tile"] * 5
+    image = Image.open(photo).convert("RGB")
+    features = extractor.encode(image, extractor.finder.find(photo, image))
+    features.classes[:] = 0
+    assert tagger(TEXT, features=features).tags == post.tags
+    assert tagger(TEXT, features=features).relevance == post.relevance
+
+
+def test_a_run_that_learnt_from_captions_names_the_remedy(make_run, photo: Path) -> None:
+    tagger = Tagger(make_run(visual=VisualSource.from_captions("captions.txt")))
+    with pytest.raises(TaggerError, match="learnt from captions and cannot look at a picture: tag without one, or"):
+        tagger(TEXT, photo)
+    assert tagger(TEXT).tags
+
+
+def test_features_of_another_source_are_refused(tagger: Tagger, extractor: PictureExtractor, photo: Path) -> None:
+    image = Image.open(photo).convert("RGB")
+    features = extractor.encode(image, extractor.finder.find(photo, image))
+    wide = replace(features, grid=features.grid.repeat(2, axis=1), objects=features.objects.repeat(2, axis=1))
+    with pytest.raises(TaggerError, match="12 channels and the run learnt from 6"):
+        tagger(TEXT, features=wide)
+
+
+@pytest.mark.parametrize("content", [b"no picture", b"", None])
+@pytest.mark.parametrize("objects", ["tiles", None])
+def test_a_picture_that_cannot_be_opened_is_one_error_that_names_it(
+    content: bytes | None, objects: str | None, tagger: Tagger, text_only: Tagger, tmp_path: Path
+) -> None:
+    path = tmp_path / "photo.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ImageError, match=r"photo\.jpg"):
+        (tagger if objects else text_only)(TEXT, path)
+    with pytest.raises(ImageError, match="the image given"):
+        (tagger if objects else text_only)(TEXT, Image.new("F", (4, 4)))
+    with pytest.raises(TaggerError, match="not a bytes"):
+        (tagger if objects else text_only)(TEXT, content or b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "no words"), (" \n", "no words"), ([], "no words"), (["a", ""], "word 1"), ([3], "word 0")],
+)
+def test_a_post_without_words_is_an_error(text: object, message: str, text_only: Tagger) -> None:
+    with pytest.raises(TaggerError, match=message):
+        text_only(text)
+
+
+def test_words_may_be_anything_that_is_not_empty(text_only: Tagger) -> None:
+    words = ["\u200d", " ", "a b", "x" * 5000, "$a_b^c$", "[bold]"]
+    assert text_only(words).words == tuple(words)
+
+
+def test_loading_leaves_the_random_numbers_of_others_alone(run: Run) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    Tagger.from_pretrained(run.folder)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_folder_that_cannot_tag_says_why(make_run, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no finished run"):
+        Tagger.from_pretrained(tmp_path)
+    run = make_run(objects=None)
+    with pytest.raises(TaggerError, match="no device 'warp'"):
+        Tagger(run, "warp")
+    run.weights.write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match="damaged"):
+        Tagger(run)
+    run.weights.unlink()
+    with pytest.raises(TaggerError, match=r"without its weights \(model.safetensors\): train it again"):
+        Tagger(run)
+
+
+def test_calibrating_fits_on_valid_and_later_taggers_use_it(make_run, tmp_path: Path) -> None:
+    run = make_run(objects=None)
+    before = Tagger(run)(TEXT)
+    posts = [Post(str(number), tuple(TEXT.split())[number:]) for number in range(9)]
+    tags = [list(Tagger(run)(post.words).tags) for post in posts]
+    valid = tuple(
+        replace(post, tags=tuple(own if number % 3 else ["O"] * len(own)))
+        for number, (post, own) in enumerate(zip(posts, tags, strict=True))
+    )
+    corpus = Corpus("tiny", tmp_path, (), valid, (), run.record["corpus"]["sha256"])
+    temperature = calibrate(run, corpus)
+    record = json.loads((run.folder / "calibration.json").read_text())
+    assert record["temperature"] == temperature
+    assert 0 < record["correct"] < record["entities"] == sum(len(spans(own)) for own in tags)
+    assert record["negative_log_likelihood"]["after"] < record["negative_log_likelihood"]["before"]
+    after = Tagger(run)(TEXT)
+    assert (before.calibrated, after.calibrated) == (False, True)
+    assert [entity.score for entity in after.entities] == pytest.approx(
+        calibrated([entity.score for entity in before.entities], temperature), abs=1e-5
+    )
+    assert calibrate(run, corpus) == temperature  # an earlier temperature does not count twice
+    with pytest.raises(TaggerError, match="trained on tiny, not on this other"):
+        calibrate(run, Corpus("other", tmp_path, (), valid, (), {"train.txt": "1"}))
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"temperature": 0}', '{"temperature": NaN}', "[]"])
+def test_a_damaged_calibration_is_never_used(text: str, make_run) -> None:
+    run = make_run(objects=None)
+    (run.folder / "calibration.json").write_text(text)
+    with pytest.raises(HamnerError, match=r"calibration\.json.*delete it"):
+        Tagger(run)
