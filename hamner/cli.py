@@ -13,6 +13,7 @@ import typer
 from hamner.corpora.commands import app as corpora
 from hamner.errors import HamnerError
 from hamner.evaluation.commands import evaluate
+from hamner.minitweets.commands import build
 from hamner.study.commands import measure, reproduce, tables
 from hamner.tagger.commands import tag
 from hamner.vision.commands import features
@@ -22,8 +23,9 @@ app = typer.Typer(
     help="Find names in tweets from their words and their pictures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
 )
+corpora.command()(build)
 app.add_typer(corpora, name="corpora")
 app.command()(evaluate)
 app.command()(features)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
 from hamner.evaluation import Interval
@@ -76,9 +77,9 @@ def padding(batches: Mapping[str, Sequence[int]], width: int = 128) -> Figure:
 
     The last batch is the one that is padded to `width`, the others are padded to their own longest post.
     """
-    figure = Figure(figsize=(6.2, 3.4))
+    roomy = ConstrainedLayoutEngine(wspace=0.08)  # between "128" of a panel and "0" of the next
+    figure = Figure(figsize=(6.2, 3.4), layout=roomy)
     panels = figure.subplots(1, len(batches), sharey=True)
-    figure.get_layout_engine().set(wspace=0.08)  # room between "128" of a panel and "0" of the next
     last = list(batches)[-1]
     for axes, (title, pieces) in zip(panels, batches.items(), strict=True):
         padded = width if title == last else max(pieces)

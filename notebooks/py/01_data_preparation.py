@@ -170,9 +170,8 @@ from hamner.corpora import published_counts
 def beside_published(name, published_name):
     published = published_counts(published_name)
     ours = measured[name].loc[published.index]
-    table = pd.concat(
-        {"published": published, "measured": ours, "difference": ours - published}, axis=1
-    )
+    columns = {"published": published, "measured": ours, "difference": ours - published}
+    table = pd.concat(columns, axis=1)
     return table.loc[["posts", "entities", "PER", "LOC", "ORG", "MISC"]]
 
 
@@ -296,7 +295,8 @@ print("hamner:", parse_posts(f"IMGID:1\n{line}\n".encode(), Path("invented.txt")
 from hamner.model.text import load_tokenizer
 
 tokenizer = load_tokenizer("minilm")
-{ascii(word): tokenizer.tokenize(word) for word in ("Tallin", "\xa0", "\u200d", "\ufe0f")}
+for word in ("Tallin", "\xa0", "\u200d", "\ufe0f"):
+    print(ascii(word), tokenizer.tokenize(word))
 
 # %% [markdown]
 # In hamner such a word becomes the unknown piece and keeps its place. They are rare, but a
@@ -399,7 +399,8 @@ fields = ("pieces", "piece_mask", "first_piece", "word_mask", "tags")
 {name: tuple(getattr(batch, name).shape) for name in fields}
 
 # %%
-batch.piece_mask.int()
+for row in batch.piece_mask:
+    print("".join("#" if real else "." for real in row))
 
 # %% [markdown]
 # To what length? Three ways: to the longest post *of the batch*, with posts in random order;
@@ -422,9 +423,8 @@ def random_batches(lengths, size=24):
 
 # %%
 sizes = train.lengths()
-bucketed = sorted(
-    length_buckets(sizes, 24, seed=1), key=lambda batch: max(sizes[i] for i in batch)
-)
+buckets = length_buckets(sizes, 24, seed=1)
+bucketed = sorted(buckets, key=lambda batch: max(sizes[i] for i in batch))
 one = {"random order": random_batches(sizes)[0], "length buckets": bucketed[len(bucketed) // 2]}
 one["always to 128"] = one["random order"]
 save(figures.padding({way: [sizes[i] for i in batch] for way, batch in one.items()}), "padding")
@@ -443,12 +443,12 @@ def positions(batches, lengths):
 
 
 def per_real_piece(lengths):
-    ways = {
-        "length buckets": length_buckets(lengths, 24, seed=1),
-        "random order": random_batches(lengths),
+    buckets, shuffled = length_buckets(lengths, 24, seed=1), random_batches(lengths)
+    computed = {
+        "length buckets": positions(buckets, lengths),
+        "random order": positions(shuffled, lengths),
+        "always to 128": 128 * len(lengths),
     }
-    computed = {way: positions(batches, lengths) for way, batches in ways.items()}
-    computed["always to 128"] = 128 * len(lengths)
     return {way: number / sum(lengths) for way, number in computed.items()}
 
 
@@ -480,12 +480,8 @@ assert (cost["random order"] < cost["always to 128"]).all()
 from dataclasses import replace
 
 leaky = statistics(replace(corpus, train=corpus.train + corpus.test[:100]))
-print(
-    "seen before:",
-    counts.loc["seen_mentions", "test"],
-    "and after:",
-    leaky.loc["seen_mentions", "test"],
-)
+before, after = (table.loc["seen_mentions", "test"] for table in (counts, leaky))
+print(f"seen before: {before}, and after: {after}")
 
 # %% [markdown]
 # **2.** How much worse does padding per batch get when batches grow? Compare batches of 8, 24

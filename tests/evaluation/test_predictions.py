@@ -109,15 +109,18 @@ def test_a_write_that_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_pa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full_disk)
-    with pytest.raises(PredictionsError, match="cannot be written: No space left"):
+    with pytest.raises(PredictionsError, match=r"cannot be written \(No space left"):
         write_predictions(path, {"9": ["O"]})
     assert read_predictions(path) == GOOD
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_writing_into_a_folder_that_is_not_there_is_one_clear_error(tmp_path):
-    with pytest.raises(PredictionsError, match=r"absent/predictions.jsonl cannot be written"):
-        write_predictions(tmp_path / "absent" / "predictions.jsonl", GOOD)
+def test_a_folder_that_is_not_there_is_made_and_one_that_cannot_be_is_one_clear_error(tmp_path):
+    write_predictions(tmp_path / "absent" / "predictions.jsonl", GOOD)
+    assert read_predictions(tmp_path / "absent" / "predictions.jsonl") == GOOD
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(PredictionsError, match=r"file/predictions.jsonl cannot be written"):
+        write_predictions(tmp_path / "file" / "predictions.jsonl", GOOD)
 
 
 def test_align_follows_the_order_of_the_posts_not_of_the_file():

@@ -1,0 +1,118 @@
+"""minitweets: what is known by construction beside what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from hamner.corpora import Corpus, load_corpus
+from hamner.errors import HamnerError
+from hamner.evaluation import Spread, over_seeds, read_predictions
+from hamner.model.ablations import row_of
+from hamner.training import Run
+
+CUES = ("text", "scene", "object", "relation", "position", "unrelated")
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A name of which the answer is known: words `start` to `end` of post `post`, and what gives its type away."""
+
+    post: str
+    cue: str
+    start: int
+    end: int
+    type: str
+    kind: str
+    seen: bool
+    objects: tuple[int, ...]
+
+
+def mentions_of(corpus: Corpus, split: str = "test") -> list[Mention]:
+    """The names in the posts of one split, from the corpus's answers.jsonl.
+
+    Raises HamnerError when the corpus has no such file or a post without an answer.
+    """
+    path = corpus.folder / "answers.jsonl"
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        by_post = {line["id"]: line for line in lines}
+        return [
+            Mention(
+                post=post.id,
+                cue=by_post[post.id]["cue"],
+                start=name["start"],
+                end=name["end"],
+                type=name["type"],
+                kind=name["kind"],
+                seen=name["seen"],
+                objects=tuple(name["objects"]),
+            )
+            for post in corpus[split]
+            for name in by_post[post.id]["mentions"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HamnerError(
+            f"{path}: no answers for {corpus.name} ({error!r}); only minitweets has known ones"
+        ) from error
+
+
+def ceilings(corpus: Corpus) -> pd.DataFrame:
+    """Type accuracy of the best tagger without one ability, as the generator computed it: ability by cue."""
+    path = corpus.folder / "ceilings.json"
+    try:
+        return pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).T[list(CUES)]
+    except (OSError, ValueError, KeyError) as error:
+        raise HamnerError(f"{path}: no ceilings for {corpus.name} ({error!r}); build minitweets anew") from error
+
+
+def type_accuracy(mentions: Sequence[Mention], predictions: dict[str, tuple[str, ...]]) -> pd.Series:
+    """Share of names whose type is right, by cue: the type that was predicted for the name's first word.
+
+    Where the name ends is another question, which no picture answers; a first word tagged O is wrong.
+    """
+    right = pd.DataFrame(
+        [(name.cue, predictions[name.post][name.start][2:] == name.type) for name in mentions],
+        columns=["cue", "right"],
+    )
+    return right.groupby("cue")["right"].mean().reindex(list(CUES))
+
+
+def measured(runs: Sequence[Run]) -> pd.DataFrame:
+    """Type accuracy by cue on minitweets' test: mean and spread over the seeds of each ablation row.
+
+    Columns: row, cue, seeds, names (how many were asked for), mean, sd, min, max.
+    """
+    corpus = load_corpus("minitweets")
+    mentions = mentions_of(corpus)
+    asked = pd.Series([name.cue for name in mentions]).value_counts()
+    by_row: dict[str, list[pd.Series]] = {}
+    for run in runs:
+        if run.record["corpus"] != {"name": corpus.name, "sha256": corpus.sha256}:
+            raise HamnerError(f"{run.folder} was not made with this minitweets; train it anew")
+        accuracy = type_accuracy(mentions, read_predictions(run.predictions, corpus.test))
+        by_row.setdefault(row_of(run.config.model), []).append(accuracy)
+    lines = []
+    for row, accuracies in by_row.items():
+        for cue in CUES:
+            spread: Spread = over_seeds([float(accuracy[cue]) for accuracy in accuracies])
+            lines.append({"row": row, "cue": cue, "seeds": spread.n, "names": int(asked[cue])} | _values(spread))
+    return pd.DataFrame(lines)
+
+
+def beside_ceiling(table: pd.DataFrame, row: str, ability: str) -> pd.DataFrame:
+    """One row of `measured` beside the ceiling of taggers that lack `ability`, and their difference in sampling errors.
+
+    A sampling error is sqrt(c (1 - c) / names) for a ceiling c; NaN where the ceiling is 0 or 1.
+    """
+    expected = ceilings(load_corpus("minitweets")).loc[ability]
+    chosen = table[table.row == row].set_index("cue")
+    error = (expected * (1 - expected) / chosen.names) ** 0.5
+    return chosen.assign(ceiling=expected, off=((chosen["mean"] - expected) / error.where(error > 0)))
+
+
+def _values(spread: Spread) -> dict[str, float | None]:
+    return {"mean": spread.mean, "sd": spread.sd, "min": spread.min, "max": spread.max}
