@@ -3,8 +3,8 @@
 The drawing style must not give the type away, yet logos come in one ink and emoji in many colours. So every type is
 drawn in each treatment equally often, from the same palettes and on the same carriers:
 
-    colour  emoji as Twemoji colours them; a logo in bands of colours that a randomly chosen emoji lends it
-    pop     the colours exchanged for those of a palette, in order of lightness; a logo in bands of the same palette
+    colour  emoji as Twemoji colours them; a logo in colours that a randomly chosen emoji lends it
+    pop     the colours exchanged for those of a palette, in order of lightness; a logo in that palette
     line    one ink: Noto Emoji's line drawing; a logo in that ink
 """
 
@@ -15,7 +15,6 @@ import random
 import re
 from functools import cache
 from importlib.resources import files
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from fontTools.pens.boundsPen import BoundsPen
@@ -111,15 +110,17 @@ def _lent_colours(rng: random.Random) -> list[str]:
 
 
 def _bands(path: str, colours: list[str], number: str, rng: random.Random) -> str:
-    """A 24 x 24 path filled with parallel bands of the colours."""
-    cuts = [-6.0, *sorted(rng.uniform(3, 21) for _ in colours[1:]), 30.0]
+    """A 24 x 24 path filled with bands of the colours, round a corner: straight ones would look like a flag."""
+    colours = rng.sample(colours, len(colours))
+    radii = sorted((rng.uniform(7, 26) for _ in colours[1:]), reverse=True)
+    x, y = rng.choice((0, 24)), rng.choice((0, 24))
     bands = "".join(
-        f'<rect x="-6" width="36" y="{top:.1f}" height="{bottom - top + 0.1:.1f}" fill="{colour}"/>'
-        for (top, bottom), colour in zip(pairwise(cuts), rng.sample(colours, len(colours)), strict=True)
+        f'<circle cx="{x}" cy="{y}" r="{radius:.1f}" fill="{colour}"/>'
+        for radius, colour in zip(radii, colours[1:], strict=True)
     )
     return (
         f'<path fill="{colours[0]}" d="{path}"/><clipPath id="c{number}"><path d="{path}"/></clipPath>'
-        f'<g clip-path="url(#c{number})"><g transform="rotate({rng.randrange(0, 180, 15)} 12 12)">{bands}</g></g>'
+        f'<g clip-path="url(#c{number})">{bands}</g>'
     )
 
 

@@ -43,10 +43,7 @@ def build(folder: Path, seed: int = SEED, pictures_per_kind: dict[str, int] | No
             temporary.write_bytes(png(draw_picture(picture, seed)))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     posts = sum(len(part.posts) for part in plans)
-    print(
-        f"{posts} posts, {len(pictures)} pictures, {size / 1e6:.1f} MB "
-        f"in {time.perf_counter() - started:.0f} s: {folder}"
-    )
+    print(f"{posts} posts, {len(pictures)} pictures, {size / 1e6:.1f} MB in {time.perf_counter() - started:.0f} s")
 
 
 def draw_picture(picture: Picture, seed: int = SEED) -> Image.Image:

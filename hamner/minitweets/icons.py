@@ -13,14 +13,14 @@ from typing import NamedTuple
 from hamner.corpora.post import SPLITS
 from hamner.corpora.tags import TYPES
 
-TOPICS = ("sport", "music", "food", "travel", "tech")
-SHARES = {"train": 0.64, "valid": 0.11, "test": 0.25}
+TOPICS = ("food", "travel", "fashion", "garden", "school")
+SHARES = {"train": 0.62, "valid": 0.14, "test": 0.24}
 
 _PEOPLE = (
-    "👶 🧒 👦 👧 🧑 👱 👨 🧔 👩 🧓 👴 👵 👮 🕵 💂 🥷 👷 👸 👳 👲 🧕 🤵 👰 🎅 🧙 🧝 🧛 "
+    "🧒 👦 👧 🧑 👱 👨 🧔 👩 🧓 👴 👵 👮 🕵 💂 🥷 👷 👸 👳 👲 🧕 🤵 👰 🎅 🧙 🧝 🧛 "
     "🧑‍⚕️ 🧑‍🎓 🧑‍🏫 🧑‍⚖️ 🧑‍🌾 🧑‍🔧 🧑‍🏭 🧑‍🔬 🧑‍🎨 🧑‍🚀 🧑‍🚒 🧑‍💼 🧑‍🦰 🧑‍🦱 🧑‍🦳 🧑‍🦲"
 )
-_PLACES = "🏔 ⛰ 🌋 🗻 🏜 🏝 🏞 🏛 🏘 🏚 🏠 🏡 🏯 🏰 💒 🗼 🗽 ⛪ 🕌 🛕 🕍 ⛩ 🕋 ⛲ 🌃 🏙 🌄 🌅 🌆 🌇 🌉 🗺 🌍 🌎 🌏 🛖"
+_BUILDINGS = "🏛 🏘 🏚 🏠 🏡 🏢 🏣 🏤 🏥 🏦 🏨 🏩 🏪 🏫 🏬 🏭 🏯 🏰 💒 ⛪ 🕌 🛕 🕍 🛖 🌃 🏙 🌆 🌇 🌉 🏗 "
 _COUNTRIES = (
     "AD AE AR AT AU BA BB BD BE BG BO BR BS BW CA CH CL CM CO CR CU CZ DE DK DO DZ EC EE EG ES ET FI FJ FR GB GE GH "
     "GR GT HN HR HU "
@@ -28,50 +28,49 @@ _COUNTRIES = (
     "PA PE PH PK PL PS "
     "PT PY QA RO RS SA SE SG SI SK SN TH TN TR TZ UA US UY VE VN ZA ZM"
 )
-_ANIMALS = (
-    "🐶 🐕 🦮 🐩 🐺 🦊 🦝 🐱 🐈 🦁 🐯 🐅 🐆 🐴 🫎 🫏 🐎 🦄 🦓 🦌 🦬 🐮 🐂 "
-    "🐃 🐄 🐷 🐖 🐗 🐏 🐑 🐐 🐪 🐫 🦙 🦒 🐘 🦣 🦏 🦛 🐭 🐁 🐀 🐹 🐰 🐇 "
-    "🐿 🦫 🦔 🦇 🐻 🐨 🐼 🦥 🦦 🦨 🦘 🦡 🦃 🐔 🐓 🐣 🐤 🐥 🐦 🐧 🕊 🦅 🦆 "
-    "🦢 🦉 🦤 🦩 🦚 🦜 🪿 🐸 🐊 🐢 🦎 🐍 🐉 🦕 🦖 🐳 🐋 🐬 🦭 🐟 🐠 🐡 "
-    "🦈 🐙 🐌 🦋 🐛 🐜 🐝 🪲 🐞 🦗 🪳 🕷 🦂 🦟 🪰 🦀 🦞 🦐 🦑"
+_ANIMALS = (  # whole animals: a cat's face and a person's are too much alike in small
+    "🐒 🐕 🦮 🐩 🐈 🐅 🐆 🫏 🐎 🦓 🦬 🐂 "
+    "🐃 🐄 🐖 🐏 🐑 🐐 🐪 🐫 🦙 🦒 🐘 🦣 🦏 🦛 🐁 🐀 🐇 "
+    "🐿 🦫 🦇 🦦 🦨 🦘 🦡 🦃 🐓 🐤 🐥 🐦 🐧 🕊 🦅 🦆 "
+    "🦢 🦤 🦩 🦜 🪿 🐊 🦎 🐉 🦕 🦖 🐳 🐋 🐬 🦭 🐟 🐠 🐡 "
+    "🦈 🐙 🐌 🐛 🐜 🐞 🦗 🪳 🕷 🦂 🦟 🪰 🦀 🦞 🦐 "
 )
 _LOGOS = (
-    "2k abbvie abstract acm aldinord airbnb anydesk argos atandt atlassian autodesk avianca basecamp behance "
+    "2k abbvie abstract acm airbnb anydesk argos atandt atlassian autodesk avianca basecamp behance "
     "bentobox betfair binance "
-    "bigbluebutton blogger bluesound bmw boeing bookingdotcom bosch boxysvg bt buzzfeed bitcomet carrefour cashapp "
-    "caterpillar castbox chase "
+    "bigbluebutton blogger bluesound bmw boeing bookingdotcom bosch bt buzzfeed bitcomet carrefour cashapp "
+    "caterpillar chase "
     "chevrolet citroen codio couchbase crunchbase crunchyroll dazn deepgram dell dolby doordash dropbox dunzo ebay "
     "epicgames ericsson etsy "
-    "expedia expo f5 facebook fandango fiat figma fitbit flickr ford foursquare framer fujitsu fubo geeksforgeeks "
+    "expedia expo f5 facebook fandango fiat figma fitbit flickr ford foursquare framer fujitsu fubo "
     "generalmotors gitter "
-    "glassdoor glovo gofundme googlechrome googledrive googleads grafana graylog hackerrank hashnode hbo helpdesk "
-    "here hermes hilton honda "
-    "houzz hp hsbc hyundai ikea infiniti inoreader intel instagram intercom jbl jellyfin kickstarter klarna klm "
+    "glassdoor glovo gofundme googlechrome googledrive googleads graylog hackerrank hashnode hbo helpdesk "
+    "here hilton honda "
+    "houzz hp hsbc hyundai ikea infiniti inoreader intel instagram intercom jbl jellyfin klarna "
     "kucoin kx lastdotfm "
     "letterboxd lg line linksys lufthansa lyft make man mastercard maserati mazda mcafee mcdonalds medium messenger "
     "meta metager mg "
     "microstrategy mitsubishi moneygram monzo mubi naver netflix newrelic nike nissan nubank nvidia oculus opel "
-    "opera origin patreon paypal "
+    "opera origin paypal "
     "pearson pinterest personio picnic platzi playstation plex portableappsdotcom poly qualcomm quizlet quora "
     "renault retool revolut roblox "
-    "roboflow rockstargames roku ryanair sap schneiderelectric scrapbox seat sega sennheiser shazam shopify "
-    "skillshare sky smartthings "
-    "spotify spotlight square squarespace steam stellar stockx strava stripe suzuki sketchfab target tata teamviewer "
+    "roboflow rockstargames roku sap schneiderelectric scrapbox seat sega sennheiser shazam shopify "
+    "skillshare sky "
+    "spotify square squarespace steam stellar stockx strava stripe suzuki sketchfab target tata teamviewer "
     "telegram tesla tether "
-    "threads tidal tiktok toggl tomtom toyota trello tui twitch uber ubereats ubisoft udemy uniqlo ups vagrant viber "
+    "threads tidal tiktok toggl tomtom toyota trello tui twitch uber ubereats ubisoft udemy uniqlo ups vagrant "
     "vimeo visa vk vodafone "
-    "volkswagen volvo vsco wazirx wellsfargo westernunion wish wix wolfram wykop x xero xiaomi yamahacorporation "
+    "volkswagen volvo wazirx wellsfargo westernunion wish wix wykop x xero xiaomi "
     "yelp youtube zalando zapier "
     "zara zendesk zenn zillow zoom"
 )
 _THINGS = {
-    "sport": "⚽ 🏀 🏈 ⚾ 🥎 🎾 🏐 🏉 🥏 🎳 🏏 🏑 🏒 🥍 🏓 🏸 🥊 🥋 🥅 ⛳ ⛸ 🎿 🛷 🥌 🏹 🛹 🛼 🏆 🥇 🏅 🎽",
-    "music": "🎵 🎶 🎼 🎙 🎚 🎤 🎧 📻 🎷 🪗 🎸 🎹 🎺 🎻 🪕 🥁 🪘 🪇 🪈",
-    "food": "🍇 🍉 🍊 🍋 🍌 🍍 🥭 🍎 🍐 🍑 🍒 🍓 🥝 🍅 🥥 🥑 🍆 🥕 🌽 🥦 🍞 "
-    "🥐 🥖 🥨 🥞 🧇 🧀 🍗 🥩 🥓 🍔 🍟 🍕 🌭 🥪 🌮 🌯 🍳 🥘 🍲 🥗 🍿 "
-    "🍱 🍙 🍚 🍛 🍜 🍝 🍣 🍦 🍨 🍩 🍪 🎂 🍰 🧁 🥧 🍫 🍬 🍭 🍮 🍯 ☕ 🥤 🧋",
-    "travel": "✈ 🛫 🛩 🚁 🛳 ⛴ 🚢 ⛵ 🚤 🛶 🚂 🚃 🚄 🚅 🚆 🚇 🚊 🚝 🚞 🚌 🚎 🚐 🚕 🚗 🚙 🛻 🏍 🛵 🚲 🛴 🧳 ⛽ ⚓ 🚠 🚡",
-    "tech": "💻 🖥 🖨 ⌨ 🖱 💽 💾 💿 📱 ☎ 📟 📠 🔋 🔌 📷 📹 📺 🎮 🕹 📡 ⌚ 🧮 💡 🔬 🔭",
+    "food": "🥖 🥨 🥯 🥞 🧇 🧀 🍗 🍖 🥩 🍔 🍟 🍕 🌭 🥪 🌮 🌯 🫔 🥙 🍳 🥘 🍲 🥗 🍿 "
+    "🍚 🍛 🍜 🍝 🍢 🍣 🍤 🍦 🍧 🍨 🍩 🍪 🍰 🧁 🥧 🍫 🍭 🍮",
+    "travel": "✈ 🛫 🛩 🚁 🛳 ⛴ 🚢 ⛵ 🚤 🛥 🚂 🚃 🚄 🚅 🚆 🚈 🚊 🚝 🚞 🚋 🚌 🚍 🚎 🚐 🚕 🚖 🚗 🚘 🚙 🛻 🏍 🛵 🚲",
+    "fashion": "👔 👕 👖 🧣 🧤 🧥 👗 👘 🥻 🩱 🩲 🩳 👙 👚 👛 👜 👝 👞 👟 🥾 🥿 👠 👡 🩰 👢 🥼 🦺",
+    "garden": "💐 🌸 🏵 🌹 🌺 🌻 🌼 🌷 🪻 🪴 🌲 🌳 🌴 🌿 🍀 🍁 🍂 🍃",
+    "school": "📚 📖 📕 📗 📘 📙 📓 📔 📒 📰 🗞 📄 📃 📑 📜 📋 📎 📏 📐 ✏ 🖊 🖍 📝 📁 📂 🗂 🗃 🗄 📅 📆 🗓",
 }
 
 
@@ -90,7 +89,7 @@ class Icons:
     things: dict[str, list[Concept]]
 
     def subject(self, type: str, line: bool, rng: random.Random) -> Concept:
-        """A concept of this type; its groups (LOC has places and flags) come equally often.
+        """A concept of this type; its groups (LOC has buildings and flags) come equally often.
 
         There are no flags in `line`: without its colours a flag is letters on a cloth, which look like a logo.
         """
@@ -113,11 +112,11 @@ def _divide(concepts: list[Concept], rng: random.Random) -> dict[str, list[Conce
 
 
 def icons_by_split(seed: int) -> dict[str, Icons]:
-    """Every concept in exactly one split: about 64 % of each group in train, 11 % in valid, 25 % in test."""
+    """Every concept in exactly one split: about 62 % of each group in train, 14 % in valid, 24 % in test."""
     rng = random.Random(f"icons {seed}")
     groups = {
         "PER": [_emoji(_PEOPLE)],
-        "LOC": [_emoji(_PLACES), [_flag(country) for country in _COUNTRIES.split()]],
+        "LOC": [_emoji(_BUILDINGS), [_flag(country) for country in _COUNTRIES.split()]],
         "ORG": [[Concept("logo", slug) for slug in _LOGOS.split()]],
         "MISC": [_emoji(_ANIMALS)],
     }

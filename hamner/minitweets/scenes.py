@@ -78,8 +78,8 @@ def compose(
                 rng.uniform(126, 138),
             )
         ]
-        spots = [(x, y) for x in (25.0, SIDE - 25.0) for y in (25.0, SIDE - 25.0)]
-        things = _things(topic, icons, rng, rng.sample(spots, THINGS), 44, 2)
+        spots = [(x, y) for x in (26.0, SIDE - 26.0) for y in (26.0, SIDE - 26.0)]
+        things = _things(topic, icons, rng, rng.sample(spots, THINGS), 42, 2)
     elif kind == "pair":
         placed, spots = _pair(types, icons, rng, direction)
         things = _things(topic, icons, rng, spots, 46, 4)

@@ -11,40 +11,40 @@ from __future__ import annotations
 import random
 
 EVENTS = {
-    "sport": "the cup final|the derby|training|the match|the play-offs|overtime|the marathon|the penalty shootout|"
-    "the season opener|the tournament|"
-    "race day|the relay|half time|the training camp",
-    "music": "the concert|the gig|band practice|the album release|the encore|karaoke night|the opera|the guitar solo|"
-    "the choir rehearsal|"
-    "the open mic|the drum lesson|the festival set|soundcheck|the piano recital",
     "food": "brunch|the bake-off|taco night|dinner|the barbecue|the cooking class|lunch|the pizza party|"
-    "the food market|dessert|the wine tasting|"
-    "breakfast|the soup contest|the burger challenge",
-    "travel": "the road trip|the ferry ride|the flight|the train journey|the cruise|check-in|the layover|"
-    "the bus tour|boarding|the airport run|"
-    "the city break|the sailing trip|the night train|the holidays",
-    "tech": "the hackathon|the product launch|the software update|the coding bootcamp|the keynote|the beta test|"
-    "the gaming night|the server crash|"
-    "the app demo|the robotics class|the laptop repair|the livestream|debugging|the data centre tour",
+    "the food market|"
+    "dessert|the pasta evening|breakfast|the soup contest|the burger challenge",
+    "travel": "the road trip|the ferry ride|the flight|the train journey|the cruise|check-in|the layover|the bus tour|"
+    "boarding|the airport run|the bike tour|the sailing trip|the night train|the taxi ride",
+    "fashion": "fashion week|the shopping trip|the shoe sale|the catwalk show|the dress fitting|the vintage market|"
+    "the sneaker drop|the wardrobe clear-out|the photo shoot|the sewing class|the outfit check|the summer sale|"
+    "the knitting circle|the style award",
+    "garden": "the flower show|spring planting|the garden party|the tulip walk|the tree planting|the rose contest|"
+    "the weeding session|the botany tour|the harvest of herbs|the lawn mowing|the greenhouse visit|"
+    "the autumn leaves walk|"
+    "the bouquet workshop|the orchid fair",
+    "school": "the maths exam|the spelling test|book club|homework night|the first day of school|the essay deadline|"
+    "the library visit|the reading hour|the chemistry class|the group project|the history lecture|finals week|"
+    "the thesis defence|the school reunion",
 }
 DOINGS = {
-    "sport": "playing football|warming up|running laps|shooting hoops|lifting weights|practising serves|"
-    "cheering for the team|stretching",
-    "music": "playing guitar|singing in the car|tuning the violin|writing songs|drumming|listening to jazz|"
-    "learning the piano|dancing to techno",
     "food": "baking bread|frying eggs|eating noodles|making pancakes|cooking curry|tasting cheese|ordering sushi|"
     "grilling sausages",
-    "travel": "packing bags|waiting at the gate|driving south|riding the tram|sailing|booking hotels|changing trains|"
-    "cycling along the coast",
-    "tech": "coding|fixing the printer|charging phones|updating the laptop|debugging|playing video games|"
-    "typing commands|rebooting the router",
+    "travel": "waiting at the gate|driving south|riding the tram|sailing|changing trains|cycling along the coast|"
+    "boarding the plane|catching the bus",
+    "fashion": "trying on dresses|shopping for shoes|ironing shirts|sewing a skirt|buying sneakers|knitting a scarf|"
+    "folding jeans|dressing up",
+    "garden": "planting roses|watering the flowers|raking leaves|trimming the hedge|picking tulips|growing herbs|"
+    "mowing the lawn|smelling the flowers",
+    "school": "studying|reading a novel|doing homework|writing an essay|taking notes|learning grammar|"
+    "marking exams|sharpening pencils",
 }
 TAGS = {
-    "sport": "#matchday #football #fitness #gameon #teamspirit #sports #goals #nopainnogain",
-    "music": "#livemusic #nowplaying #gig #vinyl #bandlife #songs #encore #playlist",
     "food": "#foodie #yum #homecooking #brunch #delicious #baking #hungry #recipes",
     "travel": "#wanderlust #roadtrip #vacation #onthemove #airport #travel #trainlife #passport",
-    "tech": "#coding #gadgets #devlife #gaming #startup #software #techtalk #hackathon",
+    "fashion": "#ootd #style #fashion #shoes #outfit #streetwear #vintage #shopping",
+    "garden": "#flowers #gardening #plants #bloom #greenthumb #nature #roses #springtime",
+    "school": "#studying #books #backtoschool #homework #exams #reading #classroom #library",
 }
 DIRECTIONS = {
     "horizontal": (("left", "right"),),

@@ -93,8 +93,8 @@ class TextStage(nn.Module):
             encoder.register_module("pooler", None)
         self.mix = nn.Parameter(torch.zeros(encoder.config.num_hidden_layers + 1)) if config.layers == "mix" else None
         self.local = nn.Conv1d(hidden, self.width, kernel_size=7, padding=3) if config.local_text else None
-        # An encoder that learns starts as it is. Beside a frozen one, a word's neighbours must show from the start:
-        # from zero, attention has nothing to tell "(left)" by, and learns the pictures by heart instead.
+        # An encoder that learns starts as it is. Beside a frozen one a word's neighbours must show from the start: from
+        # zero, attention has nothing to tell "(left)" by, and learns the pictures by heart instead.
         if self.local is not None and not self.frozen:
             from_zero(self.local)
         self.project = nn.Linear(hidden, self.width)
