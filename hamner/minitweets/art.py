@@ -38,6 +38,10 @@ CARRIERS = ("badge", "card", "sign", "sticker")
 
 _SKINS = ("", *(f"-1f3f{tone}" for tone in "bcdef"))
 _GENDERS = ("", "-200d-2642-fe0f", "-200d-2640-fe0f")
+_POLE = (
+    '<rect x="2.2" y="3" width="2.8" height="32.5" rx="1.2" fill="#99AAB5"/>'
+    '<circle cx="3.6" cy="3.2" r="2.7" fill="#FFAC33"/>'
+)
 _FILL = re.compile(r'fill="(#[0-9A-Fa-f]{3,6})"')
 
 
@@ -61,6 +65,8 @@ def draw(concept: Concept, treatment: str, ink: str, palette: list[str], number:
         path, x, y, side = _noto(concept.key)
         return Drawing(f'<path fill="{ink}" transform="scale(1 -1)" d="{path}"/>', x, y, side)
     markup = _twemoji(rng.choice(_variants(concept.key)))
+    if concept.kind == "flag":
+        markup = _POLE + f'<g transform="translate(4.8 .8) scale(.86)">{markup}</g>'  # else it may be taken for a logo
     return Drawing(_recoloured(markup, palette) if treatment == "pop" else markup, 0, 0, 36)
 
 

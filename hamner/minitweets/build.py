@@ -18,15 +18,15 @@ from hamner.corpora.reader import write_posts
 from hamner.errors import HamnerError
 from hamner.files import written_whole
 from hamner.minitweets.ceilings import ceilings
-from hamner.minitweets.posts import PICTURES_PER_KIND, Plan, Written, plan
+from hamner.minitweets.posts import Plan, Written, plan
 from hamner.minitweets.scenes import Picture, render
 
 SEED = 0
-COLOURS = 28
+COLOURS = 20
 """Colours of a picture's palette: what keeps the corpus small without showing."""
 
 
-def build(folder: Path, seed: int = SEED, pictures_per_kind: dict[str, int] | None = None) -> None:
+def build(folder: Path, seed: int = SEED) -> None:
     """Write the whole corpus to `folder`, which must be empty or not yet exist (README.md may be there).
 
     The same arguments give the same files. Raises HamnerError if the folder holds something else or cannot be written.
@@ -35,7 +35,7 @@ def build(folder: Path, seed: int = SEED, pictures_per_kind: dict[str, int] | No
     if folder.exists() and any(entry.name != "README.md" for entry in folder.iterdir()):
         raise HamnerError(f"{folder} is not empty; name a folder that is, or remove what is in it")
     started = time.perf_counter()
-    plans = plan(seed, pictures_per_kind or PICTURES_PER_KIND)
+    plans = plan(seed)
     write_texts(folder, plans)
     pictures = [picture for part in plans for picture in part.pictures]
     for picture in tqdm(pictures, desc="pictures", unit="picture"):
@@ -49,7 +49,7 @@ def build(folder: Path, seed: int = SEED, pictures_per_kind: dict[str, int] | No
 def draw_picture(picture: Picture, seed: int = SEED) -> Image.Image:
     """The picture with its few colours; the same for the same picture and seed, whatever else is drawn."""
     image = render(picture, random.Random(f"{picture.id} {seed}"))
-    return image.quantize(COLOURS, dither=Image.Dither.NONE)
+    return image.quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE)
 
 
 def png(image: Image.Image) -> bytes:
@@ -92,7 +92,6 @@ def _annotation(picture: Picture) -> dict[str, Any]:
 def _answer(post: Written) -> dict[str, Any]:
     return {
         "id": post.id,
-        "image": f"{post.picture}.png",
         "cue": post.cue,
         "side": post.side,
         "topic": post.topic,

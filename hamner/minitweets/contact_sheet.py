@@ -23,7 +23,12 @@ COLOURS = {"PER": "#D55E00", "LOC": "#0072B2", "ORG": "#000000", "MISC": "#009E7
 def contact_sheet(folder: Path, cue: str, split: str = "test", seed: int = 0) -> Figure:
     """Six posts of `cue` on six pictures: the answer's box in its type's colour, other boxes thin, names tagged."""
     posts = {post.id: post for post in read_posts(folder / f"{split}.txt")}
-    answers = [answer for answer in _lines(folder / "answers.jsonl") if answer["id"] in posts and answer["cue"] == cue]
+    images = dict(line.split("\t") for line in (folder / "images.tsv").read_text(encoding="utf-8").splitlines())
+    answers = [
+        answer | {"image": images[answer["id"]]}
+        for answer in _lines(folder / "answers.jsonl")
+        if answer["id"] in posts and answer["cue"] == cue
+    ]
     boxes = {line["image"]: [item["box"] for item in line["objects"]] for line in _lines(folder / "annotations.jsonl")}
     random.Random(f"{cue} {seed}").shuffle(answers)
     figure, axes = plt.subplots(2, 3, figsize=(10.5, 9.4), layout="constrained")

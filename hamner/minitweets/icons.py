@@ -14,55 +14,55 @@ from hamner.corpora.post import SPLITS
 from hamner.corpora.tags import TYPES
 
 TOPICS = ("food", "travel", "fashion", "garden", "school")
-SHARES = {"train": 0.62, "valid": 0.14, "test": 0.24}
+SHARES = {"train": 0.68, "valid": 0.12, "test": 0.2}
 
 _PEOPLE = (
-    "🧒 👦 👧 🧑 👱 👨 🧔 👩 🧓 👴 👵 👮 🕵 💂 🥷 👷 👸 👳 👲 🧕 🤵 👰 🎅 🧙 🧝 🧛 "
+    "🧒 👦 👧 🧑 👱 👨 🧔 👩 🧓 👴 👵 👮 🕵 💂 👷 👸 👳 👲 🧕 🤵 👰 🎅 🧝 🧛 "
     "🧑‍⚕️ 🧑‍🎓 🧑‍🏫 🧑‍⚖️ 🧑‍🌾 🧑‍🔧 🧑‍🏭 🧑‍🔬 🧑‍🎨 🧑‍🚀 🧑‍🚒 🧑‍💼 🧑‍🦰 🧑‍🦱 🧑‍🦳 🧑‍🦲"
 )
-_BUILDINGS = "🏛 🏘 🏚 🏠 🏡 🏢 🏣 🏤 🏥 🏦 🏨 🏩 🏪 🏫 🏬 🏭 🏯 🏰 💒 ⛪ 🕌 🛕 🕍 🛖 🌃 🏙 🌆 🌇 🌉 🏗 "
+_BUILDINGS = "🏛 🏘 🏠 🏡 🏢 🏣 🏤 🏥 🏦 🏨 🏩 🏪 🏫 🏬 🏭 🏰 ⛪ 🕌 🛕 🕍 🛖 🌃 🏙 🌆 🌇 🌉 🏗 "
 _COUNTRIES = (
-    "AD AE AR AT AU BA BB BD BE BG BO BR BS BW CA CH CL CM CO CR CU CZ DE DK DO DZ EC EE EG ES ET FI FJ FR GB GE GH "
+    "AD AE AR AT AU BA BB BD BE BG BO BS BW CA CH CL CM CO CR CU CZ DE DO DZ EC EE EG ES ET FI FJ FR GB GE GH "
     "GR GT HN HR HU "
-    "ID IE IL IN IS IT JM JO JP KE KH KR KW LA LB LK LT LU LV MA MC MG MK ML MM MN MT MU MX MY NA NG NL NO NP NZ OM "
-    "PA PE PH PK PL PS "
-    "PT PY QA RO RS SA SE SG SI SK SN TH TN TR TZ UA US UY VE VN ZA ZM"
+    "ID IE IL IN IS IT JO JP KE KH KW LA LB LK LT LU LV MA MC MG MK ML MM MN MT MU MX MY NA NG NO NZ OM "
+    "PA PK PL PS "
+    "PT PY QA RO RS SA SE SG SI SK SN TH TZ UA US UY VE ZM"
 )
 _ANIMALS = (  # whole animals: a cat's face and a person's are too much alike in small
-    "🐒 🐕 🦮 🐩 🐈 🐅 🐆 🫏 🐎 🦓 🦬 🐂 "
-    "🐃 🐄 🐖 🐏 🐑 🐐 🐪 🐫 🦙 🦒 🐘 🦣 🦏 🦛 🐁 🐀 🐇 "
-    "🐿 🦫 🦇 🦦 🦨 🦘 🦡 🦃 🐓 🐤 🐥 🐦 🐧 🕊 🦅 🦆 "
-    "🦢 🦤 🦩 🦜 🪿 🐊 🦎 🐉 🦕 🦖 🐳 🐋 🐬 🦭 🐟 🐠 🐡 "
-    "🦈 🐙 🐌 🐛 🐜 🐞 🦗 🪳 🕷 🦂 🦟 🪰 🦀 🦞 🦐 "
+    "🐒 🐕 🦮 🐩 🐈 🐅 🫏 🐎 🦓 🦬 🐂 "
+    "🐃 🐄 🐖 🐑 🐐 🐪 🐫 🦙 🦒 🐘 🦣 🦏 🦛 🐀 🐇 "
+    "🐿 🦫 🦇 🦦 🦨 🦘 🦡 🦃 🐓 🐤 🐦 🐧 🕊 🦅 🦆 "
+    "🦢 🦤 🦩 🦜 🪿 🐊 🦎 🐉 🦕 🦖 🐳 🐋 🐬 🦭 🐡 "
+    "🐛 🐜 🦗 🪳 🕷 🦂 🦟 🪰 🦞 🦐 "
 )
 _LOGOS = (
-    "2k abbvie abstract acm airbnb anydesk argos atandt atlassian autodesk avianca basecamp behance "
-    "bentobox betfair binance "
-    "bigbluebutton blogger bluesound bmw boeing bookingdotcom bosch bt buzzfeed bitcomet carrefour cashapp "
-    "caterpillar chase "
-    "chevrolet citroen codio couchbase crunchbase crunchyroll dazn deepgram dell dolby doordash dropbox dunzo ebay "
-    "epicgames ericsson etsy "
-    "expedia expo f5 facebook fandango fiat figma fitbit flickr ford foursquare framer fujitsu fubo "
-    "generalmotors gitter "
-    "glassdoor glovo gofundme googlechrome googledrive googleads graylog hackerrank hashnode hbo helpdesk "
+    "abbvie abstract airbnb anydesk argos atandt atlassian autodesk avianca behance "
+    "betfair "
+    "bigbluebutton blogger bluesound bmw bosch buzzfeed "
+    "caterpillar "
+    "citroen codio couchbase crunchyroll dazn deepgram dell dolby doordash dunzo ebay "
+    "ericsson etsy "
+    "expedia expo f5 facebook fiat figma flickr ford foursquare framer fujitsu fubo "
+    "gitter "
+    "glassdoor glovo googlechrome googledrive googleads graylog hackerrank hashnode hbo helpdesk "
     "here hilton honda "
-    "houzz hp hsbc hyundai ikea infiniti inoreader intel instagram intercom jbl jellyfin klarna "
+    "houzz hp hsbc hyundai inoreader intel instagram jbl jellyfin klarna "
     "kucoin kx lastdotfm "
-    "letterboxd lg line linksys lufthansa lyft make man mastercard maserati mazda mcafee mcdonalds medium messenger "
+    "lg line linksys lufthansa lyft make man mastercard mazda mcafee mcdonalds medium messenger "
     "meta metager mg "
-    "microstrategy mitsubishi moneygram monzo mubi naver netflix newrelic nike nissan nubank nvidia oculus opel "
+    "microstrategy mitsubishi moneygram monzo mubi naver netflix newrelic nike nubank nvidia oculus opel "
     "opera origin paypal "
     "pearson pinterest personio picnic platzi playstation plex portableappsdotcom poly qualcomm quizlet quora "
-    "renault retool revolut roblox "
-    "roboflow rockstargames roku sap schneiderelectric scrapbox seat sega sennheiser shazam shopify "
-    "skillshare sky "
-    "spotify square squarespace steam stellar stockx strava stripe suzuki sketchfab target tata teamviewer "
+    "revolut roblox "
+    "roboflow roku sap schneiderelectric scrapbox sega sennheiser shazam shopify "
+    "sky "
+    "spotify square steam stellar strava stripe suzuki sketchfab target tata teamviewer "
     "telegram tesla tether "
-    "threads tidal tiktok toggl tomtom toyota trello tui twitch uber ubereats ubisoft udemy uniqlo ups vagrant "
+    "tiktok trello twitch uber ubereats ubisoft udemy uniqlo ups vagrant "
     "vimeo visa vk vodafone "
     "volkswagen volvo wazirx wellsfargo westernunion wish wix wykop x xero xiaomi "
-    "yelp youtube zalando zapier "
-    "zara zendesk zenn zillow zoom"
+    "youtube zalando zapier "
+    "zendesk zenn zillow zoom"
 )
 _THINGS = {
     "food": "🥖 🥨 🥯 🥞 🧇 🧀 🍗 🍖 🥩 🍔 🍟 🍕 🌭 🥪 🌮 🌯 🫔 🥙 🍳 🥘 🍲 🥗 🍿 "
@@ -112,7 +112,7 @@ def _divide(concepts: list[Concept], rng: random.Random) -> dict[str, list[Conce
 
 
 def icons_by_split(seed: int) -> dict[str, Icons]:
-    """Every concept in exactly one split: about 62 % of each group in train, 14 % in valid, 24 % in test."""
+    """Every concept in exactly one split: about 68 % of each group in train, 12 % in valid, 20 % in test."""
     rng = random.Random(f"icons {seed}")
     groups = {
         "PER": [_emoji(_PEOPLE)],

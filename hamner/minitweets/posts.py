@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from hamner.corpora.post import SPLITS
 from hamner.corpora.tags import TYPES
+from hamner.errors import HamnerError
 from hamner.minitweets.icons import TOPICS, Icons, icons_by_split
 from hamner.minitweets.names import Names, names_by_split
 from hamner.minitweets.scenes import DIRECTIONS, KINDS, Picture, compose
@@ -20,10 +21,13 @@ from hamner.minitweets.templates import DIRECTIONS as DIRECTION_WORDS
 from hamner.minitweets.templates import DOINGS, EVENTS, TEMPLATES, tweet
 
 CUES = ("text", "scene", "object", "relation", "position", "unrelated")
-PICTURES_PER_KIND = {"train": 384, "valid": 64, "test": 128}
-"""Pictures of each of the four kinds, with twice as many posts of each cue (of `unrelated` as many).
-
-Names are balanced exactly when these are multiples of 64, in train of 384."""
+PICTURES = {
+    "train": {"single": 384, "marked": 192, "pair": 576, "group": 576},
+    "valid": dict.fromkeys(KINDS, 64),
+    "test": dict.fromkeys(KINDS, 128),
+}
+"""Pictures of each kind, with two posts each of its cue. In train most are pairs: `position` is learnt last (see the
+corpus's README)."""
 
 _MATCHINGS = tuple(((TYPES[0], TYPES[i]), tuple(type for type in TYPES[1:] if type != TYPES[i])) for i in (1, 2, 3))
 """The three ways to part the four types into two pairs: names that go through them meet every type equally often."""
@@ -87,15 +91,18 @@ class _Wanted(NamedTuple):
     mentions: tuple[tuple[str, str, tuple[int, ...]], ...]
 
 
-def plan(seed: int, pictures_per_kind: dict[str, int]) -> list[Plan]:
-    """All pictures and posts of the three splits; the same for the same arguments. No two posts have the same words."""
+def plan(seed: int, pictures: dict[str, dict[str, int]] = PICTURES) -> list[Plan]:
+    """All pictures and posts of the three splits; the same for the same arguments. No two posts have the same words.
+
+    Raises HamnerError for numbers of pictures with which names cannot be balanced.
+    """
     names, icons = names_by_split(seed), icons_by_split(seed)
     plans: list[Plan] = []
     said: set[tuple[str, ...]] = set()
     number = 0
     for split in SPLITS:
         rng = random.Random(f"{split} {seed}")
-        builder = _Split(names[split], icons[split], pictures_per_kind[split], number, rng)
+        builder = _Split(names[split], icons[split], pictures[split], number, rng)
         wanted = builder.wanted()
         rng.shuffle(wanted)
         worded = _Wording(names[split], said, rng)
@@ -108,11 +115,18 @@ def plan(seed: int, pictures_per_kind: dict[str, int]) -> list[Plan]:
 class _Split:
     """Composes the pictures of one split and says which posts go with them."""
 
-    def __init__(self, names: Names, icons: Icons, per_kind: int, first_number: int, rng: random.Random) -> None:
-        self.names, self.icons, self.per_kind, self.rng = names, icons, per_kind, rng
+    def __init__(self, names: Names, icons: Icons, many: dict[str, int], first_number: int, rng: random.Random) -> None:
+        self.names, self.icons, self.many, self.rng = names, icons, many, rng
         self.ambiguous = (*names.seen, *names.unseen)
-        self.numbers = iter(rng.sample(range(first_number + 1, first_number + 4 * per_kind + 1), 4 * per_kind))
-        self.topics = {kind: iter(_evenly(TOPICS, per_kind, rng)) for kind in KINDS}
+        for kind, number in many.items():
+            if number < 1 or number % (2 * len(self.ambiguous)):
+                multiple = 2 * len(self.ambiguous)
+                raise HamnerError(
+                    f"{number} pictures of kind {kind}: names are balanced with multiples of {multiple} only"
+                )
+        pictures = sum(many.values())
+        self.numbers = iter(rng.sample(range(first_number + 1, first_number + pictures + 1), pictures))
+        self.topics = {kind: iter(_evenly(TOPICS, many[kind], rng)) for kind in KINDS}
         self.pictures: list[Picture] = []
 
     def wanted(self) -> list[_Wanted]:
@@ -128,35 +142,37 @@ class _Split:
         return picture
 
     def _single(self) -> Iterator[_Wanted]:
-        """Two posts of `scene` and one of `unrelated` for each picture of one subject.
+        """For each two pictures of one subject eight posts of `scene` and three of `unrelated`.
 
-        Were there more of `unrelated`, a tagger that cannot judge relevance would do best to ignore these pictures; so
-        it does best to believe them, and what it lacks shows in `unrelated` alone.
+        A name with a default type occurs in `scene` so often that a tagger which cannot judge relevance does best to
+        believe the picture; so what it lacks shows in `unrelated` alone.
         """
+        pictures = self.many["single"] // 4  # of each type
+        often = [name for name in self.names.seen if name in self.names.default]
+        rest = [name for name in self.ambiguous if name not in often]
         for turn, type in enumerate(TYPES):
-            names = _couples(_evenly(self.ambiguous, self.per_kind // 2, self.rng), self.rng)
-            for couple, other in zip(names, self._wrong_defaults(turn), strict=True):
+            names = rest * (2 * pictures // len(self.ambiguous) if self.names.unseen else 1)
+            names += [often[i % len(often)] for i in range(4 * pictures - len(names))]
+            couples = iter(_couples(names, self.rng))
+            others = self._wrong_defaults(turn, 3 * pictures // 2)
+            for number in range(pictures):
                 picture = self._picture("single", (type,))
                 answer = tuple(picture.subjects())
-                for name in couple:
+                for name in (*next(couples), *next(couples)):
                     yield _Wanted(picture, "scene", "", picture.topic, ((name, type, answer),))
-                topic = self.rng.choice([topic for topic in TOPICS if topic != picture.topic])
-                yield _Wanted(picture, "unrelated", "", topic, ((other, self.names.default[other], ()),))
+                for name in others[3 * number // 2 : 3 * (number + 1) // 2]:
+                    topic = self.rng.choice([topic for topic in TOPICS if topic != picture.topic])
+                    yield _Wanted(picture, "unrelated", "", topic, ((name, self.names.default[name], ()),))
 
-    def _wrong_defaults(self, turn: int) -> list[str]:
-        """Seen names for `unrelated` on pictures of type number `turn`: of each other default type equally many."""
-        slots, found = self.per_kind // 4, []
-        for i in (1, 2, 3):
-            default = TYPES[(turn + i) % 4]
-            names = [name for name in self.names.seen if self.names.default[name] == default]
-            found += _evenly(names, slots // 3 + (i <= slots % 3), self.rng)
-        self.rng.shuffle(found)
-        return found
+    def _wrong_defaults(self, turn: int, count: int) -> list[str]:
+        """`count` names for `unrelated` on pictures of type number `turn`: every other default type equally often."""
+        names = [name for name in self.names.seen if self.names.default.get(name, TYPES[turn]) != TYPES[turn]]
+        return _evenly(names, count, self.rng)
 
     def _marked(self) -> Iterator[_Wanted]:
         """Two posts of `object` for each picture with a ring."""
         for type in TYPES:
-            for couple in _couples(_evenly(self.ambiguous, self.per_kind // 2, self.rng), self.rng):
+            for couple in _couples(_evenly(self.ambiguous, self.many["marked"] // 2, self.rng), self.rng):
                 picture = self._picture("marked", (type,))
                 answer = tuple(i for i in picture.subjects() if picture.objects[i].ringed)
                 for name in couple:
@@ -165,7 +181,7 @@ class _Split:
     def _pairs(self) -> Iterator[_Wanted]:
         """Two posts of `position` for each picture of two subjects: the same two names, the second time swapped."""
         turns = {frozenset(pair): self.rng.randrange(6) for matching in _MATCHINGS for pair in matching}
-        for turn in range(2 * self.per_kind // len(self.ambiguous) // 2):
+        for turn in range(self.many["pair"] // len(self.ambiguous)):
             names = self.rng.sample(self.ambiguous, len(self.ambiguous))
             for couple, (one, other) in enumerate(zip(names[::2], names[1::2], strict=True)):
                 for pair in _MATCHINGS[(couple + turn) % 3]:
@@ -183,7 +199,7 @@ class _Split:
 
     def _groups(self) -> Iterator[_Wanted]:
         """Two posts of `relation` for each picture of three and one: a name once for the one, once for the three."""
-        for turn in range(self.per_kind // len(self.ambiguous) // 2):
+        for turn in range(self.many["group"] // len(self.ambiguous) // 2):
             for place, name in enumerate(self.ambiguous):
                 flip = (place // 3 + turn // 3) % 2
                 for pair in _MATCHINGS[(place + turn) % 3]:
@@ -197,10 +213,10 @@ class _Split:
         """Posts of `text`, each on another picture that shows its type; the kinds of picture come equally often."""
         for type in TYPES:
             clear = [name for name, of in (*self.names.clear, *self.names.clear_unseen) if of == type]
-            names = iter(_evenly(clear, self.per_kind // 2, self.rng))
+            names = iter(_evenly(clear, self.many["single"] // 4, self.rng))
             for kind in KINDS:
                 fitting = [picture for picture in self.pictures if picture.kind == kind and self._shows(picture, type)]
-                for picture in self.rng.sample(fitting, self.per_kind // 8):
+                for picture in self.rng.sample(fitting, self.many["single"] // 16):
                     answer = tuple(i for i in picture.subjects() if picture.objects[i].type == type)
                     yield _Wanted(picture, "text", "", picture.topic, ((next(names), type, answer),))
 

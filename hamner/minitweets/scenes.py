@@ -82,7 +82,7 @@ def compose(
         things = _things(topic, icons, rng, rng.sample(spots, THINGS), 42, 2)
     elif kind == "pair":
         placed, spots = _pair(types, icons, rng, direction)
-        things = _things(topic, icons, rng, spots, 46, 4)
+        things = _things(topic, icons, rng, spots, 46, 3)
     else:
         if kind == "marked":
             shown = [types[0], *(type for type in TYPES if type != types[0])]
@@ -131,8 +131,8 @@ def _pair(
         sizes = [rng.uniform(70, 88), rng.uniform(70, 88)]
         far = rng.choice((True, False))
         along = (rng.uniform(50, 58), SIDE - rng.uniform(50, 58))
-        places = [(x, rng.uniform(48, 124) if far else rng.uniform(100, 176)) for x in along]
-        spots = [(x, SIDE - 28 if far else 28) for x in (40, SIDE / 2, SIDE - 40)]
+        places = [(x, rng.uniform(48, 120) if far else rng.uniform(104, 176)) for x in along]
+        spots = [(x, SIDE - 30 if far else 30) for x in (40, SIDE / 2, SIDE - 40)]
         if direction == "vertical":
             places, spots = [(y, x) for x, y in places], [(y, x) for x, y in spots]
     pair = [_subject(type, icons, rng, x, y, size) for type, (x, y), size in zip(types, places, sizes, strict=True)]
@@ -199,7 +199,7 @@ def _placed_markup(placed: Placed, number: str, rng: random.Random) -> str:
         scale, rim = {"badge": 0.7, "card": 0.82, "sign": 0.72}[placed.carrier], ""
         base = _carrier(placed, paper, shade(hue, 0.75 if dark else 0.45, 0.6))
     zoom = placed.size * scale / drawing.side
-    tilt = rng.uniform(-12, 12)
+    tilt = rng.uniform(-8, 8)
     middle = drawing.side / 2
     moved = (
         f"translate({placed.x:.2f} {placed.y:.2f}) rotate({tilt:.1f}) scale({zoom:.5f}) "

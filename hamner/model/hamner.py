@@ -34,13 +34,15 @@ class HamNer(nn.Module):
             if channels < 1:
                 raise ValueError("a model with vision must be told how many channels its visual features have")
             self.vision = Vision(config, d, channels, classes)
-            self.sentence = Sentence(d) if config.relevance or config.weighs_grains else None
+            self.sentence = (
+                Sentence(encoder.config.hidden_size, d) if config.relevance or config.weighs_grains else None
+            )
             self.relevance = Relevance(config, d)
             self.interaction = Interaction(config, d)
 
     def forward(self, batch: Batch, trace: bool = False) -> Output:
         """Emissions and, where the batch has tags, the loss; with `trace`, also what was looked at on the way."""
-        words = self.text(batch)  # T (B, n, d)
+        words, last = self.text(batch)  # T (B, n, d), h (B, n, d_enc)
         pictures, looks = batch.pictures, {}
         rho = beta = grain = sentence = None
         if self.vision is not None and pictures is None:
@@ -50,7 +52,7 @@ class HamNer(nn.Module):
             memory, looks = self.vision(pictures)  # [G; O_sem; O_spa] (B, M, d)
             grain = memory.grain
             if self.sentence is not None:
-                sentence, looks["text_pool"] = self.sentence(words, batch.word_mask)  # s (B, d)
+                sentence, looks["text_pool"] = self.sentence(last, batch.word_mask)  # s (B, d)
             # Stage 2: does the picture count, and which of its grains?
             rho, beta, log_beta, weights = self.relevance(sentence, memory)  # (B,), (B, 3), (B, M)
             looks |= weights

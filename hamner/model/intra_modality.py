@@ -1,11 +1,11 @@
 """Stage 1, each modality by itself: words to a sentence vector, frozen features to the memory [G; O_sem; O_spa].
 
-s      = LN(sum_i a_i T_i), a = softmax(T w) the whole post                             *ours*
+s      = LN(W_s sum_i a_i h_i), a = softmax(h w)  the whole post, h the encoder's last layer        *ours*
 
 G      = LN(W_g F)                           the whole picture, region by region        *stated*
 O      = LN(W_o f + E_c[class] + w_s score)  its objects *stated*; how they are put together is *ours*
-O_sem  = Block([g; O]), g = mean(G)          what the objects are to one another and to the scene, without geometry
-O_spa  = SpatialBlock(O, boxes)              where they are, and where from one another
+O_sem  = Block([g; O], psi), g = mean(G)     what the objects are to one another and to the scene, without geometry
+O_spa  = Block(O + place, phi)               where they are, and where from one another
 
 That there is a semantic and a spatial encoding is *stated*, their form is *ours*. All geometry is in the spatial block
 alone, so that leaving it out leaves out all geometry.
@@ -24,21 +24,27 @@ from hamner.model.batch import Pictures
 from hamner.model.config import ModelConfig
 
 GRAINS = ("global", "semantic", "spatial")
+ASPECTS = 4
+"""In how many respects the semantic encoding compares two objects."""
 NEAR_ZERO = 1e-3
 """A thousandth of the picture: the least side of a box, so that a degenerate one divides by no zero."""
 
 
 class Sentence(nn.Module):
-    """Words T (B, n, d) and their mask to s = LN(attention-pooled T) (B, d), and the weights (B, n)."""
+    """The encoder's last layer (B, n, d_enc) and the words' mask to s = LN(W_s sum_i a_i h_i) (B, d), and a (B, n).
 
-    def __init__(self, width: int) -> None:
+    Not made of T (*ours*): T is bent to tell tags and what stands beside a word, and loses what the post is about.
+    """
+
+    def __init__(self, hidden: int, width: int) -> None:
         super().__init__()
-        self.score = nn.Linear(width, 1, bias=False)
+        self.score = nn.Linear(hidden, 1, bias=False)
+        self.project = nn.Linear(hidden, width)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, words: Tensor, word_mask: Tensor) -> tuple[Tensor, Tensor]:
         weights = masked_softmax(self.score(words).squeeze(-1), word_mask)
-        return self.norm(torch.einsum("bn,bnd->bd", weights, words)), weights
+        return self.norm(self.project(torch.einsum("bn,bnd->bd", weights, words))), weights
 
 
 @dataclass(frozen=True)
@@ -111,32 +117,62 @@ class Objects(nn.Module):
         return self.norm(looks + self.label(pictures.classes) + self.score(pictures.scores[:, :, None]))
 
 
-class SemanticBlock(nn.Module):
-    """One pre-LN Transformer block over [g; O]: the scene is a node too."""
+class RelationBlock(nn.Module):
+    """One pre-LN Transformer block whose attention knows how each pair of nodes stands to one another.
 
-    def __init__(self, config: ModelConfig, width: int) -> None:
+    From `pairs` numbers of each pair an MLP gives what is added to the logits (after Hu et al. 2018, Relation Networks)
+    and, *ours*, a message that passes from j to i beside j's value. Attention weights sum to 1, so that without it no
+    node can tell "three are like me" from "one is", or "two are left of me" from "one is".
+    """
+
+    def __init__(self, config: ModelConfig, width: int, pairs: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.attention = Attention(width, config.heads)
         self.feed_forward = FeedForward(width)
+        self.pair = nn.Sequential(nn.Linear(pairs, 64), nn.GELU()) if pairs else None
+        self.bias = nn.Linear(64, config.heads, bias=False) if pairs else None
+        self.message = nn.Linear(64, width) if pairs else None
+
+    def forward(self, nodes: Tensor, mask: Tensor, pairs: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Nodes (B, K, d), their mask (B, K) and pairs (B, K, K, P) to nodes (B, K, d) and the weights (B, h, K, K)."""
+        bias = message = None
+        if pairs is not None and self.pair is not None and self.bias is not None and self.message is not None:
+            pair = self.pair(pairs)  # (B, K, K, 64)
+            bias = self.bias(pair).permute(0, 3, 1, 2)  # (B, h, K, K)
+            message = self.message(pair)  # (B, K, K, d)
+        x = self.norm(nodes)
+        related, weights = self.attention(x, x, mask, bias, message)
+        nodes = nodes + related
+        return nodes + self.feed_forward(nodes), weights
+
+
+class SemanticBlock(nn.Module):
+    """A relation block over [g; O], the scene is a node too; a pair's numbers say in what respects the two are alike.
+
+    psi_a(i, j) = cos(W_a x_i, W_a x_j) in ASPECTS respects a: two of a kind are alike in most from the start (*ours*).
+    """
+
+    def __init__(self, config: ModelConfig, width: int) -> None:
+        super().__init__()
+        self.aspects = nn.Linear(width, ASPECTS * (width // ASPECTS), bias=False)
+        self.block = RelationBlock(config, width, ASPECTS)
 
     def forward(self, objects: Tensor, mask: Tensor, scene: Tensor | None, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Objects (B, K, d), their mask, the scene (B, 1, d) or None and its mask (B, 1) to O_sem and the weights."""
         nodes = objects if scene is None else torch.cat([scene, objects], 1)  # (B, 1+K, d)
         node_mask = mask if scene is None else torch.cat([seen, mask], 1)
-        x = self.norm(nodes)
-        related, weights = self.attention(x, x, node_mask)
-        nodes = nodes + related
-        nodes = nodes + self.feed_forward(nodes)
+        of = nn.functional.normalize(self.aspects(nodes).unflatten(-1, (ASPECTS, -1)), dim=-1)
+        alike = torch.einsum("biac,bjac->bija", of, of)
+        nodes, weights = self.block(nodes, node_mask, alike)
         return nodes[:, -objects.shape[1] :], weights
 
 
 class SpatialBlock(nn.Module):
-    """One block over the objects whose attention knows where the boxes are (after Hu et al. 2018, Relation Networks).
+    """A relation block over the objects; a pair's numbers say how the two boxes lie (`phi`).
 
     Absolute geometry: Fourier features of the box, through an MLP and a LayerNorm (at the scale of the content, else it
-    is never learnt), added to the block's input. Relative geometry: an MLP of phi(b_i, b_j) is added to the logits and,
-    *ours*, to the value that passes from j to i, so that "how many are left of me" needs no detour through weights.
+    is never learnt), added to the block's input. Relative geometry: phi.
     """
 
     def __init__(self, config: ModelConfig, width: int) -> None:
@@ -146,28 +182,14 @@ class SpatialBlock(nn.Module):
             self.position = nn.Sequential(
                 nn.Linear(FOURIER, width), nn.GELU(), nn.Linear(width, width), nn.LayerNorm(width)
             )
-        self.pair = self.pair_bias = self.pair_message = None
-        if config.relative_geometry:
-            self.pair = nn.Sequential(nn.Linear(PHI, 64), nn.GELU())
-            self.pair_bias = nn.Linear(64, config.heads, bias=False)
-            self.pair_message = nn.Linear(64, width)
-        self.norm = nn.LayerNorm(width)
-        self.attention = Attention(width, config.heads)
-        self.feed_forward = FeedForward(width)
+        self.relative = config.relative_geometry
+        self.block = RelationBlock(config, width, PHI if self.relative else 0)
 
     def forward(self, objects: Tensor, boxes: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Objects (B, K, d), boxes (B, K, 4), mask of known boxes (B, K) to O_spa and the weights (B, h, K, K)."""
         if self.position is not None:
             objects = objects + self.position(fourier(boxes))
-        bias = message = None
-        if self.pair is not None and self.pair_bias is not None and self.pair_message is not None:
-            pair = self.pair(phi(boxes, mask))  # (B, K, K, 64)
-            bias = self.pair_bias(pair).permute(0, 3, 1, 2)  # (B, h, K, K)
-            message = self.pair_message(pair)  # (B, K, K, d)
-        x = self.norm(objects)
-        placed, weights = self.attention(x, x, mask, bias, message)
-        objects = objects + placed
-        return objects + self.feed_forward(objects), weights
+        return self.block(objects, mask, phi(boxes, mask) if self.relative else None)
 
 
 def centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor]:

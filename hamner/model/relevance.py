@@ -1,7 +1,7 @@
 """Stage 2: is the picture about the post, and which of its grains count?
 
 v    = attention-pooled [G; O_sem; O_spa] with s as the query
-rho  = sigmoid(MLP[s; v; s*v; |s - v|])                       in (0, 1), one per post; exactly 0 without a picture
+rho  = sigmoid(SHARPNESS * cos(W_s s, W_v v))                 in (0, 1), one per post; exactly 0 without a picture
 beta = softmax(W[s; mean(G); mean(O_sem); mean(O_spa)])       over the grains that are present
 
 That relevance is judged and decides how grains are integrated, end to end, is *stated*; both forms are *ours*.
@@ -18,17 +18,21 @@ from hamner.model.attention import masked_softmax
 from hamner.model.config import ModelConfig
 from hamner.model.intra_modality import GRAINS, Memory
 
+SHARPNESS = 4.0
+"""rho lies between sigmoid(-4) = 0.018 and sigmoid(4) = 0.982. Most pictures help, so that a free logit would run off
+to where the sigmoid is flat before the few that mislead could teach it anything (*ours*)."""
+
 
 class Relevance(nn.Module):
     """The sentence s (B, d) and the memory to rho (B,) and beta (B, 3); s is None where neither is learnt."""
 
     def __init__(self, config: ModelConfig, width: int) -> None:
         super().__init__()
-        self.judge = self.weigh = None
+        self.judges, self.weigh = config.relevance, None
         if config.relevance:
             self.key = nn.Linear(width, width, bias=False)
             self.vision_norm = nn.LayerNorm(width)
-            self.judge = nn.Sequential(nn.Linear(4 * width, width), nn.GELU(), nn.Linear(width, 1))
+            self.of_text, self.of_vision = nn.Linear(width, width), nn.Linear(width, width)
         if config.weighs_grains:
             self.weigh = nn.Linear((1 + len(GRAINS)) * width, len(GRAINS))
 
@@ -52,9 +56,11 @@ class Relevance(nn.Module):
         by_region = (log_beta - size.log()).masked_fill(~present, 0.0)[:, memory.grain]  # (B, M)
 
         rho, looks = torch.ones_like(count[:, 0]), {}
-        if self.judge is not None and s is not None:
+        if self.judges and s is not None:
             fit = torch.einsum("bd,bmd->bm", s, self.key(memory.regions)) / math.sqrt(s.shape[-1])
+            fit = fit - size.log()[:, memory.grain]  # every grain counts alike, however many regions it has (*ours*)
             looks["vision_pool"] = masked_softmax(fit, memory.mask)
             v = self.vision_norm(torch.einsum("bm,bmd->bd", looks["vision_pool"], memory.regions))
-            rho = self.judge(torch.cat([s, v, s * v, (s - v).abs()], -1)).squeeze(-1).sigmoid()
+            likeness = torch.cosine_similarity(self.of_text(s), self.of_vision(v), dim=-1)
+            rho = (SHARPNESS * likeness).sigmoid()
         return rho.masked_fill(~present.any(-1), 0.0), beta, by_region, looks

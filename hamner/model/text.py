@@ -110,24 +110,23 @@ class TextStage(nn.Module):
             self.encoder.eval()
         return self
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Words T (B, n, d), and the encoder's last layer at each word (B, n, d_enc), of which the sentence is made."""
         if batch.word_layers is None or batch.word_embeddings is None:
             layers, embedded = self.read(batch)
         else:
             layers, embedded = batch.word_layers, batch.word_embeddings
-        if self.mix is None:
-            words = layers[:, :, -1]  # (B, n, d_enc)
-        else:
-            if self.frozen:
-                layers = nn.functional.layer_norm(layers, layers.shape[-1:])
-            words = torch.einsum("l,bnld->bnd", self.mix.softmax(0), layers)
+        words = layers[:, :, -1]  # (B, n, d_enc)
+        if self.mix is not None:
+            mixed = nn.functional.layer_norm(layers, layers.shape[-1:]) if self.frozen else layers
+            words = torch.einsum("l,bnld->bnd", self.mix.softmax(0), mixed)
         text = self.project(words)  # (B, n, d)
         if self.local is not None:
             if self.frozen:
                 embedded = nn.functional.layer_norm(embedded, embedded.shape[-1:])
             embedded = embedded * batch.word_mask[:, :, None]
             text = text + self.local(embedded.transpose(1, 2)).transpose(1, 2)
-        return self.dropout(text)
+        return self.dropout(text), layers[:, :, -1]
 
     def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Run the encoder: its layers (B, n, L, d_enc) and input embeddings (B, n, d_enc) at each word's first piece.

@@ -17,10 +17,12 @@ def reproduce(
         list[str] | None, typer.Option("--only", metavar="NN", help="Only this notebook, e.g. 05; repeatable.")
     ] = None,
 ) -> None:
-    """Execute the notebooks in order, rewrite figures/, and say what came out as committed.
+    """Train the model on minitweets, execute the notebooks in order, rewrite figures/ and the tables, and say what came
+    out as committed.
 
-    Works on the bundled corpus and on committed measurements, without a network. Exit status 1 when a cell fails; that
-    notebook's file then stays as it was.
+    Works on the bundled corpus and on committed run records, without a network. What is trained already is not trained
+    again: delete data/models/minitweets-full to start anew. Exit status 1 when a cell fails; that notebook's file then
+    stays as it was.
     """
     # Imported here, for Jupyter takes a while to load and comes with the extra `notebooks` alone.
     try:
@@ -31,7 +33,13 @@ def reproduce(
     sources = [path for path in notebooks.notebook_sources() if not only or path.stem[:2] in only]
     if not sources:
         raise HamnerError(f"no notebook has the number {' or '.join(only or [])}")
+    from hamner.study import reproduction
+    from hamner.study.tables import write_tables
+
+    shows_model = any(reproduction.MODEL in source.read_text(encoding="utf-8") for source in sources)
+    model = reproduction.trained_model() if shows_model else None
     figures = _contents(project_folder() / "figures")
+    results = _contents(project_folder() / "data" / "tables")
     states: dict[str, str] = {}
     failures = 0
     for source in sources:
@@ -46,11 +54,19 @@ def reproduce(
             failures += 1
         typer.echo(f"{time.monotonic() - started:.0f} s{' FAILED' if states[source.stem].startswith('FAILED') else ''}")
 
+    write_tables()
+    if model is not None:
+        typer.echo("\nModel trained on minitweets")
+        for line in reproduction.compare_with_record(model):
+            typer.echo(f"  {line}")
     typer.echo("\nNotebooks")
     for name, state in states.items():
         typer.echo(f"  {name}: {state}")
     typer.echo("Figures")
     for line in _changes(figures, _contents(project_folder() / "figures")):
+        typer.echo(f"  {line}")
+    typer.echo("Tables")
+    for line in _changes(results, _contents(project_folder() / "data" / "tables")):
         typer.echo(f"  {line}")
     if failures:
         raise typer.Exit(1)
@@ -75,7 +91,7 @@ def tables() -> None:
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    files = sorted(path for form in ("png", "svg") for path in folder.glob(f"*.{form}"))
+    files = sorted(path for form in ("png", "svg", "csv", "md") for path in folder.glob(f"*.{form}"))
     return {path.name: path.read_bytes() for path in files}
 
 

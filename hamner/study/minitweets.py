@@ -11,8 +11,8 @@ import pandas as pd
 from hamner.corpora import Corpus, load_corpus
 from hamner.errors import HamnerError
 from hamner.evaluation import Spread, over_seeds, read_predictions
-from hamner.model.ablations import row_of
 from hamner.training import Run
+from hamner.training.runs import row_of_run
 
 CUES = ("text", "scene", "object", "relation", "position", "unrelated")
 
@@ -94,7 +94,7 @@ def measured(runs: Sequence[Run]) -> pd.DataFrame:
         if run.record["corpus"] != {"name": corpus.name, "sha256": corpus.sha256}:
             raise HamnerError(f"{run.folder} was not made with this minitweets; train it anew")
         accuracy = type_accuracy(mentions, read_predictions(run.predictions, corpus.test))
-        by_row.setdefault(row_of(run.config.model), []).append(accuracy)
+        by_row.setdefault(row_of_run(run.config), []).append(accuracy)
     lines = []
     for row, accuracies in by_row.items():
         for cue in CUES:

@@ -12,8 +12,8 @@ from hamner.corpora import PROTOCOLS, TYPES, project_folder
 from hamner.errors import HamnerError
 from hamner.evaluation import Spread, over_seeds
 from hamner.files import written_whole
-from hamner.model.ablations import row_of
 from hamner.training import Run
+from hamner.training.runs import row_of_run
 
 
 def runs(folder: Path | None = None) -> list[Run]:
@@ -23,7 +23,7 @@ def runs(folder: Path | None = None) -> list[Run]:
 
 
 def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
-    """One line for each corpus, encoder, ablation row and protocol: spread of precision, recall and F1 over seeds.
+    """One line for each corpus, encoder, row, source and protocol: spread of precision, recall and F1 over seeds.
 
     Fractions. Runs that differ in anything but their seed are never put into one line; should two lines have one name
     all the same, HamnerError says which setting tells them apart.
@@ -37,7 +37,8 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
         if len(set(seeds)) < len(seeds):
             raise HamnerError(f"one seed twice: {', '.join(str(run.folder) for run in group)}; keep one of them")
         config, corpus = group[0].config, group[0].record["corpus"]["name"]
-        name = {"corpus": corpus, "encoder": Path(config.model.text_encoder).name, "row": row_of(config.model)}
+        name = {"corpus": corpus, "encoder": Path(config.model.text_encoder).name, "row": row_of_run(config)}
+        name["source"] = "" if config.visual is None else config.visual.label
         for protocol in PROTOCOLS:
             scores = [run.record["scores"][split][protocol] for run in group]
             line = name | {"protocol": protocol, "seeds": len(group)}
@@ -50,7 +51,7 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
             line["minutes"] = over_seeds([run.record["seconds"] / 60 for run in group]).mean
             lines.append(line)
     table = pd.DataFrame(lines)
-    key = ["corpus", "encoder", "row", "protocol"]
+    key = ["corpus", "encoder", "row", "source", "protocol"]
     if not table.empty and table.duplicated(key).any():
         twice = table[table.duplicated(key)].iloc[0]
         raise HamnerError(f"runs of {twice.corpus}, {twice.encoder}, {twice.row} differ in more than their seed")
@@ -60,11 +61,11 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
 def results_markdown(table: pd.DataFrame) -> str:
     """The table for people: percent, mean ± standard deviation over seeds."""
     lines = [
-        "| corpus | encoder | row | protocol | seeds | precision | recall | F1 | F1 range | seen F1 | unseen F1 |",
-        "| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| corpus | encoder | row | source | protocol | seeds | precision | recall | F1 | F1 range | seen | unseen |",
+        "| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for line in table.itertuples():
-        cells = [line.corpus, line.encoder, line.row, line.protocol, str(line.seeds)]
+        cells = [line.corpus, line.encoder, line.row, line.source, line.protocol, str(line.seeds)]
         for measure in ("precision", "recall", "f1"):
             mean, sd = getattr(line, measure), getattr(line, f"{measure}_sd")
             cells.append(f"{100 * mean:.2f}" + ("" if pd.isna(sd) else f" ± {100 * sd:.2f}"))

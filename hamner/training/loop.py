@@ -35,9 +35,21 @@ from hamner.model.text import PhraseEncoder, load_encoder, load_tokenizer
 from hamner.training.batching import Item, Split, Window, collate, length_buckets, piece_limit, share_of, windows
 from hamner.training.checkpoints import load_checkpoint, load_weights, read_progress, save_checkpoint, save_weights
 from hamner.training.config import TrainConfig
-from hamner.training.runs import Run, RunError, identity, peak_memory, require_same, surroundings, write_json
+from hamner.training.runs import (
+    Run,
+    RunError,
+    RunInUseError,
+    identity,
+    peak_memory,
+    require_same,
+    run_name,
+    surroundings,
+    write_json,
+)
 from hamner.vision.features import VisualFeatures
 from hamner.vision.store import FeatureStore
+
+RUNS = Path("data/runs")
 
 
 def build_model(config: ModelConfig, seed: int, channels: int = 0, classes: int = 1) -> HamNer:
@@ -72,19 +84,25 @@ def warmup_then_linear(step: int, warmup: int, total: int) -> float:
 
 
 def train(
-    corpus: Corpus, config: TrainConfig | None = None, folder: Path | str | None = None, *, progress: bool = True
+    corpus: Corpus,
+    config: TrainConfig | None = None,
+    folder: Path | str | None = None,
+    *,
+    progress: bool = True,
+    wait: bool = False,
 ) -> Run:
     """Train on `corpus`, keep the best epoch on valid, score test once, and leave a run folder.
 
     A folder that already holds this run is returned as it is; one that was cut off goes on where it stopped. Under
     `accelerate launch` the same call trains on several devices.
 
-    Raises RunError when `folder` holds another run or is in use.
+    Raises RunError when `folder` holds another run, and RunInUseError, unless it is to `wait`, when another process
+    trains in it.
     """
     config = config or TrainConfig()
-    folder = Path(folder) if folder is not None else default_folder(corpus, config)
+    folder = Path(folder) if folder is not None else RUNS / run_name(corpus.name, config)
     accelerator = Accelerator(mixed_precision=config.precision)
-    with _only_user_of(folder, accelerator):
+    with _only_user_of(folder, accelerator, wait):
         wanted = identity(corpus, config)
         if (folder / "run.json").exists():
             run = Run.load(folder)
@@ -93,14 +111,8 @@ def train(
         return _train(corpus, config, folder, accelerator, progress and accelerator.is_main_process)
 
 
-def default_folder(corpus: Corpus, config: TrainConfig) -> Path:
-    """data/runs/CORPUS-text_only-ENCODER-seedN."""
-    encoder = Path(config.model.text_encoder).name
-    return Path("data/runs") / f"{corpus.name}-text_only-{encoder}-seed{config.seed}"
-
-
 @contextmanager
-def _only_user_of(folder: Path, accelerator: Accelerator) -> Iterator[None]:
+def _only_user_of(folder: Path, accelerator: Accelerator, wait: bool) -> Iterator[None]:
     """Hold `folder` for this process; the lock goes with the process, however that ends."""
     if not accelerator.is_main_process:
         yield
@@ -108,9 +120,9 @@ def _only_user_of(folder: Path, accelerator: Accelerator) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=-1 if wait else 0)
     except Timeout as error:
-        raise RunError(f"another process is training in {folder}; wait for it or choose another folder") from error
+        raise RunInUseError(f"another process is training in {folder}; wait for it or choose another folder") from error
     except OSError as error:
         raise RunError(f"cannot write to {folder}: {error.strerror or error}; choose another folder") from error
     try:
@@ -212,7 +224,7 @@ def _train(corpus: Corpus, config: TrainConfig, folder: Path, accelerator: Accel
     record = wanted | {
         "sources": config.field_sources(),
         **surroundings(accelerator.device, accelerator.num_processes),
-        "features": shape,
+        "features": {} if store is None else shape | {"class_names": store.class_names, "store": store.folder.name},
         "history": state["history"],
         "best_epoch": state["best_epoch"],
         "seconds": round(earlier[0] + time.perf_counter() - begun, 1),

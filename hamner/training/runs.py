@@ -15,6 +15,7 @@ import torch
 from hamner.corpora.post import Corpus
 from hamner.errors import HamnerError
 from hamner.files import written_whole
+from hamner.model.ablations import row_of
 from hamner.training.config import TrainConfig
 
 LIBRARIES = ("hamner", "torch", "transformers", "pytorch-crf", "seqeval", "accelerate", "numpy")
@@ -22,6 +23,10 @@ LIBRARIES = ("hamner", "torch", "transformers", "pytorch-crf", "seqeval", "accel
 
 class RunError(HamnerError):
     """A run folder is missing, damaged, in use, or holds another run."""
+
+
+class RunInUseError(RunError):
+    """Another process is training in this folder."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,22 @@ class Run:
     def f1(self, split: str = "test", protocol: str = "seqeval") -> float:
         """Micro F1, a fraction."""
         return self.record["scores"][split][protocol]["overall"]["f1"]
+
+
+def row_of_run(config: TrainConfig) -> str:
+    """The ablation row or control that a run is; `custom` when it is none."""
+    of_model = row_of(config.model)
+    if config.pictures == "own" or not config.model.vision:
+        return of_model
+    return f"{config.pictures}_images" if of_model == "full" else "custom"
+
+
+def run_name(corpus: str, config: TrainConfig) -> str:
+    """CORPUS-ROW-ENCODER-seedN, with the visual source after the encoder where there is one."""
+    parts = [corpus, row_of_run(config), Path(config.model.text_encoder).name]
+    if config.visual is not None:
+        parts.append(config.visual.backbone)
+    return "-".join([*parts, f"seed{config.seed}"])
 
 
 def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:

@@ -16,15 +16,14 @@ except Exception as error:  # HamnerError where the extra is missing, ImportErro
 
 from hamner.errors import HamnerError
 from hamner.minitweets.build import build, draw_picture, write_texts
-from hamner.minitweets.posts import PICTURES_PER_KIND, plan
+from hamner.minitweets.posts import PICTURES, plan
 
 FOLDER = Path(__file__).parents[2] / "data" / "minitweets"
-SMALL = {"train": 64, "valid": 64, "test": 64}
 
 
 @pytest.fixture(scope="module")
 def plans():
-    return plan(0, PICTURES_PER_KIND)
+    return plan(0)
 
 
 def pixels(image: Image.Image) -> str:
@@ -45,7 +44,7 @@ def test_a_slice_of_the_pictures_rebuilds_pixel_for_pixel(plans):
 
 
 def test_another_seed_gives_another_corpus(plans):
-    other = plan(1, PICTURES_PER_KIND)
+    other = plan(1)
     assert {post.words for post in other[0].posts} != {post.words for post in plans[0].posts}
 
 
@@ -66,3 +65,8 @@ def test_build_does_not_write_into_a_folder_that_holds_something(tmp_path):
     with pytest.raises(HamnerError, match="not empty"):
         build(tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_sizes_that_cannot_be_balanced_are_refused():
+    with pytest.raises(HamnerError, match="100 pictures of kind single"):
+        plan(0, PICTURES | {"train": PICTURES["train"] | {"single": 100}})

@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim import SGD
 
 from hamner.corpora.tags import TAGS
+from hamner.model import relevance
 from hamner.model.ablations import ROWS, ablate
 from hamner.model.batch import Batch, Pictures, Trace
 from hamner.model.hamner import HamNer
@@ -42,10 +43,12 @@ def test_a_post_without_a_picture_is_tagged_as_if_pictures_did_not_exist(row: st
         assert not torch.allclose(without.emissions[1, :3], bare.emissions[1, :3])
 
 
-def test_rho_0_is_the_text_only_model_bit_for_bit(batch: Batch) -> None:
+def test_rho_0_is_the_text_only_model_bit_for_bit(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     model = build()
-    nn.init.zeros_(model.relevance.judge[-1].weight)
-    nn.init.constant_(model.relevance.judge[-1].bias, -1e4)  # the sigmoid of this is 0
+    for side, value in ((model.relevance.of_text, 1.0), (model.relevance.of_vision, -1.0)):
+        nn.init.zeros_(side.weight)
+        nn.init.constant_(side.bias, value)  # text and picture point in opposite directions: cos = -1
+    monkeypatch.setattr(relevance, "SHARPNESS", 1e4)  # and the sigmoid of -1e4 is 0
     text_only = HamNer(replace(FULL, vision=False), tiny_bert(), TAGS).eval()
     text_only.load_state_dict(model.state_dict(), strict=False)
     seen = model(batch)
@@ -268,3 +271,9 @@ def test_without_integration_all_present_grains_count_alike(batch: Batch) -> Non
 def test_without_relevance_rho_is_1_wherever_there_is_a_picture(batch: Batch) -> None:
     output = build(relevance=False)(replace(batch, image_mask=torch.tensor([True, False, True, True])))
     assert output.relevance.tolist() == [1.0, 0.0, 1.0, 1.0]
+
+
+def test_rho_keeps_away_from_where_the_sigmoid_is_flat(batch: Batch) -> None:
+    rho = build()(batch).relevance
+    assert ((rho == 0) | ((rho > 0.017) & (rho < 0.983))).all()
+    assert (rho > 0).any()

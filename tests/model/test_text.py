@@ -41,7 +41,7 @@ def test_the_local_convolution_sees_three_words_to_either_side_and_no_further(ba
     words = Batch(word_mask=mask, index=torch.zeros(1), word_layers=layers, word_embeddings=embedded)
     marked = embedded.clone()
     marked[0, 4] = torch.randn(32)
-    change = (model.text(words) != model.text(replace(words, word_embeddings=marked))).any(-1)[0]
+    change = (model.text(words)[0] != model.text(replace(words, word_embeddings=marked))[0]).any(-1)[0]
     assert change.tolist() == [False] + [True] * 7 + [False]
 
 
@@ -53,8 +53,8 @@ def test_without_local_text_the_embeddings_are_not_seen(batch: Batch) -> None:
 
 
 def test_the_width_is_the_encoders_hidden_size_unless_it_is_set(batch: Batch) -> None:
-    assert build(width=None).text(batch).shape == (4, 5, 32)
-    assert build(width=8).text(batch).shape == (4, 5, 8)
+    assert build(width=None).text(batch)[0].shape == (4, 5, 32)
+    assert build(width=8).text(batch)[0].shape == (4, 5, 8)
 
 
 def test_a_folder_without_an_encoder_is_one_clear_error(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from typer.testing import CliRunner, Result
 
-from hamner.study import commands, notebooks
+from hamner.study import commands, notebooks, reproduction, tables
 
 app = typer.Typer()
 app.command()(commands.reproduce)
@@ -33,6 +33,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(notebooks, "execute", execute)
     monkeypatch.setattr(notebooks, "project_folder", lambda: tmp_path)
     monkeypatch.setattr(commands, "project_folder", lambda: tmp_path)
+    monkeypatch.setattr(tables, "project_folder", lambda: tmp_path)
+    monkeypatch.setattr(reproduction, "trained_model", lambda: pytest.fail("nothing here shows the model"))
     return tmp_path
 
 
@@ -64,3 +66,10 @@ def test_a_number_that_no_notebook_has_is_refused(project: Path) -> None:
     result = reproduce("--only", "77")
     assert result.exit_code == 1
     assert "77" in str(result.exception)
+
+
+def test_a_notebook_that_shows_the_model_has_it_trained_and_compared(project: Path, monkeypatch) -> None:
+    (project / "notebooks" / "py" / "01_good.py").write_text("# %%\nfolder = 'minitweets-full'\n")
+    monkeypatch.setattr(reproduction, "trained_model", lambda: "the run")
+    monkeypatch.setattr(reproduction, "compare_with_record", lambda run: [f"{run} came out as committed"])
+    assert "the run came out as committed" in reproduce("--only", "01").stdout

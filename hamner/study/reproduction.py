@@ -1,0 +1,48 @@
+"""The model that the notebooks show, trained here, beside the record of the one that was committed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hamner.corpora import load_corpus, project_folder
+from hamner.evaluation import read_predictions
+from hamner.study.minitweets import CUES, mentions_of, type_accuracy
+from hamner.training import Run, TrainConfig, train
+from hamner.training.presets import merged, preset
+from hamner.training.runs import run_name
+
+NAME = "minitweets"
+MODEL = "minitweets-full"
+"""The folder under data/models that notebooks load it from."""
+
+
+def model_config(seed: int = 1) -> TrainConfig:
+    """The full model on minitweets: preset `small`, drawn pictures with their annotations."""
+    return TrainConfig.from_dict(merged(preset("small"), {"seed": seed, "model": {"vision": True}, "visual": {}}))
+
+
+def trained_model(progress: bool = True) -> Run:
+    """The full model on minitweets under data/models/minitweets-full; trained now where it is not there yet."""
+    folder = project_folder() / "data" / "models" / MODEL
+    here = Path.cwd()
+    os.chdir(project_folder())  # where data/features is
+    try:
+        return train(load_corpus(NAME), model_config(), folder, progress=progress)
+    finally:
+        os.chdir(here)
+
+
+def compare_with_record(run: Run) -> list[str]:
+    """One line for each headline number of `run`: as committed, or how it differs from the record under data/runs."""
+    record = Run.load(project_folder() / "data" / "runs" / run_name(NAME, run.config))
+    corpus = load_corpus(NAME)
+    mentions = mentions_of(corpus)
+    found = type_accuracy(mentions, read_predictions(run.predictions, corpus.test))
+    known = type_accuracy(mentions, read_predictions(record.predictions, corpus.test))
+    numbers = {"F1 on test (seqeval)": (run.f1(), record.f1())}
+    numbers |= {f"type accuracy, {cue}": (found[cue], known[cue]) for cue in CUES}
+    return [
+        f"{name}: {100 * mine:.2f}, " + ("as committed" if mine == theirs else f"committed {100 * theirs:.2f}")
+        for name, (mine, theirs) in numbers.items()
+    ]

@@ -1,0 +1,207 @@
+"""`hamner train` and `hamner ablate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from hamner.corpora import Corpus
+    from hamner.training import Run, TrainConfig
+
+# torch takes seconds to load, and `hamner --help` should not wait for it: so it is imported inside the commands.
+
+CorpusName = Annotated[str, typer.Argument(help="A known corpus (`hamner corpora list`) or a folder of one's own.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(help="`standard`, `small` or `paper`. [default: small for minitweets, standard for others]"),
+]
+Encoder = Annotated[str | None, typer.Option(help="minilm, or a Hugging Face encoder's name or folder.")]
+BackboneName = Annotated[
+    Literal["efficientnet-lite0", "resnet152"] | None, typer.Option(help="Network that sees the pictures.")
+]
+ObjectsFrom = Annotated[
+    Literal["annotations", "tiles", "maskrcnn", "none"] | None, typer.Option(help="Where objects come from.")
+]
+Captions = Annotated[
+    list[Path] | None, typer.Option(metavar="FILE", help="Captions as a stand-in for pictures; repeatable.")
+]
+Epochs = Annotated[int | None, typer.Option(help="Passes over train; the best one on valid is kept.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. `--set encoder_lr=3e-5`; repeatable."),
+]
+Root = Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")]
+
+
+def train(
+    corpus: CorpusName,
+    *,
+    row: Annotated[
+        str,
+        typer.Option(help="`text_only`, `full`, or any row of `hamner ablate --help`: the full model without a part."),
+    ] = "text_only",
+    seed: Annotated[int, typer.Option(help="Fixes initial weights, batch order and dropout.")] = 1,
+    preset: Preset = None,
+    text_encoder: Encoder = None,
+    backbone: BackboneName = None,
+    objects: ObjectsFrom = None,
+    captions: Captions = None,
+    epochs: Epochs = None,
+    settings: Settings = None,
+    run: Annotated[
+        Path | None, typer.Option(help="The run's folder. [default: data/runs/CORPUS-ROW-ENCODER-SOURCE-seedN]")
+    ] = None,
+    root: Root = None,
+) -> None:
+    """Train a tagger, keep its best epoch on valid, score test once.
+
+    The run's folder holds run.json (settings, data hashes, versions, scores), predictions.jsonl and the weights. The
+    same command again does nothing if the run is finished, and goes on where it stopped if it was cut off. Under
+    `accelerate launch -m hamner train ...` it uses several devices.
+    """
+    from accelerate import PartialState
+
+    from hamner.corpora import load_corpus
+    from hamner.training import train as train_run
+
+    full = _full_settings(corpus, preset, text_encoder, backbone, objects, captions, epochs, settings)
+    finished = train_run(load_corpus(corpus, root), _of_row(full, row, seed), run)
+    if not PartialState().is_main_process:
+        return
+    typer.echo(f"{finished.folder}: best epoch {finished.record['best_epoch']}")
+    for split in ("valid", "test"):
+        overall = finished.record["scores"][split]["seqeval"]["overall"]
+        typer.echo(
+            f"{split:>6}: precision {100 * overall['precision']:.2f}, recall {100 * overall['recall']:.2f}, "
+            f"F1 {100 * overall['f1']:.2f} (seqeval protocol)"
+        )
+
+
+def ablate(
+    corpus: CorpusName,
+    *,
+    rows: Annotated[
+        list[str] | None, typer.Option("--row", metavar="ROW", help="Only this row or control; repeatable.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 1 to N of each row.")] = 3,
+    preset: Preset = None,
+    text_encoder: Encoder = None,
+    backbone: BackboneName = None,
+    objects: ObjectsFrom = None,
+    captions: Captions = None,
+    epochs: Epochs = None,
+    settings: Settings = None,
+    folder: Annotated[Path, typer.Option(help="Where the runs' folders are.")] = Path("data/runs"),
+    root: Root = None,
+) -> None:
+    """Train every ablation row with several seeds: the full model, and the model without each of its parts.
+
+    Rows: full, text_only, no_local_text, no_global, no_objects, no_semantic, no_spatial, no_absolute_geometry,
+    no_relative_geometry, no_relevance, no_integration, no_iteration, one_iteration, three_iterations, four_iterations,
+    no_coattention; controls: blank_images, shuffled_images.
+
+    Finished runs are skipped and cut ones resumed. The command may run in several processes or on several machines that
+    share FOLDER: no run is done twice.
+    """
+    from hamner.corpora import load_corpus
+
+    full = _full_settings(corpus, preset, text_encoder, backbone, objects, captions, epochs, settings)
+    train_grid(load_corpus(corpus, root), full, rows or GRID, range(1, seeds + 1), folder)
+
+
+GRID = (
+    "full", "text_only", "no_local_text", "no_global", "no_objects", "no_semantic", "no_spatial",
+    "no_absolute_geometry", "no_relative_geometry", "no_relevance", "no_integration", "no_iteration", "one_iteration",
+    "three_iterations", "four_iterations", "no_coattention", "blank_images", "shuffled_images",
+)  # fmt: skip
+
+
+def train_grid(
+    corpus: Corpus, full: dict[str, Any], rows: list[str] | tuple[str, ...], seeds: range, folder: Path
+) -> list[Run]:
+    """Every row with every seed, seed by seed; what another process is at is waited for and then read."""
+    from tqdm.auto import tqdm
+
+    from hamner.training import train as train_run
+    from hamner.training.runs import RunInUseError, run_name
+
+    todo = [_of_row(full, row, seed) for seed in seeds for row in rows]
+    done: list[Run] = []
+    with tqdm(total=len(todo), desc="runs", unit="run") as bar:
+        # First whatever nobody is at; then what others were at, once they are through (or gone).
+        for wait in (False, True):
+            busy: list[TrainConfig] = []
+            for config in todo:
+                name = run_name(corpus.name, config)
+                bar.set_postfix_str(name)
+                try:
+                    done.append(train_run(corpus, config, folder / name, progress=False, wait=wait))
+                    bar.update()
+                except RunInUseError:
+                    busy.append(config)
+            todo = busy
+    return done
+
+
+def _full_settings(
+    corpus: str,
+    preset_name: str | None,
+    text_encoder: str | None,
+    backbone: str | None,
+    objects: str | None,
+    captions: list[Path] | None,
+    epochs: int | None,
+    assignments: list[str] | None,
+) -> dict[str, Any]:
+    """The settings of the full model, nested as in `TrainConfig.to_dict`."""
+    from hamner.training.presets import merged, preset
+
+    given: dict[str, Any] = {"model": {"vision": True}, "visual": {}}
+    if text_encoder is not None:
+        given["model"]["text_encoder"] = text_encoder
+    if captions:
+        if backbone is not None or objects is not None:
+            raise typer.BadParameter("captions stand in for pictures: leave out --backbone and --objects")
+        given["visual"] = {"backbone": "captions", "objects": "phrases", "captions": [str(file) for file in captions]}
+    given["visual"] |= {
+        name: value for name, value in (("backbone", backbone), ("objects", objects)) if value is not None
+    }
+    if epochs is not None:
+        given["epochs"] = epochs
+    for assignment in assignments or []:
+        _assign(given, assignment)
+    return merged(preset(preset_name or ("small" if corpus == "minitweets" else "standard")), given)
+
+
+def _of_row(full: dict[str, Any], row: str, seed: int) -> TrainConfig:
+    """The config of one row or control of the full model, with this seed. Raises HamnerError for an unknown row."""
+    from dataclasses import replace
+
+    from hamner.model.ablations import CONTROLS, ablate
+    from hamner.training import TrainConfig
+    from hamner.training.presets import merged
+
+    config = TrainConfig.from_dict(merged(full, {"seed": seed}))
+    model = ablate(config.model, row)
+    pictures: Any = row.removesuffix("_images") if row in CONTROLS else "own"
+    return replace(config, model=model, visual=config.visual if model.vision else None, pictures=pictures)
+
+
+def _assign(values: dict[str, Any], assignment: str) -> None:
+    """Put NAME=VALUE, where a dot in NAME reaches into a part, into nested `values`."""
+    name, equals, value = assignment.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{assignment!r} is not of the form NAME=VALUE", param_hint="--set")
+    *path, last = name.split(".")
+    for part in path:
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise typer.BadParameter(f"the setting {part!r} has no parts", param_hint="--set")
+    try:
+        values[last] = json.loads(value)
+    except ValueError:
+        values[last] = value  # a plain word, such as `mix`
