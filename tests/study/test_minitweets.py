@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hamner.corpora import load_corpus
 from hamner.errors import HamnerError
-from hamner.study.minitweets import CUES, ceilings, mentions_of, type_accuracy
+from hamner.study.minitweets import CUES, beside_ceiling, ceilings, measured, mentions_of, type_accuracy
+from hamner.study.tables import runs
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +36,6 @@ def test_one_type_for_all_names_is_at_chance_on_ambiguous_ones(corpus):
 
 
 def test_a_corpus_without_answers_says_so(corpus, tmp_path):
-    from dataclasses import replace
-
     with pytest.raises(HamnerError, match="only minitweets has known ones"):
         mentions_of(replace(corpus, folder=tmp_path))
 
@@ -43,3 +44,20 @@ def test_text_alone_is_at_chance_where_the_picture_has_the_answer(corpus):
     table = ceilings(corpus)
     assert (table.loc["text_only", ["scene", "object", "relation", "position"]] == 0.25).all()
     assert (table.loc["all"] == 1).all()
+
+
+def test_text_alone_was_measured_at_its_ceiling(corpus):
+    """The proof that the words do not give the answer away: within three sampling errors, each seed."""
+    found = [run for run in runs() if run.folder.name.startswith("minitweets-text_only-")]
+    assert found
+    for run in found:
+        table = beside_ceiling(measured([run]), "text_only", "text_only")
+        assert (table.loc[["scene", "object", "relation", "position"], "off"].abs() < 3).all()
+        assert table.loc["text", "mean"] > 0.95
+
+
+def test_a_run_on_another_minitweets_is_refused(corpus):
+    run = next(run for run in runs() if run.folder.name.startswith("minitweets-"))
+    other = replace(run, record=run.record | {"corpus": {"name": "minitweets", "sha256": "0" * 64}})
+    with pytest.raises(HamnerError, match="not made with this minitweets"):
+        measured([other])

@@ -1,0 +1,95 @@
+"""What the pictures of minitweets give away: linear probes, trained on train's pictures and tested on test's.
+
+    python benchmarks/art.py
+
+`crop`: the type of an object from the backbone's features of its crop, the ceiling that the art sets for every cue that
+needs the picture. The others should be at chance, 0.25: from how an object is drawn and on what, from its colours, and
+from the size of the picture's file. `topic`: the topic from the mean of the three topic things, chance 0.2.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from hamner.corpora import Corpus, load_corpus
+from hamner.vision import FeatureStore, VisualSource
+
+
+def main() -> None:
+    corpus = load_corpus("minitweets")
+    store = FeatureStore.open(corpus, VisualSource())
+    train, test = (objects(corpus, split, store) for split in ("train", "test"))
+    regression = LogisticRegression(C=0.02, max_iter=1000)
+    for name, probe in (
+        ("crop", regression),
+        ("drawing", make_pipeline(OneHotEncoder(), LogisticRegression())),
+        ("colours", make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))),
+        ("file size", make_pipeline(StandardScaler(), LogisticRegression())),
+    ):
+        known, asked = ([item for item in part if item["type"]] for part in (train, test))
+        probe.fit([item[name] for item in known], [item["type"] for item in known])
+        right = probe.predict([item[name] for item in asked]) == [item["type"] for item in asked]
+        print(f"type from {name}: {right.mean():.3f} of {len(right)}")
+        if name == "crop":
+            for kind in ("single", "marked", "pair", "group"):
+                print(f"  in pictures of kind {kind}: {right[[item['kind'] == kind for item in asked]].mean():.3f}")
+    means = [things(part) for part in (train, test)]
+    regression.fit(*means[0])
+    print(f"topic from three things: {regression.score(*means[1]):.3f} of {len(means[1][1])}")
+
+
+def objects(corpus: Corpus, split: str, store: FeatureStore) -> list[dict[str, Any]]:
+    """Each object of a split's pictures with what the probes see of it; `type` is None for a topic thing."""
+    drawn = {line["image"]: line for line in lines(corpus.folder / "pictures.jsonl")}
+    boxes = {line["image"]: line["objects"] for line in lines(corpus.folder / "annotations.jsonl")}
+    found = []
+    for file, id in {post.image: post.id for post in corpus[split] if post.image is not None}.items():
+        features, picture = store[id], drawn[file.name]
+        with Image.open(file) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        for number, item in enumerate(boxes[file.name]):
+            # The store has the objects by score; a box tells which is which.
+            row = int(np.abs(features.boxes - np.array(item["box"])).sum(1).argmin())
+            vector = features.objects[row]
+            left, top, right, bottom = (round(share * pixels.shape[0]) for share in item["box"])
+            crop = pixels[top:bottom, left:right].reshape(-1, 3)
+            colours, _ = np.histogramdd(crop, bins=4, range=[(0, 256)] * 3)
+            found.append(
+                {
+                    "picture": file.name,
+                    "kind": picture["kind"],
+                    "topic": picture["topic"],
+                    "type": picture["types"][number],
+                    "crop": (vector - vector.mean()) / vector.std(),
+                    "drawing": [picture["treatments"][number], item["class"]],
+                    "colours": colours.ravel() / len(crop),
+                    "file size": [file.stat().st_size],
+                }
+            )
+    return found
+
+
+def things(found: list[dict[str, Any]]) -> tuple[np.ndarray, list[str]]:
+    """The mean features of each picture's topic things, and its topic."""
+    pictures: dict[str, list[dict[str, Any]]] = {}
+    for item in found:
+        if item["type"] is None:
+            pictures.setdefault(item["picture"], []).append(item)
+    means = [np.mean([item["crop"] for item in items], 0) for items in pictures.values()]
+    return np.array(means), [items[0]["topic"] for items in pictures.values()]
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+if __name__ == "__main__":
+    main()

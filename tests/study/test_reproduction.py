@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hamner.corpora import project_folder
+from hamner.study.reproduction import compare_with_record, model_config
+from hamner.training import Run
+from hamner.training.runs import run_name
+
+
+@pytest.fixture(scope="module")
+def committed() -> Run:
+    return Run.load(project_folder() / "data" / "runs" / run_name("minitweets", model_config()))
+
+
+def test_the_committed_model_has_the_settings_that_are_trained_again(committed: Run) -> None:
+    assert committed.config == model_config()
+
+
+def test_the_committed_run_comes_out_as_committed(committed: Run) -> None:
+    lines = compare_with_record(committed)
+    assert len(lines) == 7
+    assert all(line.endswith("as committed") for line in lines)
+
+
+def test_a_run_that_came_out_otherwise_is_said_to(committed: Run, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in committed.predictions.read_text().splitlines()]
+    silent = "".join(json.dumps(line | {"tags": ["O"] * len(line["tags"])}) + "\n" for line in lines)
+    (tmp_path / "predictions.jsonl").write_text(silent)
+    found = compare_with_record(replace(committed, folder=tmp_path))
+    assert found[0].endswith("as committed")  # the record, and with it F1, is the same
+    assert all(": 0.00, committed " in line for line in found[1:])
