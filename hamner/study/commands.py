@@ -34,6 +34,7 @@ def reproduce(
     if not sources:
         raise HamnerError(f"no notebook has the number {' or '.join(only or [])}")
     from hamner.study import reproduction
+    from hamner.study.ablation_tables import write_minitweets
     from hamner.study.tables import write_tables
 
     shows_model = any(reproduction.MODEL in source.read_text(encoding="utf-8") for source in sources)
@@ -55,6 +56,7 @@ def reproduce(
         typer.echo(f"{time.monotonic() - started:.0f} s{' FAILED' if states[source.stem].startswith('FAILED') else ''}")
 
     write_tables()
+    write_minitweets()
     if model is not None:
         typer.echo("\nModel trained on minitweets")
         for line in reproduction.compare_with_record(model):
@@ -84,9 +86,10 @@ def measure(
 
 def tables() -> None:
     """Build the tables under data/tables from the run records under data/runs."""
-    from hamner.study.tables import write_tables  # loads torch
+    from hamner.study.ablation_tables import write_minitweets  # these load torch
+    from hamner.study.tables import write_tables
 
-    for path in write_tables():
+    for path in (*write_tables(), *write_minitweets()):
         typer.echo(f"{path} written")
 
 

@@ -8,7 +8,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from typer.testing import CliRunner, Result
 
-from hamner.study import commands, notebooks, reproduction, tables
+from hamner.study import ablation_tables, commands, notebooks, reproduction, tables
 
 app = typer.Typer()
 app.command()(commands.reproduce)
@@ -34,6 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(notebooks, "project_folder", lambda: tmp_path)
     monkeypatch.setattr(commands, "project_folder", lambda: tmp_path)
     monkeypatch.setattr(tables, "project_folder", lambda: tmp_path)
+    monkeypatch.setattr(ablation_tables, "write_minitweets", lambda: [])
     monkeypatch.setattr(reproduction, "trained_model", lambda: pytest.fail("nothing here shows the model"))
     return tmp_path
 

@@ -1,0 +1,455 @@
+"""The study's tables from run records: ablation rows beside what they must cost, and measured beside published.
+
+No number is typed here. Expectations come from minitweets' generator (ceilings.json), measurements from the runs under
+data/runs, other people's numbers from data/published. Tables hold fractions from 0 to 1 for what was measured and
+percent for what is printed beside published numbers. The figures of these tables are at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+from hamner.corpora import TYPES, Post, load_corpus, project_folder
+from hamner.errors import HamnerError
+from hamner.evaluation import Reliability, align, bootstrap_interval, over_seeds, paired_bootstrap, read_predictions
+from hamner.files import written_whole
+from hamner.model.ablations import ROWS, ablate
+from hamner.study.minitweets import CUES, ceilings, measured
+from hamner.study.style import BLACK, BLUE, CORPUS_NAMES, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
+from hamner.study.tables import results, runs
+from hamner.training import Run, TrainConfig
+from hamner.training.commands import GRID
+from hamner.training.presets import merged, preset
+from hamner.training.runs import row_of_run
+
+ABILITY = {
+    "text_only": "text_only",
+    "no_objects": "no_objects",
+    "no_semantic": "no_relations",
+    "no_spatial": "no_geometry",
+    "no_relevance": "no_relevance",
+    "blank_images": "text_only",
+    "shuffled_images": "text_only",
+}
+"""Row -> what a tagger lacks that lacks this part (`hamner.minitweets.ceilings.ABILITIES`). The other rows take no
+ability away by themselves, so their ceiling is that of `all`."""
+
+TOLERANCE = 0.06
+"""A difference in type accuracy below this says nothing: two sampling errors of a guess at 0.25 on 256 names."""
+
+ENCODER_SIZES = ("none", "small", "base", "large", "unknown")
+"""Groups within which F1 may be compared; `small` (minilm, 6 layers of 384) is ours alone."""
+
+PAPER, OURS = "HamLearning (the paper itself)", "measured here"
+
+
+def runs_of(corpus: str) -> list[Run]:
+    """The committed runs of one corpus, by name of their folder."""
+    return [run for run in runs() if run.record["corpus"]["name"] == corpus]
+
+
+def coverage(found: Sequence[Run], seeds: Sequence[int] = (1, 2, 3)) -> pd.DataFrame:
+    """Which of `seeds` have a record: rows of the ablation grid by `recorded` and `missing`, both in words."""
+    of_row: dict[str, set[int]] = {}
+    for run in found:
+        of_row.setdefault(row_of_run(run.config), set()).add(run.config.seed)
+    lines = {}
+    for row in GRID:
+        recorded = of_row.get(row, set())
+        lines[row] = {
+            "recorded": ", ".join(map(str, sorted(recorded))) or "none",
+            "missing": ", ".join(str(seed) for seed in seeds if seed not in recorded) or "none",
+        }
+    return pd.DataFrame(lines).T.rename_axis("row")
+
+
+def require_one_change(found: Sequence[Run]) -> None:
+    """Raise HamnerError unless runs differ in seed, row and control alone.
+
+    Else what a row costs would not be the price of its part.
+    """
+    parts = {part for changes in ROWS.values() for part in changes}
+    common: list[tuple[Run, dict[str, Any]]] = []
+    visual: list[tuple[Run, dict[str, Any]]] = []
+    for run in found:
+        settings = run.config.to_dict()
+        source = settings.pop("visual")
+        for name in ("seed", "pictures"):
+            del settings[name]
+        settings["model"] = {name: value for name, value in settings["model"].items() if name not in parts}
+        common.append((run, settings))
+        if source is not None:
+            visual.append((run, source))
+    for group in (common, visual):
+        for run, settings in group[1:]:
+            if settings != group[0][1]:
+                raise HamnerError(
+                    f"{group[0][0].folder} and {run.folder} differ in more than their row and seed: "
+                    "compare them apart, or train one of them again with the other's settings"
+                )
+
+
+def expected_beside_measured(found: Sequence[Run]) -> pd.DataFrame:
+    """Type accuracy on minitweets' test of every row of the grid, by cue: a line for each row and cue.
+
+    Columns: row, cue, ability (that is missing), expected (the generator's ceiling), seeds, names, mean, sd, min, max
+    over seeds, cost (mean of `full` minus mean), and verdict: `as expected`; `lower` or `higher` by more than TOLERANCE
+    than the ceiling where that is below 1, else than `full` (and `full` than 1); `full lacks it` where `full` itself is
+    not above the row's ceiling. Without a record: seeds 0, NaN, and no verdict.
+
+    Raises HamnerError for runs of another minitweets, or such as differ in more than their row and seed.
+    """
+    chosen = [run for run in found if row_of_run(run.config) in GRID]
+    require_one_change(chosen)
+    ceiling = ceilings(load_corpus("minitweets"))
+    lines = pd.DataFrame([(row, cue) for row in GRID for cue in CUES], columns=["row", "cue"])
+    lines["ability"] = [ABILITY.get(row, "all") for row in lines.row]
+    lines["expected"] = [float(ceiling.loc[line.ability, line.cue]) for line in lines.itertuples()]
+    columns = ["seeds", "names", "mean", "sd", "min", "max"]
+    if chosen:
+        table = lines.merge(measured(chosen), how="left", on=["row", "cue"])
+    else:
+        table = lines.assign(**dict.fromkeys(columns, np.nan))
+    table["seeds"] = table["seeds"].fillna(0).astype(int)
+    table[columns[2:]] = table[columns[2:]].astype(float)
+    full = table[table.row == "full"].set_index("cue")["mean"]
+    table["cost"] = table.cue.map(full) - table["mean"]
+    table["verdict"] = [
+        _verdict(line.mean, 1.0 if line.row == "full" else full[line.cue], line.expected)
+        for line in table[["row", "cue", "mean", "expected"]].itertuples(index=False)
+    ]
+    return table
+
+
+def by_cue(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """One column of `expected_beside_measured`, row by cue."""
+    return table.pivot(index="row", columns="cue", values=column).loc[list(GRID), list(CUES)]
+
+
+def write_minitweets(folder: Path | None = None) -> list[Path]:
+    """Write data/tables/minitweets.csv and minitweets.md: what each row must cost on minitweets, and what it did."""
+    folder = folder or project_folder() / "data" / "tables"
+    table = expected_beside_measured(runs_of("minitweets"))
+    lines = [
+        "Type accuracy on minitweets' test in percent: the best that a tagger without this part can do / what was",
+        "measured (mean over seeds; a dash where there is no record yet). Written by `hamner tables`; do not edit.",
+        "",
+        f"| row | seeds | {' | '.join(CUES)} |",
+        f"| --- | ---: |{' ---: |' * len(CUES)}",
+    ]
+    for row, of_row in table.groupby("row", sort=False):
+        cells = [
+            f"{100 * line.expected:.0f} / " + ("-" if np.isnan(line.mean) else f"{100 * line.mean:.1f}")
+            for line in of_row[["expected", "mean"]].itertuples(index=False)
+        ]
+        lines.append(f"| {row} | {of_row.seeds.iloc[0]} | {' | '.join(cells)} |")
+    with written_whole(folder / "minitweets.csv") as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6f")
+    with written_whole(folder / "minitweets.md") as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return [folder / "minitweets.csv", folder / "minitweets.md"]
+
+
+def against(
+    found: Sequence[Run], posts: Sequence[Post], reference: str = "full", *, resamples: int = 2000
+) -> pd.DataFrame:
+    """Every run beside the run of row `reference` with its seed, on the same posts with gold tags.
+
+    Columns in percent: row, seed, f1, low, high (bootstrap interval over posts), difference (f1 minus the reference's),
+    its interval difference_low and difference_high, and the two-sided p_value of the paired bootstrap (a fraction).
+    The last four are NaN for the reference itself and where it has no record of that seed.
+    """
+    gold: list[Any] = []
+    predicted: dict[tuple[str, int], list[Any]] = {}
+    for run in found:
+        gold, predicted[row_of_run(run.config), run.config.seed] = align(posts, read_predictions(run.predictions))
+    lines = []
+    for (row, seed), tags in predicted.items():
+        interval = bootstrap_interval(gold, tags, resamples=resamples)
+        line = {"row": row, "seed": seed, "f1": interval.estimate, "low": interval.low, "high": interval.high}
+        other = predicted.get((reference, seed))
+        if other is not None and row != reference:
+            test = paired_bootstrap(gold, tags, other, resamples=resamples)
+            line |= {"difference": test.difference, "difference_low": test.low, "difference_high": test.high}
+            line["p_value"] = test.p_value
+        lines.append(line)
+    columns = ["row", "seed", "f1", "low", "high", "difference", "difference_low", "difference_high", "p_value"]
+    table = pd.DataFrame(lines, columns=columns)
+    percent = columns[2:-1]
+    table[percent] = 100 * table[percent].astype(float)
+    order = {row: place for place, row in enumerate(GRID)}
+    return table.sort_values(["row", "seed"], key=lambda each: each.map(order) if each.name == "row" else each)
+
+
+def over_runs(found: Sequence[Run], reference: str = "text_only") -> pd.DataFrame:
+    """F1 on test (seqeval protocol, percent) of each row of each corpus, and its difference to `reference`, by seed.
+
+    Columns: corpus, encoder, row, source, seeds, f1, sd, then `pairs` (seeds that both rows have), difference (mean
+    over them), difference_min and difference_max. Only records are needed, no gold text, so this says how much training
+    varies and nothing of the test posts.
+    """
+    table = results(found)
+    if table.empty:
+        return table
+    table = table[table.protocol == "seqeval"]
+    f1 = {(*_place(run), row_of_run(run.config), _source(run), run.config.seed): run.f1() for run in found}
+    lines = []
+    for line in table.itertuples():
+        place = (line.corpus, line.encoder)
+        mine = {key[-1]: value for key, value in f1.items() if key[:4] == (*place, line.row, line.source)}
+        theirs = {key[-1]: value for key, value in f1.items() if key[:3] == (*place, reference)}
+        pairs = [100 * (mine[seed] - theirs[seed]) for seed in sorted(mine.keys() & theirs.keys())]
+        entry = {"corpus": line.corpus, "encoder": line.encoder, "row": line.row, "source": line.source}
+        entry |= {"seeds": line.seeds, "f1": 100 * line.f1, "sd": 100 * line.f1_sd, "pairs": 0}
+        if pairs and line.row != reference:
+            spread = over_seeds(pairs)
+            entry |= {"pairs": spread.n, "difference": spread.mean}
+            entry |= {"difference_min": spread.min, "difference_max": spread.max}
+        lines.append(entry)
+    columns = ["corpus", "encoder", "row", "source", "seeds", "f1", "sd", "pairs"]
+    return pd.DataFrame(lines, columns=[*columns, "difference", "difference_min", "difference_max"])
+
+
+def published(file: str = "published.csv") -> pd.DataFrame:
+    """Other people's numbers, in percent, each with its source and its status; from data/published.
+
+    Raises HamnerError when the file is damaged, or when a row says "not seen" and has a number all the same.
+    """
+    path = project_folder() / "data" / "published" / file
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise HamnerError(f"{path}: no published numbers ({error}); restore it from the project") from error
+    if "status" in table and (wrong := table[(table.status == "not seen") & table.f1.notna()].model.tolist()):
+        raise HamnerError(f"{path}: {wrong[0]} has an F1 and the status 'not seen'; say where it was read")
+    return table
+
+
+def encoder_size(encoder: str) -> str:
+    """The group of a text encoder of our runs, one of ENCODER_SIZES."""
+    if encoder == "minilm":
+        return "small"
+    return next((size for size in ("base", "large") if size in encoder), "unknown")
+
+
+def beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame:
+    """The main table of one corpus: published models and ours (mean over seeds), grouped by encoder size.
+
+    Columns, in percent: encoder_size, model, precision, recall, f1, sd, seeds, status, and minus_paper: f1 minus that
+    of the paper's own row, within the paper's group alone, NaN as long as that row is empty. Within a group models
+    stand by their F1, those without a number first.
+    """
+    theirs = published()
+    theirs = theirs[theirs.corpus == corpus]
+    lines = theirs[["encoder_size", "model", "precision", "recall", "f1", "status"]].to_dict("records")
+    table = results([run for run in found if run.record["corpus"]["name"] == corpus])
+    for line in () if table.empty else table[table.protocol == "seqeval"].itertuples():
+        entry = {"encoder_size": encoder_size(line.encoder), "status": OURS, "seeds": line.seeds}
+        entry["model"] = _model(line)
+        entry |= {measure: 100 * getattr(line, measure) for measure in ("precision", "recall", "f1")}
+        lines.append(entry | {"sd": 100 * line.f1_sd})
+    columns = ["encoder_size", "model", "precision", "recall", "f1", "sd", "seeds", "status"]
+    all_rows = pd.DataFrame(lines, columns=columns).astype({"seeds": "Int64", "sd": float})
+    paper = all_rows[all_rows.model == PAPER]
+    comparable = all_rows.encoder_size.isin(paper.encoder_size) & (all_rows.model != PAPER)
+    all_rows["minus_paper"] = (all_rows.f1 - paper.f1.max()).where(comparable)
+    order = all_rows.encoder_size.map(ENCODER_SIZES.index)
+    return all_rows.assign(order=order).sort_values(["order", "f1"], na_position="first").drop(columns="order")
+
+
+def per_type_beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame:
+    """F1 of each type in percent: published reruns and our rows (mean over seeds), indexed by model."""
+    theirs = published("published_per_type.csv")
+    lines = theirs[theirs.corpus == corpus].set_index("model")[list(TYPES)]
+    table = results([run for run in found if run.record["corpus"]["name"] == corpus])
+    if table.empty:
+        return lines
+    ours = table[table.protocol == "seqeval"]
+    measured_here = 100 * ours[[f"f1_{type}" for type in TYPES]].set_axis(list(TYPES), axis=1)
+    return pd.concat([lines, measured_here.set_axis([_model(line) for line in ours.itertuples()])])
+
+
+def command_of(run: Run) -> str:
+    """The `hamner train` command that makes this run, with every setting in which it differs from its preset.
+
+    Raises HamnerError for a run that is no row of the grid: no single option makes it.
+    """
+    row, corpus, config = row_of_run(run.config), run.record["corpus"]["name"], run.config
+    if row not in GRID:
+        raise HamnerError(f"{run.folder} is no ablation row; its settings stand in its run.json")
+    words = ["hamner", "train", corpus, "--row", row, "--seed", str(config.seed)]
+    given: dict[str, Any] = {"model": {"vision": True}, "visual": {}, "seed": config.seed}
+    if config.visual is not None and config.visual.backbone == "captions":
+        words += [word for file in config.visual.captions for word in ("--captions", file)]
+        given["visual"] = {"backbone": "captions", "objects": "phrases", "captions": list(config.visual.captions)}
+    full = TrainConfig.from_dict(merged(preset("small" if corpus == "minitweets" else "standard"), given))
+    model = ablate(full.model, row)
+    start = replace(full, model=model, visual=full.visual if model.vision else None, pictures=config.pictures)
+    before, wanted = start.to_dict(), config.to_dict()
+    for each in (before, wanted):
+        if each["visual"]:
+            each["visual"]["captions"] = list(each["visual"]["captions"])  # a tuple in one, a list in the other
+    before = _flat(before)
+    for name, value in _flat(wanted).items():
+        if value != before[name]:
+            words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    return shlex.join(words)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
+
+
+def _verdict(mean: float, full: float, ceiling: float) -> str:
+    if np.isnan(mean) or np.isnan(full):
+        return ""
+    if ceiling < 1 and full <= ceiling + TOLERANCE:
+        return "full lacks it"
+    wanted = ceiling if ceiling < 1 else full
+    if abs(mean - wanted) <= TOLERANCE:
+        return "as expected"
+    return "lower" if mean < wanted else "higher"
+
+
+def _model(line: Any) -> str:
+    """How a table names a line of `results`."""
+    return ", ".join(part for part in (f"hamner {line.row}", line.encoder, line.source) if part)
+
+
+def _place(run: Run) -> tuple[str, str]:
+    return run.record["corpus"]["name"], run.config.model.text_encoder.rsplit("/", 1)[-1]
+
+
+def _source(run: Run) -> str:
+    return "" if run.config.visual is None else run.config.visual.label
+
+
+@styled
+def expected_and_measured(table: pd.DataFrame) -> Figure:
+    """Two maps of type accuracy, row by cue, in percent: the ceilings, and what was measured (mean over seeds).
+
+    `table` is that of `expected_beside_measured`. Frames mark where the ceiling is below 1: what the row must cost.
+    Rows without a record are empty.
+    """
+    figure = Figure(figsize=(6.4, 6.2))
+    panels = figure.subplots(1, 2, sharey=True)
+    ceiling = by_cue(table, "expected")
+    for axes, title, column in zip(panels, ("expected", "measured"), ("expected", "mean"), strict=True):
+        values = 100 * by_cue(table, column).astype(float)
+        axes.imshow(values, vmin=0, vmax=100, cmap="Blues", aspect="auto")
+        for (row, cue), percent in np.ndenumerate(values):
+            colour = "white" if percent > 55 else BLACK
+            shown = "" if np.isnan(percent) else f"{percent:.0f}"
+            axes.text(cue, row, shown, ha="center", va="center_baseline", color=colour)
+            if ceiling.iloc[row, cue] < 1 and not np.isnan(percent):
+                frame = Rectangle((cue - 0.44, row - 0.44), 0.88, 0.88, fill=False, edgecolor=VERMILION, linewidth=2)
+                axes.add_patch(frame)
+        for row in np.flatnonzero(values.isna().all(axis=1)):
+            axes.add_patch(Rectangle((-0.5, row - 0.5), len(CUES), 1, facecolor=PALE, edgecolor="white", zorder=0))
+            axes.text((len(CUES) - 1) / 2, row, "no record", ha="center", va="center", color=GREY, fontsize=9)
+        axes.set_title(title)
+        axes.set_xticks(range(len(CUES)), CUES, rotation=90)
+        axes.set_yticks(range(len(GRID)), GRID)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    figure.supxlabel("type accuracy (%) by cue; frames: the ceiling is below 100", fontsize=10)
+    return figure
+
+
+@styled
+def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """F1 of published models and ours in lanes of one encoder size, a panel for each corpus.
+
+    `tables` maps a corpus to its `beside_published`. A model without a number is not drawn, but the paper's lane says
+    when the paper's own row is empty.
+    """
+    figure = Figure(figsize=(6.4, 3.6))
+    panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
+    for axes, (corpus, table) in zip(panels, tables.items(), strict=True):
+        for lane, size in enumerate(ENCODER_SIZES):
+            axes.axhline(lane, color=PALE, linewidth=1, zorder=0)
+            group = table[table.encoder_size == size].sort_values("f1")
+            paper = group.model == PAPER
+            known = group[group.f1.notna() & ~paper]
+            ours = known.status == OURS
+            # Neighbours step up and down in turn, or close values would hide one another.
+            steps = pd.Series(lane + 0.13 * (np.arange(len(known)) % 3 - 1), index=known.index)
+            for chosen, marker, colour, label in ((~ours, "o", BLUE, "published"), (ours, "D", VERMILION, OURS)):
+                some = known[chosen]
+                axes.plot(some.f1, steps[some.index], marker, color=colour, markersize=5, alpha=0.7, label=label)
+            if group.f1[paper].notna().any():
+                axes.plot(group.f1[paper], [lane] * paper.sum(), "*", color=BLACK, markersize=12, label="the paper")
+            elif paper.any():
+                axes.text(0.02, lane - 0.3, "the paper: not seen", transform=axes.get_yaxis_transform(), fontsize=9)
+        axes.set_title(CORPUS_NAMES[corpus])
+        axes.set_xlabel("F1 (%)")
+        axes.set_yticks(range(len(ENCODER_SIZES)), ENCODER_SIZES)
+        axes.set_ylim(len(ENCODER_SIZES) - 0.5, -0.5)
+        axes.tick_params(left=False)
+        axes.spines["left"].set_visible(False)
+    panels[0].set_ylabel("text encoder")
+    handles, labels = panels[0].get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    figure.legend(list(once.values()), list(once), loc="outside upper center", ncols=len(once))
+    return figure
+
+
+@styled
+def learning_curves(found: Sequence[Run]) -> Figure:
+    """Loss on train and F1 on valid by epoch, a line for each run by its seed; a ring marks the epoch that was kept."""
+    figure = Figure(figsize=(6.4, 3.0))
+    loss, f1 = figure.subplots(1, 2)
+    for run, colour in zip(found, cycle((BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)), strict=False):
+        history = pd.DataFrame(run.record["history"])
+        label = f"seed {run.config.seed}"
+        loss.plot(history.epoch, history.loss, "o-", color=colour, markersize=4, label=label)
+        f1.plot(history.epoch, 100 * history.valid_f1, "o-", color=colour, markersize=4)
+        best = history[history.epoch == run.record["best_epoch"]]
+        f1.plot(best.epoch, 100 * best.valid_f1, "o", color="none", markeredgecolor=colour, markersize=11)
+    loss.set_title("loss on train")
+    loss.set_yscale("log")
+    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    loss.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    loss.yaxis.set_minor_locator(NullLocator())
+    f1.set_title("F1 on valid (%)")
+    for axes in (loss, f1):
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(loc="outside upper center", ncols=max(1, len(found)))
+    return figure
+
+
+@styled
+def reliability_diagram(diagrams: Mapping[str, Reliability]) -> Figure:
+    """Share right against mean confidence, bin by bin, for two sets of confidences; larger marks hold more."""
+    figure = Figure(figsize=(4.6, 4.2))
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.2)
+    for (name, diagram), colour, marker in zip(diagrams.items(), (VERMILION, BLUE), ("o", "D"), strict=True):
+        axes.plot(diagram.confidence, diagram.accuracy, color=colour, linewidth=1)
+        area = 12 + 160 * diagram.count / diagram.count.sum()
+        label = f"{name} (error {100 * diagram.error:.1f} points)"
+        look = {"s": area, "color": colour, "marker": marker, "alpha": 0.8, "clip_on": False}
+        axes.scatter(diagram.confidence, diagram.accuracy, label=label, **look)
+    axes.set_xlabel("confidence of an entity")
+    axes.set_ylabel("share of these entities that is right")
+    axes.set_xlim(0, 1.03)
+    axes.set_ylim(0, 1.03)
+    axes.set_aspect("equal")
+    figure.legend(loc="outside upper center")
+    return figure

@@ -1,0 +1,476 @@
+"""Where words look in a picture, whether that is where the answer is, and what stage 3 makes of it; with the figures.
+
+Attention here is always that of the forward pass which tagged the post, as weight times number of regions: 1 is
+uniform. It is never stretched to look well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+from torch import Tensor
+
+from hamner.corpora import Corpus, Post, project_folder
+from hamner.corpora.tags import Span
+from hamner.errors import HamnerError
+from hamner.model.batch import Batch, Output, Trace
+from hamner.model.hamner import HamNer
+from hamner.study.minitweets import CUES, Mention
+from hamner.study.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
+from hamner.tagger.confidence import span_probabilities
+from hamner.tagger.evidence import Evidence, attention, occlusions
+from hamner.tagger.tagger import Tagger
+from hamner.training.batching import Split, collate, piece_limit, windows
+from hamner.vision.store import FeatureStore
+
+BATCH = 32
+MAP = "viridis"
+HALO = (withStroke(linewidth=2.5, foreground="white"),)
+CUE_COLOURS = dict(zip(CUES, (BLACK, BLUE, ORANGE, GREEN, VERMILION, PURPLE), strict=True))
+
+
+# What a tagger saw
+
+
+def visual_features(tagger: Tagger, corpus: Corpus, posts: Sequence[Post], folder: Path | None = None) -> FeatureStore:
+    """The features of these posts as the tagger's run saw them, computed now where `folder` does not hold them.
+
+    `folder` is data/features of the project. Raises HamnerError for a text-only run, or one that learnt from captions.
+    """
+    source = tagger.config.visual
+    if source is None or source.backbone == "captions":
+        raise HamnerError(f"the run in {tagger.run.folder} looks at no pictures: take one that was trained on pictures")
+    from hamner.vision.pictures import PictureExtractor  # here, for it brings torchvision with it
+
+    extractor = PictureExtractor.load(source, corpus.folder, str(tagger.device))
+    store = FeatureStore(project_folder() / "data" / "features" if folder is None else folder, extractor)
+    store.fill(posts, progress=False)
+    return store
+
+
+@torch.no_grad()
+def forward(tagger: Tagger, posts: Sequence[Post], store: FeatureStore) -> tuple[Batch, Output]:
+    """One traced forward pass over all these posts. The batch holds the words as the text encoder read them.
+
+    Raises HamnerError when a post is longer than the text encoder takes at once.
+    """
+    cut = windows(posts, tagger.tokenizer, piece_limit(tagger.tokenizer, tagger.model.text.encoder.config))
+    if len(cut) > len(posts):
+        raise HamnerError("a post is longer than the text encoder takes at once: leave it out here")
+    split = Split(cut, lambda number: store[posts[number].id])
+    batch = collate([split[number] for number in range(len(cut))], tagger.tokenizer.pad_token_id).to(tagger.device)
+    layers, embeddings = tagger.model.text.read(batch)
+    read = {name: value for name, value in batch.tensors().items() if "piece" not in name}
+    batch = Batch(**read | {"word_layers": layers, "word_embeddings": embeddings})
+    return batch, tagger.model(batch, trace=True)
+
+
+@torch.no_grad()
+def word_states(model: HamNer, batch: Batch) -> dict[str, Tensor]:
+    """The words at each step of stage 3, (B, n, d): T0 as the text stage left them, T1 ... TL after each iteration, H.
+
+    They are caught in one forward pass. H is what the decoder reads; without co-attention it is TL itself.
+    """
+    steps = {"T0": model.text} | {f"T{number}": read for number, read in enumerate(model.interaction.words, start=1)}
+    if model.interaction.coattention is not None:
+        steps["H"] = model.interaction.coattention
+    caught: dict[str, Tensor] = {}
+
+    def catch(step: str) -> Any:
+        return lambda module, inputs, output: caught.update({step: output[0]})
+
+    hooks = [module.register_forward_hook(catch(step)) for step, module in steps.items()]
+    try:
+        model(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return caught | {"H": caught[list(steps)[-1]]}
+
+
+def answer_boxes(corpus: Corpus, mentions: Sequence[Mention]) -> list[np.ndarray]:
+    """The boxes of the objects that carry the answer to each mention, (a, 4), as shares of the picture.
+
+    Raises HamnerError where a picture's objects are not annotated.
+    """
+    from hamner.vision.objects import ANNOTATIONS, read_annotations  # here, for it brings torchvision with it
+
+    annotated = read_annotations(corpus.folder / ANNOTATIONS)
+    pictures = {post.id: post.image for _, posts in corpus.splits() for post in posts}
+    boxes = []
+    for name in mentions:
+        picture = pictures[name.post]
+        if picture is None or picture.name not in annotated:
+            raise HamnerError(f"post {name.post} has no picture whose objects are annotated")
+        objects = annotated[picture.name]
+        boxes.append(np.array([objects[number].box for number in name.objects], np.float32).reshape(-1, 4))
+    return boxes
+
+
+@torch.no_grad()
+def seen_objects(tagger: Tagger, corpus: Corpus, mentions: Sequence[Mention], store: FeatureStore) -> pd.DataFrame:
+    """How each name saw each object of its picture: a row for each pair of a name and an object.
+
+    post, start  the name (`start` is its first word)
+    cue, type    what the corpus knows of it
+    said         the type that the tagger gives to its first word, "" for none
+    relevance    rho of the post
+    object       the object's number among the features
+    answer       whether it carries the answer
+    attention    of the name's first word: weight times number of regions, mean over the object's encodings
+    drop         by how much the probability of what the tagger said falls when the object is taken away
+    picture_drop the same, when the whole picture is taken away
+
+    Where the tagger said nothing, drops are those of the right answer.
+    """
+    posts = {post.id: post for _, some in corpus.splits() for post in some}
+    answers = answer_boxes(corpus, mentions)
+    rows: list[dict[str, Any]] = []
+    for begin in range(0, len(mentions), BATCH):
+        some = mentions[begin : begin + BATCH]
+        batch, output = forward(tagger, [posts[name.post] for name in some], store)
+        assert output.trace is not None and output.relevance is not None and batch.pictures is not None
+        weights = attention(output.trace, batch.pictures)  # (B, n, M)
+        decoded = tagger.model.decoder.decode(output.emissions, output.word_mask)
+        for row, name in enumerate(some):
+            said = tagger.model.decoder.tags[decoded[row][name.start]][2:]
+            real = batch.pictures.object_mask[row].nonzero()[:, 0].tolist()
+            picture, *drops = _drops(tagger, batch, row, Span(said or name.type, name.start, name.end), real)
+            # Answers number the objects as the annotations do, features sort them by score: boxes tell which is which.
+            boxes = batch.pictures.boxes[row].cpu().numpy()
+            apart = np.abs(boxes[:, None] - answers[begin + row]).max(-1)  # (K, a)
+            answer = (apart < 1e-5).any(1)
+            looked = of_objects(output.trace, weights[row, name.start])
+            known = {"post": name.post, "start": name.start, "cue": name.cue, "type": name.type, "said": said}
+            known |= {"relevance": output.relevance[row].item(), "picture_drop": picture}
+            rows += [
+                known | {"object": k, "answer": bool(answer[k]), "attention": looked[k].item(), "drop": drop}
+                for k, drop in zip(real, drops, strict=True)
+            ]
+    return pd.DataFrame(rows)
+
+
+def _drops(tagger: Tagger, batch: Batch, row: int, span: Span, objects: Sequence[int]) -> list[float]:
+    """By how much the span's probability falls without the picture, and without each of the objects."""
+    output = tagger.model(occlusions(batch, row, 0, objects))
+    asked = [(variant, span) for variant in range(len(output.emissions))]
+    p = span_probabilities(tagger.model.decoder, output.emissions, output.word_mask, asked)
+    return (p[0] - p[1:]).tolist()
+
+
+def of_objects(trace: Trace, weights: Tensor) -> Tensor:
+    """Weights over the regions (..., M) to those over the K objects (..., K): the mean over an object's encodings."""
+    encodings = [weights[..., trace.grain == grain] for grain in (1, 2) if (trace.grain == grain).any()]
+    return torch.stack(encodings).mean(0)
+
+
+# The pointing game
+
+
+def pointing_game(seen: pd.DataFrame) -> pd.DataFrame:
+    """Does a name point at an object that carries its answer? A row for each name that has one; `seen` as above.
+
+    attention, occlusion  1 where the object of most attention (of greatest drop) carries the answer, 0 where it does
+                          not; of objects that tie, the share that does
+    chance                the share of the picture's objects that do
+    right                 whether the tagger gave the name its type
+
+    After Zhang et al. 2018, Top-down neural attention by excitation backprop; with objects in the place of pixels.
+    """
+    games = []
+    for (post, start), objects in seen.groupby(["post", "start"], sort=False):
+        if objects.answer.any():
+            first = objects.iloc[0]
+            games.append(
+                {
+                    "post": post,
+                    "start": start,
+                    "cue": first.cue,
+                    "right": first.said == first.type,
+                    "attention": _points_at_answer(objects, "attention"),
+                    "occlusion": _points_at_answer(objects, "drop"),
+                    "chance": objects.answer.mean(),
+                }
+            )
+    return pd.DataFrame(games)
+
+
+def _points_at_answer(objects: pd.DataFrame, by: str) -> float:
+    return objects.answer[objects[by] == objects[by].max()].mean()
+
+
+def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of a share that was measured on `count` cases (Wilson 1927): never below 0 or above 1."""
+    middle = share + z**2 / (2 * count)
+    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return (middle - half) / (1 + z**2 / count), (middle + half) / (1 + z**2 / count)
+
+
+# Figures
+
+
+@styled
+def honest_scales(image: Image.Image, maps: Mapping[str, np.ndarray]) -> Figure:
+    """The same maps over the grid (title -> (R,), weight times number of regions) twice over the picture.
+
+    Above as they are often drawn, each stretched from its least to its greatest value; below all on one scale.
+    """
+    figure = Figure(figsize=(6.4, 5.2))
+    panels = figure.subplots(2, len(maps), squeeze=False)
+    scale = Normalize(0, max(2.0, *(float(values.max()) for values in maps.values())))
+    for (stretched, honest), (title, values) in zip(panels.T, maps.items(), strict=True):
+        own = Normalize(float(values.min()), float(values.max()))
+        _draw_grid(stretched, image, values, own, "jet")
+        stretched.set_title(f"{title}\n{values.min():.2g} to {values.max():.2g}", fontsize=9.5)
+        _draw_grid(honest, image, values, scale, MAP)
+        honest.set_title(f"entropy {entropy(values):.3f} of 1", fontsize=9.5)
+    panels[0, 0].set_ylabel("each stretched", fontsize=10)
+    panels[1, 0].set_ylabel("one scale", fontsize=10)
+    below: dict[str, Any] = {"location": "bottom", "shrink": 0.6, "aspect": 30}
+    bar = figure.colorbar(ScalarMappable(scale, MAP), ax=panels[1].tolist(), ticks=MaxNLocator(4), **below)
+    bar.set_label("attention × number of regions (1 = uniform)")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def entropy(weights: np.ndarray) -> float:
+    """Entropy of a map (R,) as a share of the greatest: 1 is flat, 0 is a single region."""
+    share = weights / weights.sum()
+    return float(-(share * np.log(share.clip(min=1e-12))).sum() / np.log(len(share)))
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One name to be drawn: a title, its picture, what it rests on, and the boxes (k, 4) of the objects that answer."""
+
+    title: str
+    image: Image.Image
+    evidence: Evidence
+    answers: np.ndarray
+
+
+@styled
+def attention_and_occlusion(cases: Sequence[Case]) -> Figure:
+    """A row for each case: its picture with the answer's box, where the name looked, and what was missed when hidden.
+
+    One scale a column for all rows. Boxes are coloured by the same scale as regions.
+    """
+    figure = Figure(figsize=(6.4, 0.7 + 2.25 * len(cases)))
+    panels = figure.subplots(len(cases), 3, squeeze=False)
+    looked = Normalize(0, max(2.0, *(_greatest(case.evidence, "attention") for case in cases)))
+    most = max(0.1, *(_greatest(case.evidence, "drop") for case in cases))
+    mattered = Normalize(-most, most)
+    for row, case in zip(panels, cases, strict=True):
+        _draw_picture(row[0], case.image)
+        for box in case.answers:
+            _draw_box(row[0], box, BLACK, width=2.2)
+        row[0].set_title(case.title, fontsize=9)
+        _draw_values(row[1], case, "attention", looked, MAP)
+        flat = ": flat over the grid" if case.evidence.flat else ""
+        row[1].set_title(f"attention{flat}", fontsize=9)
+        _draw_values(row[2], case, "drop", mattered, "PuOr")
+        row[2].set_title(f"drop when hidden\n(whole picture: {signed(case.evidence.picture_drop)})", fontsize=9)
+    below: dict[str, Any] = {"location": "bottom", "shrink": 0.9, "aspect": 22, "pad": 0.01}
+    for column, scale, colours, label in (
+        (1, looked, MAP, "weight × number of regions\n(1 = uniform)"),
+        (2, mattered, "PuOr", "fall in probability\n(below 0: it rises)"),
+    ):
+        bar = figure.colorbar(ScalarMappable(scale, colours), ax=panels[:, column].tolist(), **below)
+        bar.set_label(label, fontsize=9.5)
+        bar.outline.set_visible(False)
+    return figure
+
+
+def signed(value: float) -> str:
+    """A number with its sign and two digits, and never "-0.00"."""
+    return f"{round(value, 2) + 0.0:+.2f}"
+
+
+def _greatest(evidence: Evidence, what: str) -> float:
+    grid = evidence.grid_attention if what == "attention" else evidence.grid_drop
+    values = [abs(getattr(item, what)) for item in evidence.objects]
+    return max(values + ([] if grid is None else [float(np.abs(grid).max())]), default=0.0)
+
+
+def _draw_picture(axes: Axes, image: Image.Image, grey: bool = False) -> None:
+    place: dict[str, Any] = {"extent": (0, 1, 1, 0), "aspect": image.height / image.width}
+    if grey:
+        axes.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255, **place)
+    else:
+        axes.imshow(image, **place)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def _draw_grid(axes: Axes, image: Image.Image, values: np.ndarray, scale: Normalize, colours: str) -> None:
+    """A map over the square grid, region by region, over the grey picture."""
+    _draw_picture(axes, image, grey=True)
+    side = int(np.sqrt(len(values)))
+    place: dict[str, Any] = {"extent": (0, 1, 1, 0), "aspect": image.height / image.width}
+    axes.imshow(values.reshape(side, side), cmap=colours, norm=scale, alpha=0.55, interpolation="nearest", **place)
+
+
+def _draw_values(axes: Axes, case: Case, what: str, scale: Normalize, colours: str) -> None:
+    """Attention or drop of one case: regions as a map, objects as boxes with their numbers."""
+    grid = case.evidence.grid_attention if what == "attention" else case.evidence.grid_drop
+    if grid is None:
+        _draw_picture(axes, case.image, grey=True)
+    else:
+        _draw_grid(axes, case.image, grid, scale, colours)
+    for item in case.evidence.objects:
+        if item.box is not None:
+            value = getattr(item, what)
+            _draw_box(axes, item.box, colormaps[colours](scale(value)), width=2.2)
+            x1, y1, x2, y2 = item.box
+            number = f"{value:.1f}" if what == "attention" else signed(value)
+            middle: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7.5, "path_effects": HALO}
+            axes.text((x1 + x2) / 2, (y1 + y2) / 2, number, **middle)
+
+
+def _draw_box(axes: Axes, box: Sequence[float], colour: Any, width: float) -> None:
+    x1, y1, x2, y2 = box
+    shape: dict[str, Any] = {"fill": False, "linewidth": width, "path_effects": HALO}
+    axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, edgecolor=colour, **shape))
+
+
+@styled
+def attention_against_drop(seen: pd.DataFrame) -> Figure:
+    """Each object that a name could look at (`seen_objects`): what it was given, against what it was worth, by cue."""
+    figure = Figure(figsize=(6.4, 4.4))
+    panels = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
+    for axes, cue in zip(panels, CUES, strict=True):
+        of_cue = seen[seen.cue == cue]
+        axes.axhline(0, color=PALE, linewidth=1)
+        axes.axvline(1, color=PALE, linewidth=1)
+        for answer, colour, size, label in ((False, GREY, 3.5, "another object"), (True, BLUE, 5, "the answer")):
+            some = of_cue[of_cue.answer == answer]
+            axes.plot(some.attention, some["drop"], "o", color=colour, alpha=0.5, markersize=size, mew=0, label=label)
+        axes.set_title(cue)
+    panels[0].set_ylim(-1.08, 1.08)
+    panels[0].set_xlim(left=0)
+    figure.supxlabel("attention × number of regions (1 = uniform)", fontsize=11)
+    figure.supylabel("fall in probability without it", fontsize=11)
+    handles, labels = panels[1].get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside upper center", ncols=2, handlelength=1.2, markerscale=2)
+    return figure
+
+
+@styled
+def pointing(games: pd.DataFrame) -> Figure:
+    """The pointing game (`pointing_game`) by cue: attention and occlusion, with 95 % intervals, and chance."""
+    cues = [cue for cue in CUES if (games.cue == cue).any()]
+    figure = Figure(figsize=(5.8, 1.2 + 0.55 * len(cues)))
+    axes = figure.subplots()
+    for line, cue in enumerate(cues):
+        of_cue = games[games.cue == cue]
+        for by, colour, above in (("attention", BLUE, -0.13), ("occlusion", VERMILION, 0.13)):
+            share = of_cue[by].mean()
+            axes.plot(wilson(share, len(of_cue)), [line + above] * 2, color=colour, linewidth=2.5)
+            label = by if line == 0 else None
+            axes.plot(share, line + above, "o", color=colour, markersize=8, markeredgecolor="white", label=label)
+        chance = of_cue.chance.mean()
+        label = "chance" if line == 0 else None
+        axes.plot([chance] * 2, [line - 0.32, line + 0.32], color=BLACK, linestyle=":", linewidth=1.8, label=label)
+    axes.set_yticks(range(len(cues)), [f"{cue} ({(games.cue == cue).sum()})" for cue in cues])
+    axes.set_ylim(len(cues) - 0.5, -0.5)
+    axes.set_xlim(0, 1.02)
+    axes.set_xlabel("share of names that point at their answer")
+    axes.tick_params(left=False)
+    figure.legend(loc="outside upper center", ncols=3, handlelength=1.4)
+    return figure
+
+
+@styled
+def refinement(probability: pd.DataFrame) -> Figure:
+    """Mean probability of a name's right type as the decoder reads each step of stage 3: steps by cues."""
+    figure = Figure(figsize=(5.8, 3.4))
+    axes = figure.subplots()
+    for cue in probability.columns:
+        axes.plot(range(len(probability)), probability[cue], "o-", color=CUE_COLOURS[cue], linewidth=2, markersize=6)
+    ends = probability.iloc[-1].sort_values()
+    height = -1.0
+    for cue, end in ends.items():  # labels from below, each clear of the one before
+        height = max(float(end), height + 0.062)
+        axes.text(len(probability) - 0.9, height, cue, color=CUE_COLOURS[str(cue)], va="center", fontsize=10)
+    axes.set_xticks(range(len(probability)), probability.index)
+    axes.set_xlim(-0.15, len(probability) - 0.25)
+    axes.set_ylim(0, max(1.03, height + 0.04))
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axes.set_ylabel("probability of the right type")
+    return figure
+
+
+@styled
+def word_maps(
+    words: Sequence[str], regions: Sequence[str], maps: Mapping[str, np.ndarray], label: str = "number of regions"
+) -> Figure:
+    """Words by regions, map by map (title -> (n, m)): weight times `label`, so that 1 is uniform; one scale for all.
+
+    `regions` names the m columns.
+    """
+    figure = Figure(figsize=(6.4, 2.1 + 0.24 * len(words)))
+    panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
+    scale = Normalize(0, max(2.0, *(float(values.max()) for values in maps.values())))
+    for axes, (title, values) in zip(panels, maps.items(), strict=True):
+        axes.imshow(values, cmap="Blues", norm=scale, aspect="auto")
+        axes.set_title(title, fontsize=10)
+        axes.set_xticks(range(len(regions)), regions, rotation=90, fontsize=9)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    panels[0].set_yticks(range(len(words)), words, fontsize=9.5, parse_math=False)
+    bar = figure.colorbar(ScalarMappable(scale, "Blues"), ax=panels.tolist(), location="bottom", shrink=0.6, aspect=30)
+    bar.set_label(f"weight × {label} (1 = uniform)")
+    bar.outline.set_visible(False)
+    return figure
+
+
+@styled
+def gate(values: pd.DataFrame) -> Figure:
+    """The gate beside what it lets through, by cue: a row of `values` for each word.
+
+    Columns: cue, name (whether it is a name's first word), gate (mean over channels), moved (the length of what
+    co-attention adds to the word, as a share of the word's own).
+    """
+    figure = Figure(figsize=(6.4, 3.3))
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, what, label in ((panels[0], "gate", "gate z, mean"), (panels[1], "moved", "what is added / the word")):
+        for is_name, colour, shift in ((True, BLUE, -0.18), (False, SKY, 0.18)):
+            some = values[values.name == is_name]
+            of_cues = [some[some.cue == cue][what].to_numpy() for cue in CUES]
+            boxes = axes.boxplot(
+                of_cues,
+                positions=np.arange(len(CUES)) + shift,
+                widths=0.3,
+                orientation="horizontal",
+                patch_artist=True,
+                showfliers=False,
+                medianprops={"color": BLACK, "linewidth": 1.4},
+                manage_ticks=False,
+            )
+            for patch in boxes["boxes"]:
+                patch.set(facecolor=colour, linewidth=0.8)
+            boxes["boxes"][0].set_label("first words of names" if is_name else "other words")
+        axes.set_xlabel(label)
+        axes.set_xlim(left=0)
+        axes.tick_params(left=False)
+    panels[0].set_yticks(range(len(CUES)), CUES)
+    panels[0].set_ylim(len(CUES) - 0.5, -0.5)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, handlelength=1.2)
+    return figure

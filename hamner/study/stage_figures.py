@@ -1,0 +1,290 @@
+"""Figures of the quickstart and of stages 1 and 2: numbers in, a matplotlib Figure out, as in `figures`.
+
+figures/README.md says which notebook makes which figure, with its caption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.patheffects import withStroke
+from PIL import Image
+
+from hamner.model.intra_modality import GRAINS
+from hamner.study.style import BLACK, BLUE, GREY, ORANGE, PALE, SKY, TYPE_COLOURS, VERMILION, styled
+from hamner.tagger.tagger import TaggedPost, open_picture
+
+MAP = "viridis"
+HALO = (withStroke(linewidth=2.5, foreground="white"),)
+GRAIN_COLOURS = dict(zip(GRAINS, (SKY, ORANGE, BLUE), strict=True))
+ABOUT_COLOURS = {"the words": BLUE, "something else": VERMILION, "nothing": GREY}
+"""What a picture is about."""
+BINS = 25
+"""Bars of a histogram of rho from 0 to 1."""
+
+
+@styled
+def same_words(posts: Mapping[str, TaggedPost]) -> Figure:
+    """One sentence with several pictures, or without: what the tagger makes of its first entity, and rho.
+
+    `posts` are tagged posts of the same words; a title for each.
+    """
+    columns = min(3, len(posts))
+    rows = -(-len(posts) // columns)
+    sentence = wrap(" ".join(next(iter(posts.values())).words), 70)
+    figure = Figure(figsize=(6.4, 0.3 + 0.2 * len(sentence) + 2.55 * rows))
+    figure.suptitle("\n".join(sentence), fontsize=11, parse_math=False)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, (title, post) in zip(panels, posts.items(), strict=False):
+        axes.set_title(title, fontsize=10, color=GREY, loc="center")
+        axes.set(xlim=(0, 1), ylim=(1.26, 0), aspect="equal")
+        if post.picture is None:
+            axes.add_patch(Rectangle((0, 0), 1, 1, facecolor=PALE))
+        else:
+            axes.imshow(open_picture(post.picture), extent=(0, 1, 1, 0))
+            axes.set(xlim=(0, 1), ylim=(1.26, 0))
+        answer, colour = "no entity", GREY
+        if post.entities:
+            entity = post.entities[0]
+            answer, colour = f"{entity.text}: {entity.type} {entity.score:.2f}", TYPE_COLOURS[entity.type]
+        style: dict[str, Any] = {"ha": "center", "va": "center", "parse_math": False}
+        axes.text(0.5, 1.075, answer, fontsize=10.5, weight="bold", color=colour, **style)
+        rho = "" if post.relevance is None else f"relevance {post.relevance:.2f}"
+        axes.text(0.5, 1.2, rho, fontsize=9.5, **style)
+    return figure
+
+
+# Stage 1
+
+
+@styled
+def likeness(image: Image.Image, boxes: np.ndarray, alike: np.ndarray) -> Figure:
+    """A picture with numbered boxes (K, 4), and how alike its objects are, (K, K): psi, mean over its aspects."""
+    figure = Figure(figsize=(6.4, 3.1))
+    picture, matrix = figure.subplots(1, 2, width_ratios=[1, 1.12])
+    _draw_picture(picture, image)
+    for number, box in enumerate(boxes, start=1):
+        _draw_box(picture, box, BLACK)
+        _write_in(picture, box, str(number), 11)
+    names = [str(number) for number in range(1, len(boxes) + 1)]
+    shown = matrix.imshow(alike, vmin=-1, vmax=1, cmap="PuOr_r")
+    for (row, column), value in np.ndenumerate(alike):
+        ink = "white" if abs(value) > 0.65 else BLACK
+        matrix.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=8.5, color=ink)
+    matrix.set_xticks(range(len(names)), names)
+    matrix.set_yticks(range(len(names)), names)
+    matrix.tick_params(length=0)
+    matrix.spines[:].set_visible(False)
+    bar = figure.colorbar(shown, ax=matrix, ticks=[-1, 0, 1], shrink=0.85)
+    bar.set_label("mean cosine")
+    bar.outline.set_visible(False)
+    return figure
+
+
+@styled
+def geometry(image: Image.Image, boxes: np.ndarray, seen_from: int, share: np.ndarray, nearest: np.ndarray) -> Figure:
+    """How the objects lie as seen from one of them: arrows from its centre to those of the others.
+
+    Boxes (K, 4); `share` (K, 2): dx and dy in widths and heights of the box `seen_from`; `nearest` (K,) bool.
+    """
+    figure = Figure(figsize=(4.2, 4.3))
+    axes = figure.subplots()
+    _draw_picture(axes, image, grey=True)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    for number, box in enumerate(boxes):
+        _draw_box(axes, box, VERMILION if number == seen_from else BLACK)
+        if number == seen_from:
+            continue
+        colour, width = (VERMILION, 2.6) if nearest[number] else (BLUE, 1.6)
+        ends = tuple(centres[seen_from]), tuple(centres[number])
+        arrow = FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=14, shrinkA=0, shrinkB=0, zorder=3)
+        arrow.set(color=colour, linewidth=width, path_effects=HALO)
+        axes.add_patch(arrow)
+        (dx, dy), below = share[number], centres[number, 1] >= centres[seen_from, 1]
+        side: dict[str, Any] = {"ha": "center", "va": "bottom" if below else "top", "zorder": 4, "path_effects": HALO}
+        place = (
+            centres[number, 0],
+            box[3] - 0.015 if below else box[1] + 0.015,
+        )  # on the side that the arrow leaves free
+        axes.text(*place, f"{number + 1}: {dx:+.1f}, {dy:+.1f}", fontsize=9.5, weight="bold", **side)
+    _write_in(axes, boxes[seen_from], str(seen_from + 1), 12)
+    return figure
+
+
+@styled
+def heads(image: Image.Image, boxes: np.ndarray, looks_from: int, weights: Mapping[str, np.ndarray]) -> Figure:
+    """What one object attends to in each head of each block (title -> (heads, K)): weight times number of objects.
+
+    The object that looks has a black box; 1 is uniform, on one scale for all panels.
+    """
+    count = len(boxes)
+    columns = len(next(iter(weights.values())))
+    figure = Figure(figsize=(6.4, 0.9 + 1.75 * len(weights)))
+    panels = figure.subplots(len(weights), columns, squeeze=False)
+    scale = Normalize(0, max(2.0, *(count * float(each.max()) for each in weights.values())))
+    for row, (title, of_block) in zip(panels, weights.items(), strict=True):
+        for head, (axes, of_head) in enumerate(zip(row, of_block, strict=True), start=1):
+            _draw_picture(axes, image, grey=True)
+            for number, (box, weight) in enumerate(zip(boxes, count * of_head, strict=True)):
+                _draw_box(axes, box, colormaps[MAP](scale(weight)), filled=True)
+                if number == looks_from:
+                    _draw_box(axes, box, BLACK)
+                _write_in(axes, box, f"{weight:.1f}", 7.5)
+            axes.set_title(f"head {head}", fontsize=9, loc="center")
+        row[0].set_ylabel(title, fontsize=10)
+    _colour_bar(figure, panels, scale, "attention × number of objects (1 = uniform)")
+    return figure
+
+
+# Stage 2
+
+
+class Pooled(NamedTuple):
+    """What a picture's vector v is made of: weight times number of regions, of the grid (R,) and the objects (K,)."""
+
+    title: str
+    image: Image.Image
+    grid: np.ndarray
+    boxes: np.ndarray
+    objects: np.ndarray
+
+
+@styled
+def picture_vectors(pictures: Sequence[Pooled]) -> Figure:
+    """A column for each picture: as it is, and the weights with which its regions enter v, on one scale."""
+    figure = Figure(figsize=(2.6 * len(pictures), 5.2))
+    panels = figure.subplots(2, len(pictures), squeeze=False)
+    scale = Normalize(0, max(2.0, *(float(max(one.grid.max(), *one.objects)) for one in pictures)))
+    for (plain, looked), one in zip(panels.T, pictures, strict=True):
+        _draw_picture(plain, one.image)
+        plain.set_title(one.title, fontsize=9.5, loc="center", parse_math=False)
+        _draw_picture(looked, one.image, grey=True)
+        side = round(len(one.grid) ** 0.5)
+        place: dict[str, Any] = {"extent": (0, 1, 1, 0), "aspect": one.image.height / one.image.width}
+        cells = one.grid.reshape(side, side)
+        looked.imshow(cells, cmap=MAP, norm=scale, alpha=0.55, interpolation="nearest", **place)
+        for box, weight in zip(one.boxes, one.objects, strict=True):
+            _draw_box(looked, box, colormaps[MAP](scale(weight)))
+            _write_in(looked, box, f"{weight:.1f}", 8)
+    _colour_bar(figure, panels[1:], scale, "weight in v × number of regions (1 = uniform)")
+    return figure
+
+
+@styled
+def relevance_histogram(judged: pd.DataFrame, bounds: tuple[float, float]) -> Figure:
+    """Histograms of rho, a row for each kind of picture; `bounds` are the least and the greatest rho there can be.
+
+    `judged` has a line for each post: `picture` (the row), `about` (a key of ABOUT_COLOURS) and `rho`.
+    """
+    kinds = judged.picture.unique()
+    figure = Figure(figsize=(5.8, 0.9 + 1.25 * len(kinds)))
+    rows = figure.subplots(len(kinds), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, kind in zip(rows, kinds, strict=True):
+        of_kind = judged[judged.picture == kind]
+        for about, colour in ABOUT_COLOURS.items():
+            rho = of_kind.rho[of_kind.about == about]
+            if len(rho):
+                share = np.full(len(rho), 100 / len(rho))
+                axes.hist(rho, bins=BINS, range=(0, 1), weights=share, color=colour, alpha=0.65, label=about)
+        for bound in bounds:
+            axes.axvline(bound, color=BLACK, linestyle=":", linewidth=1.2)
+        axes.set_title(f"{kind} picture")
+        axes.set_xlim(0, 1)
+    rows[-1].set_xlabel("relevance ρ")
+    figure.supylabel("posts of its colour (%)", fontsize=11)
+    labelled = {label: handle for axes in rows for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        list(labelled.values()),
+        [f"about {label}" for label in labelled],
+        loc="outside upper center",
+        ncols=len(labelled),
+        handlelength=1.2,
+    )
+    return figure
+
+
+@styled
+def relevance_of_topics(mean: pd.DataFrame) -> Figure:
+    """Mean rho of posts whose words are about the topic of the row and whose pictures about that of the column."""
+    figure = Figure(figsize=(5.8, 3.9))
+    axes = figure.subplots()
+    shown = axes.imshow(mean.to_numpy(dtype=float), vmin=0, vmax=1, cmap="Blues")
+    for (row, column), value in np.ndenumerate(mean.to_numpy(dtype=float)):
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.55 else BLACK)
+    axes.set_xticks(range(len(mean.columns)), mean.columns)
+    axes.set_yticks(range(len(mean.index)), mean.index)
+    axes.set_xlabel("topic of the picture")
+    axes.set_ylabel("topic of the words")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(shown, ax=axes, ticks=[0, 0.5, 1])
+    bar.set_label("mean relevance ρ")
+    bar.outline.set_visible(False)
+    return figure
+
+
+@styled
+def integration(beta: pd.DataFrame) -> Figure:
+    """Mean beta of each cue (rows) over the grains (columns): shares that sum to 1, one bar a cue."""
+    figure = Figure(figsize=(5.6, 0.9 + 0.48 * len(beta)))
+    axes = figure.subplots()
+    left = np.zeros(len(beta))
+    for grain, colour in GRAIN_COLOURS.items():
+        width = 100 * beta[grain].to_numpy(dtype=float)
+        axes.barh(range(len(beta)), width, left=left, height=0.72, color=colour, edgecolor="white", label=grain)
+        for row, (start, share) in enumerate(zip(left, width, strict=True)):
+            if share >= 5:  # a narrower piece has no room for its number
+                ink = "white" if colour == BLUE else BLACK
+                axes.text(start + share / 2, row, f"{share:.0f}", ha="center", va="center", color=ink)
+        left += width
+    axes.set_yticks(range(len(beta)), beta.index)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("share of the grain, mean β (%)")
+    axes.tick_params(left=False)
+    axes.spines["left"].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=len(GRAINS), handlelength=1.2)
+    return figure
+
+
+# Parts of figures
+
+
+def _draw_picture(axes: Axes, image: Image.Image, grey: bool = False) -> None:
+    look: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255} if grey else {}
+    aspect = image.height / image.width
+    axes.imshow(image.convert("L" if grey else "RGB"), extent=(0, 1, 1, 0), aspect=aspect, **look)
+    axes.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(1, 0))
+    axes.spines[:].set_visible(False)
+
+
+def _draw_box(axes: Axes, box: np.ndarray, colour: Any, filled: bool = False) -> None:
+    x1, y1, x2, y2 = box
+    axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, lw=1.8, path_effects=HALO))
+    if filled:
+        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, facecolor=colour, alpha=0.55, lw=0))
+
+
+def _write_in(axes: Axes, box: np.ndarray, label: str, size: float) -> None:
+    x1, y1, x2, y2 = box
+    place: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 4, "path_effects": HALO}
+    axes.text((x1 + x2) / 2, (y1 + y2) / 2, label, fontsize=size, weight="bold", **place)
+
+
+def _colour_bar(figure: Figure, panels: np.ndarray, scale: Normalize, label: str) -> None:
+    place: dict[str, Any] = {"location": "bottom", "shrink": 0.8, "aspect": 30}
+    bar = figure.colorbar(ScalarMappable(scale, MAP), ax=panels.ravel().tolist(), **place)
+    bar.set_label(label)
+    bar.outline.set_visible(False)

@@ -1,0 +1,465 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 02 · Stage 1: each modality by itself
+#
+# | | |
+# | --- | --- |
+# | **Goal** | build by hand what words, regions and objects are to the model before they meet one another |
+# | **You need** | notebook 01; a trained tagger in `data/models/minitweets-full` |
+# | **Time** | about 30 minutes to read, less than a minute to run |
+# | **Of the paper** | stage 1: global and local text; global, object-level, semantic and spatial image |
+#
+# Before words and picture can be held against each other, each must be understood by itself.
+# For a word that means: what it is, what the whole post is about, and what stands right beside
+# it. For a picture: what it shows as a whole, which things are in it, what these are to one
+# another, and where they are. Those last two are the paper's *semantic* and *spatial* learning,
+# and it does them with no outside tool: no captioner, no scene-graph parser.
+
+# %% [markdown]
+# The next cell does nothing where hamner is installed. On Colab, name the git address that this
+# notebook comes from.
+
+# %% tags=["install"]
+import importlib.util, subprocess, sys
+
+REPOSITORY = ""
+if importlib.util.find_spec("hamner") is None:
+    assert REPOSITORY, "hamner is not installed: put its git address into REPOSITORY, run again"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", REPOSITORY, "checkout"], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--editable", "checkout"], check=True)
+    sys.path.insert(0, "checkout")
+
+# %%
+from dataclasses import replace
+
+import pandas as pd
+import torch
+
+from hamner import Tagger, load_corpus
+from hamner.corpora import project_folder
+from hamner.study.attention import forward, visual_features
+
+# %%
+tagger = Tagger.from_pretrained(project_folder() / "data/models/minitweets-full")
+model = tagger.model
+torch.set_grad_enabled(False)  # nothing is trained here
+corpus = load_corpus("minitweets")
+answers = pd.read_json(corpus.folder / "answers.jsonl", lines=True).set_index("id")
+
+# %% [markdown]
+# Two posts will accompany us: one of cue `position`, which needs to know *where* things are, and
+# one of cue `relation`, which needs to know *what they are to one another*.
+
+
+# %%
+def first(cue):
+    return next(post for post in corpus.test if answers.cue[post.id] == cue)
+
+
+posts = [first("position"), first("relation")]
+store = visual_features(tagger, corpus, posts)
+batch, output = forward(tagger, posts, store)
+for post in posts:
+    print(f"{answers.cue[post.id]:>8}:", " ".join(post.words))
+
+# %% [markdown]
+# `forward` runs the whole model once and keeps what it looked at (`output.trace`). All that we
+# build by hand below is held against that very pass.
+#
+# ## 1. Words
+#
+# A text encoder reads the post as word pieces. A word is represented by its first piece, in
+# *every* layer of the encoder:
+
+# %%
+layers, embedded = batch.word_layers, batch.word_embeddings
+print("layers (B, n, L, d_enc):", tuple(layers.shape))
+print("input embeddings (B, n, d_enc):", tuple(embedded.shape))
+
+# %% [markdown]
+# Which layer should one take? The last one is a summary of meaning; lower ones know more of form
+# and neighbours. The model does not choose: it learns a mix, one share per layer, which sum to
+# 1. These are the shares after training:
+
+# %%
+text = model.text
+shares = text.mix.softmax(dim=0)
+pd.DataFrame({"share (%)": 100 * shares.numpy()}).round(1).T
+
+# %% [markdown]
+# To the mix a second view is added, *local* knowledge: a convolution of width 7 over the input
+# embeddings, three words to the left and three to the right. Together they are the word vectors
+# $T$ that the rest of the model reads:
+#
+# $$T = W_t \sum_l \alpha_l\, h^{(l)} + \operatorname{Conv}_7(e)$$
+
+# %%
+from torch.nn.functional import layer_norm
+
+mixed = torch.einsum("l,bnld->bnd", shares, layer_norm(layers, layers.shape[-1:]))
+nearby = layer_norm(embedded, embedded.shape[-1:]) * batch.word_mask[:, :, None]
+local = text.local(nearby.transpose(1, 2)).transpose(1, 2)
+by_hand = text.project(mixed) + local
+
+T, last = text(batch)
+assert torch.allclose(by_hand, T, atol=1e-4)
+tuple(T.shape)
+
+# %% [markdown]
+# Why the convolution? A sentence encoder washes out what stands beside a word: for *what is this
+# text about?* it does not matter who stands left. For us it does. An experiment: exchange the
+# word *left* for *right* and see by how much the vector of the name beside it moves, as a share
+# of its length.
+
+
+# %%
+def name_vectors(side):
+    words = f"Kelso ( {side} ) meets Orva at the garden party".split()
+    other = replace(posts[0], words=tuple(words), tags=None)
+    some, _ = forward(tagger, [other], store)
+    mix = layer_norm(some.word_layers, some.word_layers.shape[-1:])
+    mix = text.project(torch.einsum("l,bnld->bnd", shares, mix))
+    return {
+        "last layer": some.word_layers[0, 0, -1],
+        "mix": mix[0, 0],
+        "T": text(some)[0][0, 0],
+    }
+
+
+# %%
+left, right = name_vectors("left"), name_vectors("right")
+moved = {view: ((left[view] - right[view]).norm() / left[view].norm()).item() for view in left}
+pd.DataFrame({"moved by (%)": moved}).mul(100).round(1).T
+
+# %% [markdown]
+# ### The post as a whole
+#
+# The global side of the text is one vector $s$: a weighted mean of the encoder's last layer. The
+# weights are learnt, a share for each word. Stage 2 will ask with $s$ whether the picture fits,
+# so the words of the topic should weigh more than the rest.
+
+# %%
+s, word_weights = model.sentence(last, batch.word_mask)
+assert torch.allclose(word_weights, output.trace.text_pool, atol=1e-5)
+count = len(posts[0].words)
+times = count * word_weights[0, :count]  # 1 = as much as any word
+pd.DataFrame({"weight x words": times.numpy()}, index=posts[0].words).round(2).T
+
+# %% [markdown]
+# ## 2. The whole picture
+#
+# A network trained on photographs (and not trained any further) has turned the picture into a
+# grid of 7 x 7 regions. Each becomes a vector of the model's own width. Their mean $g$ is the
+# *scene*.
+
+# %%
+from hamner.model.intra_modality import standardised
+
+pictures, vision = batch.pictures, model.vision
+G = vision.grid(standardised(pictures.grid))
+g = G.mean(dim=1, keepdim=True)
+print("F:", tuple(pictures.grid.shape), "-> G:", tuple(G.shape), "-> g:", tuple(g.shape))
+
+# %% [markdown]
+# *Standardised* means mean 0 and variance 1 for each region. Features of one network are ten
+# times as large as those of another, and what learns from them should not have to care.
+#
+# ## 3. Objects
+#
+# An object is a box. Its crop went through the same network, so it has a feature vector of its
+# own; to it come a class and a score, as a detector gives them.
+
+# %%
+real = pictures.object_mask
+objects = vision.objects(pictures)  # O
+looks = vision.objects.feature(standardised(pictures.objects))
+extras = vision.objects.label(pictures.classes) + vision.objects.score(
+    pictures.scores[..., None]
+)
+assert torch.allclose(vision.objects.norm(looks + extras), objects, atol=1e-5)
+print("objects of each picture:", real.sum(dim=1).tolist(), "of at most", real.shape[1])
+
+# %% [markdown]
+# A mask says which rows are real. Padding never reaches a result; that is a law of the model
+# (`tests/model/test_laws.py`), as is the next one: objects are a *set*. Shuffle them, and their
+# vectors are shuffled, and nothing else.
+
+# %%
+order = torch.randperm(real.shape[1], generator=torch.Generator().manual_seed(0))
+among_objects = ("objects", "boxes", "classes", "scores", "object_mask", "box_mask")
+turned = pictures._replace(
+    **{name: getattr(pictures, name)[:, order] for name in among_objects}
+)
+assert torch.allclose(vision.objects(turned), objects[:, order], atol=1e-5)
+
+# %% [markdown]
+# ## 4. Semantic: what things are to one another
+#
+# *"Kelso doesn't belong here"*: to understand that, objects must be compared. Attention alone is
+# bad at it. Its weights sum to 1, so an object that three others resemble receives the same
+# amount as one that a single other resembles: the count is lost. So each pair of objects first
+# gets numbers of its own: in several *aspects* $a$, how alike are the two?
+#
+# $$\psi_a(i, j) = \cos(W_a x_i,\ W_a x_j)$$
+
+# %%
+from hamner.model.intra_modality import ASPECTS
+
+semantic = vision.semantic
+nodes = torch.cat([g, objects], dim=1)  # the scene is a node too
+of = semantic.aspects(nodes).unflatten(-1, (ASPECTS, -1))
+of = torch.nn.functional.normalize(of, dim=-1)
+psi = torch.einsum("biac,bjac->bija", of, of)
+assert torch.allclose(psi, psi.transpose(1, 2), atol=1e-5)  # i is as like j as j is like i
+tuple(psi.shape)
+
+# %% [markdown]
+# The mean over the aspects, for the objects of the `relation` post:
+
+# %%
+from PIL import Image
+
+from hamner.study import stage_figures
+from hamner.study.style import save
+
+row = 1
+there = real[row]
+alike = psi[row, 1:, 1:].mean(dim=-1)[there][:, there].numpy()
+boxes = pictures.boxes[row][there].numpy()
+image = Image.open(posts[row].image)
+save(stage_figures.likeness(image, boxes, alike), "likeness")
+
+# %% [markdown]
+# *The objects of a minitweets picture, and how alike they are to the semantic encoder: cosine,
+# mean over its aspects.*
+#
+# On this picture some things are of one type and one is not. Is $\psi$ higher within a type? One
+# picture may deceive; here are all pictures of the `relation` posts in test. (`pictures.jsonl`
+# knows each object's type. Features keep objects by score, so boxes tell which is which.)
+
+# %%
+related = [post for post in corpus.test if answers.cue[post.id] == "relation"]
+related = list({post.image: post for post in related}.values())[:60]
+many = forward(tagger, related, visual_features(tagger, corpus, related))[0].pictures
+crops = vision.objects(many)
+of = torch.nn.functional.normalize(semantic.aspects(crops).unflatten(-1, (ASPECTS, -1)), dim=-1)
+psi_many = torch.einsum("biac,bjac->bij", of, of) / ASPECTS
+
+# %%
+lines = {
+    name: pd.read_json(corpus.folder / f"{name}.jsonl", lines=True).set_index("image")
+    for name in ("annotations", "pictures")
+}
+
+
+def rounded(box):
+    return tuple(round(side, 3) for side in box)
+
+
+def types_of(post, boxes):
+    known = zip(
+        lines["annotations"].objects[post.image.name], lines["pictures"].types[post.image.name]
+    )
+    by_box = {rounded(item["box"]): type for item, type in known}
+    return [by_box.get(rounded(box)) for box in boxes.tolist()]
+
+
+# %%
+pairs = []
+for number, post in enumerate(related):
+    types = types_of(post, many.boxes[number])
+    for i, one in enumerate(types):
+        for j, other in enumerate(types[:i]):
+            if one and other:  # the small things of the topic have no type
+                pairs.append((one == other, psi_many[number, i, j].item()))
+table = pd.DataFrame(pairs, columns=["same type", "psi"])
+table.groupby("same type").psi.agg(["count", "mean", "std"]).round(3)
+
+# %% [markdown]
+# Nobody told the model which things are of one type; if pairs of one type are more alike, it
+# learnt so in order to tag.
+#
+# From $\psi$ a small network makes two things for each pair: a *bias* on the attention logits
+# (look more at those like you, or less), and a *message* that passes beside the value. Messages
+# are what lets an object count those of its kind.
+
+# %%
+block = semantic.block
+pair = block.pair(psi)
+bias = block.bias(pair).permute(0, 3, 1, 2)  # a number for each head and pair
+message = block.message(pair)  # a vector for each pair
+print("bias:", tuple(bias.shape), "| message:", tuple(message.shape))
+
+# %%
+node_mask = torch.cat([pictures.image_mask[:, None], real], dim=1)
+x = block.norm(nodes)
+related_to, attention = block.attention(x, x, node_mask, bias, message)
+after = nodes + related_to
+after = after + block.feed_forward(after)
+O_sem, weights = semantic(objects, real, g, pictures.image_mask[:, None])
+assert torch.allclose(after[:, 1:], O_sem, atol=1e-4)
+assert torch.allclose(weights, output.trace.semantic, atol=1e-4)
+
+# %% [markdown]
+# ## 5. Spatial: where things are
+#
+# *"Kelso (left) meets Orva (right)"*: now it is the geometry that counts. For each pair of boxes
+# $\varphi$ lists how $j$ lies as seen from $i$. The first seven are known from relation networks
+# (Hu et al. 2018); the last four are ours.
+
+# %%
+from hamner.model.intra_modality import phi
+
+PHI_NAMES = [
+    *("dx / width", "dy / height", "log width ratio", "log height ratio", "overlap (IoU)"),
+    *("dx", "dy", "distance", "is left", "is above", "is nearest"),
+]
+geometry = phi(pictures.boxes, pictures.box_mask)
+row = 0
+there = pictures.box_mask[row]
+boxes = pictures.boxes[row][there].numpy()
+seen_from = int((boxes[:, 2:] - boxes[:, :2]).prod(axis=1).argmax())  # the largest
+from_one = geometry[row, seen_from][there].numpy()
+pd.DataFrame(from_one, columns=PHI_NAMES, index=range(1, len(from_one) + 1)).T.round(2)
+
+# %%
+image = Image.open(posts[row].image)
+nearest = from_one[:, -1].astype(bool)
+drawn = stage_figures.geometry(image, boxes, seen_from, from_one[:, :2], nearest)
+save(drawn, "geometry")
+
+# %% [markdown]
+# *The objects of a minitweets picture as seen from the largest one: dx and dy in widths and
+# heights of its box. The thick red arrow leads to the nearest.*
+#
+# That is *relative* geometry. *Absolute* geometry, where a box lies in the picture, is added to
+# the block's input: centre and size with their sines and cosines, through a small network. It
+# ends in a LayerNorm, so that it speaks as loud as the content; otherwise it is never learnt.
+
+# %%
+from hamner.model.intra_modality import fourier
+
+spatial = vision.spatial
+place = spatial.position(fourier(pictures.boxes))
+placed = objects + place
+O_spa, weights = spatial(objects, pictures.boxes, pictures.box_mask)
+print(
+    "length of content and place:",
+    [round(x[real].norm(dim=-1).mean().item(), 1) for x in (objects, place)],
+)
+
+# %%
+pair = spatial.block.pair(geometry)
+x = spatial.block.norm(placed)
+bias = spatial.block.bias(pair).permute(0, 3, 1, 2)
+moved_to, _ = spatial.block.attention(
+    x, x, pictures.box_mask, bias, spatial.block.message(pair)
+)
+after = placed + moved_to
+assert torch.allclose(after + spatial.block.feed_forward(after), O_spa, atol=1e-4)
+assert torch.allclose(weights, output.trace.spatial, atol=1e-4)
+
+# %% [markdown]
+# All geometry is in this one block. Mirror the picture's boxes from left to right, and the
+# spatial encoding changes while the semantic one stays the same, to the last bit. That is what
+# makes the ablation honest: without this block the model cannot know where anything is.
+
+# %%
+mirrored = pictures.boxes.clone()
+mirrored[..., 0], mirrored[..., 2] = 1 - pictures.boxes[..., 2], 1 - pictures.boxes[..., 0]
+O_spa_mirrored, _ = spatial(objects, mirrored, pictures.box_mask)
+O_sem_again, _ = semantic(
+    vision.objects(pictures._replace(boxes=mirrored)), real, g, node_mask[:, :1]
+)
+assert not torch.allclose(O_spa_mirrored[real], O_spa[real], atol=1e-2)
+assert torch.equal(O_sem_again, O_sem)
+
+# %% [markdown]
+# ## 6. Who looks at whom
+#
+# Both blocks drawn on the picture of the `position` post: what the largest object attends to,
+# head by head. A number is weight times number of objects; 1 is *as much as any*.
+
+# %%
+looks = {
+    "semantic": output.trace.semantic[row, :, 1 + seen_from, 1:][:, there].numpy(),
+    "spatial": output.trace.spatial[row, :, seen_from][:, there].numpy(),
+}
+save(stage_figures.heads(image, boxes, seen_from, looks), "heads")
+
+# %% [markdown]
+# *Attention of one object (black box) to the objects of its picture, for each head of the
+# semantic and of the spatial block.*
+#
+# In the semantic block a part of the attention goes to the scene, which has no box: there the
+# numbers of a panel need not have the mean 1. And a warning that holds for all such pictures:
+# attention says what was *read*, not what *mattered*. Notebook 08 asks that second question.
+#
+# ## 7. The memory
+#
+# That is all of stage 1. What it hands on is one list of regions, the *memory*, in three
+# *grains*: the grid, the objects by what they are, the objects by where they are.
+
+# %%
+memory, _ = vision(pictures)
+assert torch.allclose(memory.regions, torch.cat([G, O_sem, O_spa], dim=1), atol=1e-4)
+print("regions:", tuple(memory.regions.shape), "| real ones:", memory.mask.sum(dim=1).tolist())
+print("of each grain:", memory.grain.bincount().tolist())
+
+# %% [markdown]
+# Whether any of it is to be believed is the question of stage 2, in notebook 03.
+#
+# ## Exercises
+#
+# **1.** Which of the shares of layers would a model have that learnt nothing? Which layers gained
+# by training, and which lost?
+
+# %% tags=["solution"]
+uniform = 1 / len(shares)  # the mix starts from zeros: softmax makes them equal
+change = 100 * (shares - uniform)
+print(
+    f"at the start {100 * uniform:.1f} % each; changes:", [f"{x:+.1f}" for x in change.tolist()]
+)
+
+# %% [markdown]
+# **2.** Show that attention without messages cannot count. Take two objects of equal vectors, then
+# three of them, and look at what comes out of a plain attention-weighted mean.
+
+# %% tags=["solution"]
+one = torch.randn(8, generator=torch.Generator().manual_seed(1))
+for copies in (2, 3):
+    same = one.expand(copies, 8)
+    mean = (same @ same.T).softmax(dim=-1) @ same
+    assert torch.allclose(mean, same, atol=1e-5)  # the mean of equal vectors is that vector
+print("two or three of a kind: the same outcome")
+
+# %% [markdown]
+# **3.** Move all boxes of a picture by one tenth of its width to the right (in numbers; they may
+# leave the picture). Which columns of $\varphi$ change? Which part of the spatial block can
+# still notice the move?
+
+# %% tags=["solution"]
+shifted = pictures.boxes + torch.tensor([0.1, 0.0, 0.1, 0.0])
+change = (phi(shifted, pictures.box_mask) - geometry).abs().amax(dim=(0, 1, 2))
+assert change.max() < 1e-3  # relative geometry sees no difference
+noticed = (spatial.position(fourier(shifted)) - place).abs().max() > 0.01
+print("phi changes: no; absolute place changes:", bool(noticed))
+
+# %% [markdown]
+# ## What we do not know of the paper
+#
+# - The form of its semantic and spatial learning. Stated is that both exist, that they work on
+#   learnt visual features, and that no outside tool makes captions or scene graphs. The likeness
+#   $\psi$, the messages, and the last four numbers of $\varphi$ are ours.
+# - What its *local* knowledge of the text is. The convolution and the mix of layers are our
+#   reading.
+# - Which detector it uses and how many objects it keeps. (Its first author's sibling code:
+#   Mask R-CNN, five.)

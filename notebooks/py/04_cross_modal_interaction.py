@@ -1,0 +1,388 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 04 · Words and regions read one another
+#
+# | | |
+# | --- | --- |
+# | **Goal** | stage 3 by hand: an iteration, co-attention, the gate; and what changes from step to step |
+# | **You need** | notebooks 02 and 03; a trained run in `data/models/minitweets-full` (see section 1) |
+# | **Time** | about 40 minutes to read, less than a minute to run |
+# | **Of the paper** | stage 3: iterative interactions across modalities, and co-attention, before decoding |
+#
+# Stage 1 gave a vector for each word and one for each region of the picture. Stage 2 said whether
+# the picture counts and which of its grains. Nothing has gone from the picture to a word yet.
+# That is what stage 3 does, and it does so more than once: when a word has read the picture, it
+# knows better what to look for.
+
+# %% [markdown]
+# The next cell does nothing where hamner is installed. On Colab, name the git address that this
+# notebook comes from.
+
+# %% tags=["install"]
+import importlib.util, subprocess, sys
+
+REPOSITORY = ""
+if importlib.util.find_spec("hamner") is None:
+    assert REPOSITORY, "hamner is not installed: put its git address into REPOSITORY, run again"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", REPOSITORY, "checkout"], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--editable", "checkout"], check=True)
+    sys.path.insert(0, "checkout")
+
+# %%
+# %matplotlib inline
+from itertools import pairwise
+
+import pandas as pd
+import torch
+
+from hamner import Tagger, load_corpus
+from hamner.corpora import project_folder
+from hamner.study import attention
+from hamner.study.minitweets import CUES, mentions_of
+from hamner.study.style import save
+
+# %% [markdown]
+# ## 1. A post with two names
+#
+# The tagger is the full model, trained on minitweets. If its folder is not there, train it once,
+# in the project's folder:
+#
+#     hamner train minitweets --row full --run data/models/minitweets-full
+
+# %%
+corpus = load_corpus("minitweets")
+tagger = Tagger.from_pretrained(project_folder() / "data" / "models" / "minitweets-full")
+tagger.model.requires_grad_(False)  # nothing is trained here
+posts = {post.id: post for post in corpus.test}
+names = mentions_of(corpus)
+chosen = [name for cue in CUES for name in [one for one in names if one.cue == cue][:24]]
+store = attention.visual_features(tagger, corpus, [posts[name.post] for name in chosen])
+
+# %% [markdown]
+# The first post of the cue *position* without an emoji (the font of the figures knows none): two
+# names, and which is which follows from where things are. It is a good case for stage 3, for the
+# two names must read *different* things.
+
+# %%
+plain = [one for one in chosen if all(word.isascii() for word in posts[one.post].words)]
+name = next(one for one in plain if one.cue == "position")
+post = posts[name.post]
+tagger(post.words, post.image, features=store[post.id]).show()
+
+# %% [markdown]
+# One forward pass gives all that we need. The trace holds what was looked at in *this* pass; nothing
+# is computed again for the picture's sake.
+
+# %%
+batch, output = attention.forward(tagger, [post], store)
+trace = output.trace
+grains = pd.Series(trace.grain).map(dict(enumerate(["global", "semantic", "spatial"])))
+print("regions of the memory:", grains.value_counts(sort=False).to_dict())
+print("iterations, heads, words, regions:", tuple(trace.word_to_region.shape[1:]))
+
+# %% [markdown]
+# The memory is $M^0 = [G; O_{sem}; O_{spa}]$: 49 regions of the grid and each object twice, once by
+# what it is and once by where it is. (Places for objects that this picture lacks are masked.)
+#
+# ## 2. One iteration, by hand
+#
+# In iteration $l$ the words ask and the regions answer:
+#
+# $$T^l = T^{l-1} + \rho \cdot \mathrm{MHA}(\mathrm{LN}\,T^{l-1} \to \mathrm{LN}\,M^{l-1};\ \text{bias} \log\beta),
+# \qquad \text{then} \quad T^l + \rho \cdot \mathrm{FF}(T^l)$$
+#
+# A *hook* lets us catch what goes into a module and what comes out, in the pass that counts.
+
+# %%
+block = tagger.model.interaction.words[0]
+caught = {}
+
+
+def catch(module, given, result):
+    caught[module] = given, result
+
+
+def watch(module):
+    hook = module.register_forward_hook(catch)
+    tagger.model(batch)
+    hook.remove()
+    return caught[module]
+
+
+(T, M, mask, rho, bias), (T_after, _) = watch(block)
+{"T": tuple(T.shape), "M": tuple(M.shape), "mask": tuple(mask.shape), "bias": tuple(bias.shape)}
+
+
+# %%
+def split(x):
+    """(B, length, d) to (B, heads, length, d / heads)."""
+    return x.unflatten(-1, (block.attention.heads, -1)).transpose(1, 2)
+
+
+memory = block.memory_norm(M)
+q = split(block.attention.query(block.norm(T)))
+k, v = split(block.attention.key(memory)), split(block.attention.value(memory))
+logits = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + bias
+weights = logits.masked_fill(~mask[:, None, None], -torch.inf).softmax(-1)
+read = block.attention.out((weights @ v).transpose(1, 2).flatten(2))
+
+# %%
+T1 = T + rho[:, None, None] * read
+T1 = T1 + rho[:, None, None] * block.feed_forward(T1)
+assert torch.allclose(T1, T_after, atol=1e-5)
+assert torch.allclose(weights, trace.word_to_region[:, 0], atol=1e-5)
+
+# %% [markdown]
+# Two things in these lines carry the weight of stage 2.
+#
+# - `bias` is $\log\beta$ of each region's grain, shared out among its regions. Added to a logit, it
+#   multiplies the weight: 49 regions of grid don't drown five objects.
+# - `rho` multiplies *all* that a word receives. If it is 0, words stay exactly as they were.
+#
+# The second is a law that the model keeps to the bit. Take the picture away, and the words pass
+# through stage 3 unchanged.
+
+# %%
+from dataclasses import replace
+
+blind = replace(batch, image_mask=torch.zeros_like(batch.image_mask))
+states = attention.word_states(tagger.model, blind)
+assert all(torch.equal(state, states["T0"]) for state in states.values())
+list(states)
+
+# %% [markdown]
+# So does an untrained model, with the picture: the last layer of each branch starts at zero, and
+# training starts as the text-only model. The picture has to earn its place.
+
+# %%
+from hamner.training.loop import build_model
+
+shape = {key: tagger.run.record["features"][key] for key in ("channels", "classes")}
+fresh = build_model(tagger.config.model, seed=1, **shape).eval()
+states = attention.word_states(fresh, batch)
+assert torch.equal(states["H"], states["T0"])
+
+# %% [markdown]
+# ## 3. What changes from iteration to iteration
+#
+# After the words, the regions read in turn ($M^l = M^{l-1} + \mathrm{MHA}(\mathrm{LN}\,M^{l-1} \to
+# \mathrm{LN}\,T^l)$, with no $\rho$): the memory that the second iteration looks at has read the
+# post. Let us see where words look. A column for the grid (its mean), and one for each object (the
+# mean of its two encodings), numbered as in the picture above.
+
+
+# %%
+def columns(weights):
+    """(..., words, regions) to weight times number of regions: the grid, then each object."""
+    scaled = weights * mask.sum()
+    grid = scaled[..., trace.grain == 0].mean(-1, keepdim=True)
+    real = batch.object_mask[0]
+    return torch.cat([grid, attention.of_objects(trace, scaled)[..., real]], -1)
+
+
+# %%
+steps = trace.word_to_region[0].mean(1)  # the mean over heads: (iterations, words, regions)
+maps = {f"iteration {number}": columns(step) for number, step in enumerate(steps, start=1)}
+maps["co-attention"] = columns(trace.co_regions[0])
+regions = ["grid"] + [str(k + 1) for k in range(int(batch.object_mask.sum()))]
+maps = {title: one.numpy() for title, one in maps.items()}
+save(attention.word_maps(post.words, regions, maps), "iteration_maps")
+
+# %% [markdown]
+# *Where each word of one post looks, step by step: weight times number of regions, mean over heads;
+# 1 is uniform. Columns: the grid (mean) and the objects.*
+#
+# Compare the two names' rows: do they part, and at which step? How much each step looks elsewhere
+# than the one before is a number: half the summed difference of the weights (0: the same regions,
+# 1: quite other ones). Over the names of each cue:
+
+
+# %%
+def moves(trace, row, start):
+    path = [*trace.word_to_region[row, :, :, start].mean(1), trace.co_regions[row, start]]
+    return [((after - before).abs().sum() / 2).item() for before, after in pairwise(path)]
+
+
+of_cue = {cue: [one for one in chosen if one.cue == cue] for cue in CUES}
+passes, rows = {}, {}
+for cue, some in of_cue.items():
+    passes[cue] = attention.forward(tagger, [posts[one.post] for one in some], store)
+    looks = passes[cue][1].trace
+    rows[cue] = [moves(looks, row, one.start) for row, one in enumerate(some)]
+titles = [f"{before} → {after}" for before, after in pairwise(maps)]
+pd.DataFrame([torch.tensor(rows[cue]).mean(0).tolist() for cue in CUES], CUES, titles).round(2)
+
+# %% [markdown]
+# ## 4. What the decoder would read
+#
+# Looking elsewhere is not yet knowing more. A sharper question: if stage 3 ended *here*, what would
+# the decoder say? We hand it the words after each step ($T^0$, $T^1$, ..., $H$) and note the
+# probability of each name's right type. The decoder was trained on $H$ alone, so its reading of
+# the others is a rough one (the trick is known as the *logit lens*).
+
+
+# %%
+def right_type(cue):
+    batch, some = passes[cue][0], of_cue[cue]
+    begins = [tagger.model.decoder.tags.index(f"B-{one.type}") for one in some]
+    starts, each = [one.start for one in some], list(range(len(some)))
+    found = {}
+    for step, state in attention.word_states(tagger.model, batch).items():
+        p = tagger.model.decoder.marginals(tagger.model.decoder(state), batch.word_mask)
+        found[step] = p[each, starts, begins].mean().item()
+    return found
+
+
+# %%
+def steps_by_cues():
+    return pd.DataFrame({cue: right_type(cue) for cue in CUES})
+
+
+probability = steps_by_cues()
+save(attention.refinement(probability), "refinement")
+
+# %% [markdown]
+# *Mean probability of a name's right type (24 names of each cue) if the decoder read the words at
+# each step: $T^0$ is the text alone, $H$ what it reads in fact.*
+#
+# At $T^0$ the text stands alone. In `text` it knows the answer; in the four cues that need the
+# picture it cannot know more than chance, one in four. What happens on the way shows which step
+# does the work, and that need not be the last one: branches that are trained together divide it
+# among themselves as they like.
+#
+# Is it the *iteration* that counts, or merely the number of layers? This picture cannot tell. The
+# ablation rows `no_iteration` to `four_iterations` can, since each of them is trained anew
+# (notebook 07).
+#
+# ## 5. Co-attention, by hand
+#
+# When the iterations are done, words and regions weigh one another once more, in both directions at
+# once (after Xiong et al. 2017). One matrix $A$ of affinities serves both: normalised over regions
+# it says where a word looks, normalised over words it says which words a region belongs to.
+
+# %%
+co = tagger.model.interaction.coattention
+(words, regions_in, word_mask, region_mask, rho, log_beta), (H_of_model, _) = watch(co)
+
+# %%
+T, M = co.norm(words), co.memory_norm(regions_in)
+A = co.affinity(T) @ M.transpose(1, 2) / T.shape[-1] ** 0.5 + log_beta[:, None]
+over_regions = A.masked_fill(~region_mask[:, None], -torch.inf).softmax(-1)  # (B, n, M)
+over_words = A.masked_fill(~word_mask[:, :, None], -torch.inf).softmax(1)  # (B, n, M)
+assert torch.allclose(over_regions, trace.co_regions, atol=1e-5)
+
+# %% [markdown]
+# Then each word takes two things: $C_1$, the regions that it looks at, and $C_2$, *the words that
+# those regions belong to*. Through $C_2$ two names of a post can learn of one another by way of
+# the picture: "the thing that I look at is already spoken for".
+
+# %%
+C1 = over_regions @ M
+C2 = over_regions @ (over_words.transpose(1, 2) @ T)
+z = co.gate(torch.cat([T, C1, C2], -1)).sigmoid()
+H = words + rho[:, None, None] * z * co.out(torch.cat([C1, C2], -1))
+assert torch.allclose(H, H_of_model, atol=1e-5)
+
+# %% [markdown]
+# Both directions as maps of words by regions. In the left one each *row* shares out its attention,
+# in the right one each *column* does. (A region always has to belong to some word: a softmax
+# cannot say "to none".)
+
+# %%
+spread = over_words[0] * len(post.words)
+grid = spread[:, trace.grain == 0].mean(1, keepdim=True)
+to_words = torch.cat([grid, attention.of_objects(trace, spread)], 1)[:, : len(regions)]
+maps = {"each word over the regions": columns(over_regions[0]).numpy()}
+maps["each region over the words"] = to_words.numpy()
+save(attention.word_maps(post.words, regions, maps, "number of choices"), "co_attention")
+
+# %% [markdown]
+# *Co-attention of one post, both ways: a word over the regions (rows) and a region over the words
+# (columns). Weight times number of choices, so that 1 is uniform in both.*
+#
+# ## 6. The gate
+#
+# $z$ is between 0 and 1 for each channel of each word, and is often drawn as "how much the model
+# trusts the picture". Is it? The gate multiplies $W_h[C_1; C_2]$, and $\rho$ multiplies both. A gate
+# that is wide open lets nothing in if nothing comes. So we draw it beside what gets through: the
+# length of $H - T^L$ as a share of the length of $T^L$.
+
+# %%
+rows = []
+for cue, (batch, output) in passes.items():
+    *_, before, after = attention.word_states(tagger.model, batch).values()
+    moved = (after - before).norm(dim=-1) / before.norm(dim=-1)
+    for row, one in enumerate(of_cue[cue]):
+        for i in range(len(posts[one.post].words)):
+            z = output.trace.gate[row, i].item()
+            rows.append((cue, i == one.start, z, moved[row, i].item()))
+gates = pd.DataFrame(rows, columns=["cue", "name", "gate", "moved"])
+
+# %%
+save(attention.gate(gates), "gate")
+
+# %% [markdown]
+# *Left: the gate, mean over its channels. Right: what co-attention adds to a word, as a share of the
+# word's length. Boxes hold the middle half of the words, whiskers reach the furthest within 1.5
+# box lengths.*
+#
+# The two sides need not agree, and the right one is what the decoder gets to see. In `unrelated` it
+# is small where relevance works, whatever the gate says.
+#
+# ## Exercises
+#
+# **1.** Switch the *last* iteration off in the trained model: a hook may replace a module's output.
+# What becomes of the probabilities? Why is this not the same as the ablation row `one_iteration`?
+
+# %% tags=["solution"]
+last = tagger.model.interaction.words[-1]
+hook = last.register_forward_hook(lambda module, given, result: (given[0], result[1]))
+without = steps_by_cues().loc["H"]
+hook.remove()
+pd.DataFrame({"whole": probability.loc["H"], "without the last": without}).round(2)
+# All that comes after was trained with the last iteration there; one_iteration is trained without.
+
+# %% [markdown]
+# **2.** Do the heads of an iteration look at different things? Give the entropy of each head's
+# attention (1 = uniform over all regions) for the first name of our post.
+
+# %% tags=["solution"]
+real = mask[0]
+rows = [
+    [attention.entropy(head[real].numpy()) for head in step[:, name.start]]
+    for step in trace.word_to_region[0]
+]
+pd.DataFrame(rows, index=[f"iteration {i + 1}" for i in range(len(rows))]).round(2)
+
+# %% [markdown]
+# **3.** Hold the gate open ($z = 1$ everywhere) and shut ($z = 0$) in the trained model. In which
+# cues does the gate matter?
+
+
+# %% tags=["solution"]
+def with_gate(logit):
+    hook = co.gate.register_forward_hook(lambda module, given, z: torch.full_like(z, logit))
+    found = steps_by_cues().loc["H"]
+    hook.remove()
+    return found
+
+
+found = {"as trained": probability.loc["H"], "open": with_gate(50.0), "shut": with_gate(-50.0)}
+pd.DataFrame(found).round(2)
+
+# %% [markdown]
+# ## What we do not know of the paper
+#
+# - How often it iterates, whether the iterations share weights, and whether regions are updated at
+#   all or only the words.
+# - The form of its co-attention, and whether a gate follows. Ours is after Xiong et al. (2017), with a
+#   gate as related models have it.
+# - Where relevance enters: we scale what a word receives, and bias its attention by grain.

@@ -1,0 +1,311 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 07 · What each part buys
+#
+# | | |
+# | --- | --- |
+# | **Goal** | read an ablation: what each row must cost by construction, beside what it did cost |
+# | **You need** | notebooks 01 and 05; the committed run records; nothing is trained here |
+# | **Time** | about 30 minutes to read, less than a minute to run |
+# | **Of the paper** | the ablation of the main modules (spatial, semantic, relevance and iteration are named in it) |
+#
+# An *ablation* trains the model again without one of its parts and looks what is lost. On real
+# tweets the loss is a single number, often below one point of F1, and nobody knows what it ought
+# to be. Did the part work? Was it luck? Was the part never needed by these posts?
+#
+# On *minitweets* we know what ought to happen, post by post. So here each row has two numbers:
+# what was expected, and what was measured.
+
+# %% [markdown]
+# The next cell does nothing where hamner is installed. On Colab, name the git address that this
+# notebook comes from.
+
+# %% tags=["install"]
+import importlib.util, subprocess, sys
+
+REPOSITORY = ""
+if importlib.util.find_spec("hamner") is None:
+    assert REPOSITORY, "hamner is not installed: put its git address into REPOSITORY, run again"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", REPOSITORY, "checkout"], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--editable", "checkout"], check=True)
+    sys.path.insert(0, "checkout")
+
+# %%
+import pandas as pd
+
+from hamner import load_corpus
+from hamner.study import ablation_tables
+from hamner.study.ablation_tables import GRID, runs_of
+from hamner.study.minitweets import CUES, ceilings, mentions_of
+from hamner.study.style import save
+
+# %% [markdown]
+# ## 1. The rows
+#
+# A row is *one named change* of the full model's settings. Nothing else may differ, or else what
+# we measure is not the price of the part.
+
+# %%
+from hamner.model.ablations import CONTROLS, ROWS
+
+
+def change(row):
+    settings = ROWS.get(row, {"pictures": row.removesuffix("_images")})
+    return ", ".join(f"{name} = {value}" for name, value in settings.items()) or "nothing"
+
+
+pd.Series({row: change(row) for row in GRID}, name="what changes").to_frame()
+
+# %% [markdown]
+# The last two rows are *controls*. They change the data and not the model: every post gets a
+# blank picture, or the picture of another post, in training and at test. A model that gains
+# from pictures must lose that gain here. If it does not, its gain came from somewhere else:
+# more parameters, or another seed.
+
+# %%
+assert CONTROLS == ("blank_images", "shuffled_images")
+assert set(GRID) == (set(ROWS) | set(CONTROLS)) - {"two_iterations"}  # full has two iterations
+
+# %% [markdown]
+# ## 2. Six kinds of posts
+#
+# Each post of minitweets has one *cue*: the place where a name's type can be read.
+#
+# | cue | what gives the type away |
+# | --- | --- |
+# | `text` | the words alone |
+# | `scene` | the one thing that the picture shows |
+# | `object` | the thing with a ring around it, among several |
+# | `relation` | the odd one out, or the majority: things must be compared |
+# | `position` | left, right, top, bottom, biggest, smallest |
+# | `unrelated` | nothing in the picture: it is about another topic, and shows a wrong type |
+
+# %%
+corpus = load_corpus("minitweets")
+mentions = mentions_of(corpus)
+pd.Series([name.cue for name in mentions]).value_counts()[list(CUES)].rename("names in test")
+
+# %% [markdown]
+# ## 3. What must be lost
+#
+# Take a tagger that lacks an ability, say, to see *where* things are. Two posts that differ in
+# nothing else look the same to it. The best that it can do is to give the answer that was most
+# frequent in train for posts that look like this. The generator of the corpus counts how often
+# that is right on test. That is the *ceiling*: nobody without the ability does better.
+
+# %%
+ceilings(corpus)
+
+# %% [markdown]
+# Read the line `no_geometry`. In `position` it is a half: the tagger sees which two types are in
+# the picture and not which of them is on the left. All the rest stays at one. Now look at
+# `no_relevance`: a tagger that trusts every picture is always wrong on `unrelated`, because the
+# picture there shows a wrong type on purpose.
+#
+# Which row lacks which ability? The other rows take away a part and no ability: there is more
+# than one way to the answer, so their ceiling stays at one.
+
+# %%
+pd.Series(ablation_tables.ABILITY, name="lacks").rename_axis("row").to_frame()
+
+# %% [markdown]
+# A ceiling is a promise in one direction only. A row *may* fall below it, when training does not
+# find the way that is left. And a row may stay *above* the ceiling that we gave it. That is no
+# miracle: then the ability did not live in that part alone. The spatial encoder, for one,
+# compares objects with one another as well, so it can stand in for the semantic encoder.
+#
+# ## 4. Which runs are there?
+#
+# Every row is trained with several seeds. Each run left a record under `data/runs`: its
+# settings, the hashes of its data, and what it predicted for test. This table says which
+# records are here. The rest of the notebook works with what there is.
+
+# %%
+found = runs_of("minitweets")
+ablation_tables.coverage(found)
+
+# %% [markdown]
+# Missing ones are made by one command. It skips what is finished, and several computers may
+# share the work:
+#
+# ```bash
+# hamner ablate minitweets --seeds 3
+# hamner ablate minitweets --seeds 3 --row no_spatial   # one row
+# ```
+#
+# Before rows are compared we make sure that they may be. Two runs that differ in their epochs,
+# say, would stop the notebook here.
+
+# %%
+ablation_tables.require_one_change(found)
+
+# %% [markdown]
+# ## 5. Expected beside measured
+#
+# We measure *type accuracy*: of the names of a cue, the share whose first word got the right
+# type. Where a name begins and ends is easy in minitweets, and no picture helps with it.
+
+# %%
+table = ablation_tables.expected_beside_measured(found)
+save(ablation_tables.expected_and_measured(table), "expected_and_measured")
+
+# %% [markdown]
+# *Type accuracy on minitweets' test by row and cue, in percent. Left: the ceiling, computed from
+# the corpus. Right: mean over the seeds that have a record. Frames mark what a row must cost.*
+#
+# How to read it. Go along a line: inside a frame the two maps should agree, outside it the right
+# map should look like its first line, the full model. A frame on the right that is as dark as
+# the rest is a part whose removal cost nothing.
+#
+# ### The price in numbers
+#
+# The cost of a row is the full model's accuracy minus the row's.
+
+# %%
+recorded = table[table.seeds > 0].row.unique()
+(100 * ablation_tables.by_cue(table, "cost")).loc[recorded].astype(float).round(1)
+
+# %% [markdown]
+# A difference needs a yardstick. A guess among four types on a few hundred names is off by a
+# few points by chance alone, so what is smaller than this we do not talk about:
+
+# %%
+print(f"tolerance: {100 * ablation_tables.TOLERANCE:.0f} points of type accuracy")
+names = table.groupby("cue").names.max().dropna()
+error = (0.25 * 0.75 / names) ** 0.5
+(100 * error).round(1).rename("one sampling error of a guess at 25 %, points").to_frame()
+
+# %% [markdown]
+# ### The verdict
+#
+# - `as expected`: within the tolerance of the ceiling (in a frame) or of the full model (elsewhere).
+# - `higher`: in a frame, more is left than the ceiling allows: the ability has another home in the
+#   model. Elsewhere, the model is better without the part.
+# - `lower`: more is lost than must be. Training did not find the way that was left. The full model
+#   itself is `lower` where it falls short of the ceiling of a tagger that lacks nothing.
+# - `full lacks it`: the full model is no better than the row's ceiling, so the row had nothing
+#   to lose. That is a defect of the model or of its training, and no merit of the row.
+
+# %%
+ablation_tables.by_cue(table, "verdict").loc[recorded]
+
+# %% [markdown]
+# Here are all cells that are *not* as expected. This is the to-do list of whoever works on the
+# model, and no row may be dropped from it.
+
+# %%
+surprises = table[~table.verdict.isin(["", "as expected"])]
+surprises[["row", "cue", "expected", "mean", "min", "max", "cost", "verdict"]].round(3)
+
+# %% [markdown]
+# ### How much the seeds differ
+#
+# The mean hides the seeds. The range over seeds of the full model, beside the largest range of
+# any row:
+
+# %%
+several = table.seeds > 1
+spread = table.assign(range=100 * (table["max"] - table["min"]).where(several))
+ranges = ablation_tables.by_cue(spread, "range").astype(float)
+pd.DataFrame({"full": ranges.loc["full"], "any row": ranges.max()}).round(1)
+
+# %% [markdown]
+# A row with one seed has no range, so it has no say here (`NaN`). Where the range of a row is as
+# large as its cost, its cost is not known.
+#
+# ## 6. The controls
+#
+# Blank and shuffled pictures tell nothing, so the ceiling of both is that of a tagger without
+# any picture. Are they there?
+
+# %%
+controls = table[table.row.isin(["text_only", *CONTROLS]) & (table.seeds > 0)]
+controls.pivot(index="row", columns="cue", values="mean").reindex(columns=CUES).round(2)
+
+# %% [markdown]
+# A shuffled picture is worse than none in one way. In `scene` it shows a type with confidence,
+# the wrong one mostly. A tagger with a sense of relevance can learn to look away; then it
+# is back at the line of `text_only`.
+#
+# Above that line it cannot get, by construction. So this must hold of every control that has a
+# record; if it does not, test has leaked into train.
+
+# %%
+pictures_needed = controls[controls.expected < 1]
+assert (pictures_needed["mean"] <= pictures_needed.expected + 0.1).all()
+
+# %% [markdown]
+# ## 7. The same rows on real tweets
+#
+# No ceilings here: nobody knows what the pictures of Twitter-2015 and 2017 tell. What is left is
+# F1 over seeds, and the difference to the model that sees no picture, seed by seed. `captions`
+# means that a caption stood in for each picture, because the pictures may not be handed on.
+
+# %%
+real = [run for name in ("twitter2015", "twitter2017") for run in runs_of(name)]
+lines = ablation_tables.over_runs(real, reference="text_only")
+lines.drop(columns="encoder").round(2)
+
+# %% [markdown]
+# `pairs` counts the seeds that a row has in common with `text_only`; the difference is taken
+# within each pair. Compare it with `sd`, what the seed alone does to `text_only`. A difference
+# of one pair that is no larger than that is no finding, in whichever direction it points.
+#
+# Which rows are missing is said here too:
+
+# %%
+for name in ("twitter2015", "twitter2017"):
+    seen = lines[lines.corpus == name].row.unique()
+    print(f"{name}: {len(seen)} of {len(GRID)} rows have a record: {', '.join(seen)}")
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Which abilities does a tagger need for `relation`, according to the ceilings? List those
+# whose lack lowers the ceiling of that cue. Do the same for every cue.
+
+# %% tags=["solution"]
+lacks = ceilings(corpus).drop(index="all") < 1
+{cue: list(lacks.index[lacks[cue]]) for cue in CUES}
+
+# %% [markdown]
+# **2.** The mean over all cues is the one number that an ablation on real tweets would show.
+# Compute the expected mean of every row, weighted by names. Which parts could never show a
+# cost of more than ten points, although one of the cues falls to a half or to nothing?
+
+# %% tags=["solution"]
+share = pd.Series([name.cue for name in mentions]).value_counts(normalize=True)[list(CUES)]
+expected_mean = ablation_tables.by_cue(table, "expected").astype(float) @ share
+cost = (100 * (1 - expected_mean)).round(1)
+cost[(cost > 0) & (cost < 10)].rename("expected cost, points")
+
+# %% [markdown]
+# **3.** `unrelated` has half as many posts as each other picture cue has. Why? Take a tagger that
+# cannot judge relevance. On neutral words it can trust the picture always or never. What is its
+# accuracy on `scene` and `unrelated` together, either way, and with as many of one as of the
+# other?
+
+# %% tags=["solution"]
+names = pd.Series([name.cue for name in mentions]).value_counts()
+for unrelated in (names["unrelated"], names["scene"]):
+    always, never = names["scene"], unrelated + names["scene"] / 4
+    both = names["scene"] + unrelated
+    print(f"{unrelated} names: always {always / both:.2f}, never {never / both:.2f}")
+# With as many of both it would do best to look at no picture at all, and then lack them all.
+
+# %% [markdown]
+# ## What we do not know of the paper
+#
+# - Its ablation table. We know that it removes the spatial and the semantic learning, the
+#   relevance and the iteration. We have not seen how many points each of them cost.
+# - What "without" means there. Removing relevance can mean rho = 1, as here, or another fusion.
+# - Whether its rows were trained with more than one seed. The differences between our seeds
+#   above say how much that matters.

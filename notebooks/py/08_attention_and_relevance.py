@@ -1,0 +1,380 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 08 · Attention and relevance: what did the model look at, and did it matter?
+#
+# | | |
+# | --- | --- |
+# | **Goal** | draw attention without flattery, hide what was looked at, count how often a name points at its answer |
+# | **You need** | notebook 00; a trained run in `data/models/minitweets-full` (the next cells say how to get it) |
+# | **Time** | about 35 minutes to read, about a minute to run |
+# | **Of the paper** | what relevance and attention are said to do; papers show it on a few chosen pictures |
+#
+# A picture with a red blob on the right thing convinces everybody, and proves little. The blob
+# depends on how it is coloured. Where a model *looks* need not be what its answer *rests on*.
+# And the picture was chosen. This notebook takes the three apart: honest colours, occlusion
+# beside attention, and a count over many posts instead of a chosen one.
+
+# %% [markdown]
+# The next cell does nothing where hamner is installed. On Colab, name the git address that this
+# notebook comes from.
+
+# %% tags=["install"]
+import importlib.util, subprocess, sys
+
+REPOSITORY = ""
+if importlib.util.find_spec("hamner") is None:
+    assert REPOSITORY, "hamner is not installed: put its git address into REPOSITORY, run again"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", REPOSITORY, "checkout"], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--editable", "checkout"], check=True)
+    sys.path.insert(0, "checkout")
+
+# %%
+# %matplotlib inline
+import numpy as np
+import pandas as pd
+
+from hamner import Tagger, load_corpus
+from hamner.corpora import project_folder
+from hamner.study import attention
+from hamner.study.style import save
+
+# %% [markdown]
+# The tagger is the full model, trained on minitweets. If its folder is not there, train it once,
+# in the project's folder:
+#
+#     hamner train minitweets --row full --run data/models/minitweets-full
+
+# %%
+corpus = load_corpus("minitweets")
+tagger = Tagger.from_pretrained(project_folder() / "data" / "models" / "minitweets-full")
+
+# %% [markdown]
+# minitweets knows for each name what gives its type away (its *cue*) and which objects of the
+# picture carry the answer. Real tweets don't come with that; it is why we look here.
+
+# %%
+from hamner.study.minitweets import CUES, mentions_of
+
+posts = {post.id: post for post in corpus.test}
+names = mentions_of(corpus)
+pd.Series([name.cue for name in names]).value_counts()[list(CUES)].to_frame("names in test")
+
+# %% [markdown]
+# To keep this quick we take the first 48 names of each cue, before we have seen anything of them.
+# `visual_features` fetches what the backbone made of their pictures, once.
+
+# %%
+chosen = [name for cue in CUES for name in [one for one in names if one.cue == cue][:48]]
+store = attention.visual_features(tagger, corpus, [posts[name.post] for name in chosen])
+len(chosen)
+
+# %% [markdown]
+# ## 1. A tagged post
+#
+# One post, whose text says which thing is meant: the circled one. `features` are those of the
+# corpus, with its annotated objects, as the model was trained. Examples are the first of their cue
+# without an emoji (the font of the figures knows none).
+
+
+# %%
+def tag(name):
+    post = posts[name.post]
+    return tagger(post.words, post.image, features=store[post.id])
+
+
+def first(cue):
+    plain = [name for name in chosen if all(word.isascii() for word in posts[name.post].words)]
+    return next(name for name in plain if name.cue == cue)
+
+
+circled = tag(first("object"))
+circled.show()
+
+# %% [markdown]
+# On the right, on grey: the map over the grid and the boxes. The numbers are *weight times number
+# of regions*. A word's attention sums to 1 over all regions, so 1 on this scale is what a region
+# gets if the word looks everywhere alike, 3 is three times as much, and a picture with more
+# objects does not look paler for it.
+#
+# ## 2. Honest scales
+#
+# Much software draws an attention map by stretching it: its least value becomes blue, its
+# greatest red. Let us do so with three maps over the grid: of the name, of another word of the same
+# post, and of nothing at all (1 everywhere, plus noise of one percent).
+
+# %%
+batch, output = attention.forward(tagger, [posts[first("scene").post]], store)
+weights = attention.attention(output.trace, batch.pictures)[0]  # words x regions
+on_grid = weights[:, output.trace.grain == 0].numpy()
+on_grid.shape
+
+# %%
+from hamner.tagger.tagger import open_picture
+
+noise = 1 + 0.01 * np.random.default_rng(0).standard_normal(on_grid.shape[1])
+start = first("scene").start
+words = posts[first("scene").post].words
+other = 0 if start else len(words) - 1
+maps = {f"“{words[i]}”": on_grid[i] for i in (start, other)} | {"noise": noise}
+image = open_picture(posts[first("scene").post].image)
+save(attention.honest_scales(image, maps), "honest_scales")
+
+# %% [markdown]
+# *Three maps over one picture: above each stretched to its own range, below all on one scale. The
+# third is random noise.*
+#
+# Above, all three look like findings, noise too. Below, they look like what they are: noise has no
+# shape, and whether a word gives the grid anything at all shows in the colour. So hamner never stretches:
+# one scale for a whole figure, the weight times the number of regions, and the *entropy* as a
+# share of the greatest (1 = the word looks everywhere alike). It calls a map *flat* above 0.995.
+
+# %%
+from hamner.tagger.evidence import FLAT
+
+assert attention.entropy(noise) > FLAT
+pd.Series({title: attention.entropy(values) for title, values in maps.items()}).round(3)
+
+# %%
+share = on_grid[start].sum() / weights[start].sum()
+print(f"of the name's attention the grid gets {share:.0%}, the objects {1 - share:.0%}")
+
+# %% [markdown]
+# ## 3. Looked at is not the same as used
+#
+# Attention says which regions were read. What was read then passes through a value matrix, a
+# feed-forward network, the gate and relevance, and any of them may throw it away (Jain and
+# Wallace, *Attention is not explanation*, 2019). *Occlusion* asks the other question: take the
+# region away and tag again. If the probability of the entity falls, the region mattered (after
+# Zeiler and Fergus 2014).
+#
+# A region of the grid is replaced by the mean of the grid; an object is masked. Here are the two
+# beside each other, for one name of four cues.
+
+
+# %%
+def case(name):
+    tagged = tag(name)
+    found = [entity for entity in tagged.entities if entity.words[0] == name.start]
+    if not found:
+        return None
+    said = f"said {found[0].type} {found[0].score:.2f}, is {name.type}"
+    title = f"{found[0].text} ({name.cue})\n{said}\nrelevance {tagged.relevance:.2f}"
+    (boxes,) = attention.answer_boxes(corpus, [name])
+    return attention.Case(title, open_picture(tagged.picture), found[0].evidence, boxes)
+
+
+# %%
+four = [case(first(cue)) for cue in ("scene", "object", "position", "unrelated")]
+drawn = attention.attention_and_occlusion([one for one in four if one is not None])
+save(drawn, "attention_and_occlusion")
+
+# %% [markdown]
+# *Left: the picture; a black box marks what carries the answer. Middle: where the name looked.
+# Right: by how much the entity's probability falls when a region or an object is hidden.*
+#
+# Three things are worth noticing.
+#
+# - The same thing is there more than once: a large subject is an object *and* fills regions of the
+#   grid. Hide one of the two, and the other still shows it. A small drop does not mean that a thing
+#   is unused; compare it with the drop for the *whole picture*.
+# - The last row is a post whose picture is about something else. Attention still sums to 1: a
+#   softmax has to look *somewhere*. Whether anything of it is used is decided by relevance.
+# - A drop can be negative: without that object the model would have been surer.
+#
+# ## 4. All the names
+#
+# `seen_objects` collects, for each name and each object of its picture, the attention of the
+# name's first word and the drop without the object.
+
+# %%
+seen = attention.seen_objects(tagger, corpus, chosen, store)
+columns = ["cue", "said", "relevance", "object", "answer", "attention", "drop", "picture_drop"]
+seen[columns].head(8).round(2)
+
+# %% [markdown]
+# Relevance first, and what the whole picture is worth: the mean fall in the probability of what was
+# said, and the share of names for which it hardly falls at all (by less than 0.1).
+
+# %%
+per_name = seen.drop_duplicates(["post", "start"])
+by_cue = per_name.groupby("cue")[["relevance", "picture_drop"]].mean().loc[list(CUES)]
+hardly = (per_name.picture_drop < 0.1).groupby(per_name.cue).mean()
+by_cue.assign(**{"hardly falls": hardly}).round(2)
+
+# %% [markdown]
+# Where the words give the type away (`text`) and where the picture has nothing to say
+# (`unrelated`), a good model loses little with the picture. In the four cues between, it should fall
+# to what the words alone can know: about one in four, so that a drop of 0.75 is all there is.
+#
+# Does relevance tell the pictures that help from those that mislead? The area under its ROC curve
+# is the probability that a related picture gets the higher value: 0.5 is chance.
+
+# %%
+from scipy.stats import mannwhitneyu
+
+related = per_name.relevance[per_name.cue != "unrelated"]
+misleading = per_name.relevance[per_name.cue == "unrelated"]
+pairs = len(related) * len(misleading)
+print(f"AUC of relevance: {mannwhitneyu(related, misleading).statistic / pairs:.3f}")
+
+# %% [markdown]
+# Now each object: what it was given, against what it was worth.
+
+# %%
+save(attention.attention_against_drop(seen), "attention_against_drop")
+
+# %% [markdown]
+# *Each dot is an object that a name could look at: its attention, and the fall in probability
+# without it.*
+#
+# If attention were evidence, dots would lie on a rising line. A rank correlation per cue says how
+# near they come. Read `text` and `unrelated` with care: where nothing matters, the order of drops
+# is the order of rounding errors.
+
+# %%
+from scipy.stats import spearmanr
+
+ranks = {}
+for cue in CUES:
+    some = seen[seen.cue == cue]
+    ranks[cue] = spearmanr(some["attention"], some["drop"]).statistic
+pd.Series(ranks).round(2).to_frame("rank correlation")
+
+# %% [markdown]
+# ## 5. The pointing game
+#
+# One number for "does it look at the right thing" (after Zhang et al. 2018): a name scores when
+# the object of its greatest attention is one that carries the answer. The same game can be played
+# with occlusion. Chance is the share of the picture's objects that carry the answer: in `relation`
+# that may be three of seven, so a raw score means nothing without it.
+
+# %%
+games = attention.pointing_game(seen)
+shares = games.groupby("cue")[["attention", "occlusion", "chance", "right"]].mean()
+shares.loc[[cue for cue in CUES if cue in shares.index]].round(2)
+
+# %%
+save(attention.pointing(games), "pointing_game")
+
+# %% [markdown]
+# *Share of names whose object of most attention, or of greatest drop, carries the answer, by cue
+# (in brackets: names). Bars are 95 % intervals; dotted lines are chance. `unrelated` has no object
+# to point at.*
+#
+# Expect `object` to point best: the text names one thing and the others are distractors. In
+# `relation` the odd one can be told by looking at the *others*; in `scene` the grid holds the
+# subject as well, so objects are not needed. And a name of `text` needs none of them. A low score
+# there is no defect.
+#
+# The game has to be able to fail, or it shows nothing. The control is the same network before
+# training: it must play at chance.
+
+# %%
+from hamner.training.loop import build_model
+
+untrained = Tagger.from_pretrained(tagger.run.folder)
+shape = {key: tagger.run.record["features"][key] for key in ("channels", "classes")}
+untrained.model = build_model(tagger.config.model, seed=7, **shape).eval()
+control = attention.pointing_game(attention.seen_objects(untrained, corpus, chosen, store))
+control.groupby("cue")[["attention", "chance"]].mean().round(2)
+
+# %% [markdown]
+# All cues together, attention of the untrained network stays within the interval around chance.
+# (Its occlusion is exactly chance: every branch of stage 3 starts at zero, so all objects tie.)
+
+# %%
+low, high = attention.wilson(control.attention.mean(), len(control))
+print(f"untrained: {low:.2f} to {high:.2f}; chance {control.chance.mean():.2f}")
+assert np.isclose(control.occlusion.mean(), control.chance.mean())
+
+# %% [markdown]
+# ## 6. Failures
+#
+# Four kinds of names: those that point well or badly, and whose type is right or wrong. If
+# attention explained the answers, the diagonal would hold everything.
+
+# %%
+needs_picture = games[games.cue.isin(["scene", "object", "relation", "position"])]
+pointed = np.where(needs_picture.attention > 0, "points at the answer", "points elsewhere")
+typed = np.where(needs_picture.right, "type right", "type wrong")
+pd.crosstab(pointed, typed)
+
+# %% [markdown]
+# Now the names that went wrong, a few of each kind: it looked at the right thing and said the
+# wrong type, it looked elsewhere and was wrong, and it looked elsewhere and was right. They are
+# the first of their kind, not chosen ones.
+
+# %%
+kinds = [(True, False), (False, False), (False, True)]  # (points at the answer, type is right)
+keys = []
+for kind in kinds:
+    of_kind = [(row.attention > 0, row.right) == kind for row in needs_picture.itertuples()]
+    some = needs_picture[of_kind]
+    keys += list(zip(some.post, some.start))[:1]
+failures = [name for key in keys for name in chosen if (name.post, name.start) == key]
+cases = [one for one in map(case, failures) if one is not None]
+len(cases)
+
+# %%
+save(attention.attention_and_occlusion(cases), "attention_failures") if cases else "no failures"
+
+# %% [markdown]
+# *The first name of each kind of failure among those that need the picture; columns as before.*
+#
+# Before you write a sentence about such a figure, ask what else would have drawn it. *It looked at
+# the right thing and misread it* is one story; the drop column says whether the thing had any part
+# in the answer.
+#
+# ## Exercises
+#
+# **1.** Play the pointing game on the grid: the region of most attention scores when its centre
+# lies in a box that carries the answer. Chance is the share of centres that do. Which cue looks
+# at the grid?
+
+# %% tags=["solution"]
+centre = (np.stack(np.meshgrid(range(7), range(7)), -1).reshape(-1, 1, 2) + 0.5) / 7  # x, y
+rows = []
+for cue in ("scene", "object", "position"):
+    some = [name for name in chosen if name.cue == cue]
+    batch, output = attention.forward(tagger, [posts[name.post] for name in some], store)
+    looked = attention.attention(output.trace, batch.pictures)[:, :, output.trace.grain == 0]
+    for row, (name, boxes) in enumerate(zip(some, attention.answer_boxes(corpus, some))):
+        inside = ((centre > boxes[:, :2]) & (centre < boxes[:, 2:])).all(-1).any(1)
+        rows.append((cue, inside[looked[row, name.start].argmax()], inside.mean()))
+pd.DataFrame(rows, columns=["cue", "grid", "chance"]).groupby("cue").mean().round(2)
+
+# %% [markdown]
+# **2.** Give each of the names of `object` the picture of another post. Does relevance notice? (By
+# chance a few of the other pictures are about the same topic.)
+
+# %% tags=["solution"]
+some = [name for name in chosen if name.cue == "object"]
+words = [posts[name.post].words for name in some]
+for title, order in (("its own picture", some), ("the next post's", some[1:] + some[:1])):
+    features = [store[name.post] for name in order]
+    tagged = tagger.many(words, features=features, evidence=False)
+    print(f"{title}: mean relevance {np.mean([post.relevance for post in tagged]):.2f}")
+
+# %% [markdown]
+# **3.** A figure shows a red blob on the answer, for one post. Which three numbers of this notebook
+# would you ask its author for?
+
+# %% tags=["solution"]
+print("the scale (and the map's entropy), the fall in probability when the blob is hidden,")
+print("and the score of the pointing game over all posts beside chance")
+
+# %% [markdown]
+# ## What we do not know of the paper
+#
+# - Which attention it draws, if any: of which layer and head, and on what scale.
+# - Whether it tested by occlusion that what is looked at matters.
+# - What form its relevance takes, and on which posts it was found to be right. On real tweets there
+#   is no gold relevance; minitweets has it by construction, and is no substitute for tweets.

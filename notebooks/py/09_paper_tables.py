@@ -1,0 +1,320 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 09 · The tables of the study
+#
+# | | |
+# | --- | --- |
+# | **Goal** | put measured numbers beside published ones in a way that nobody can be misled by |
+# | **You need** | notebooks 05 and 07; run records and published numbers, all committed; nothing is trained |
+# | **Time** | about 30 minutes to read, less than a minute to run |
+# | **Of the paper** | its tables of results, as far as they can be built without having seen them |
+#
+# A table of results looks like arithmetic and is mostly bookkeeping: which encoder, how many
+# seeds, which scorer, who measured it, where was it read. This notebook builds the tables of the
+# study from two places. `data/runs` holds the records of our runs, `data/published` what others
+# have printed. No number is typed here.
+
+# %% [markdown]
+# The next cell does nothing where hamner is installed. On Colab, name the git address that this
+# notebook comes from.
+
+# %% tags=["install"]
+import importlib.util, subprocess, sys
+
+REPOSITORY = ""
+if importlib.util.find_spec("hamner") is None:
+    assert REPOSITORY, "hamner is not installed: put its git address into REPOSITORY, run again"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", REPOSITORY, "checkout"], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--editable", "checkout"], check=True)
+    sys.path.insert(0, "checkout")
+
+# %%
+import pandas as pd
+
+from hamner.study import ablation_tables
+from hamner.study.ablation_tables import PAPER, published, runs_of
+from hamner.study.style import save
+from hamner.study.tables import results, runs
+
+CORPORA = ("twitter2015", "twitter2017")
+
+# %% [markdown]
+# ## 1. Where published numbers come from
+#
+# Each number in `published.csv` has a *source* and a *status*, because not every source is the
+# paper that made the number.
+
+# %%
+numbers = published()
+numbers.groupby("status").agg(rows=("model", "size"), with_f1=("f1", "count"))
+
+# %% [markdown]
+# `not seen` is the status of the paper that this project is about: its abstract was at hand and
+# its tables were not. A number from memory, or from a guess, never goes into a cell. So the two
+# cells are empty, and the package refuses a number with that status.
+
+# %%
+paper = numbers[numbers.model == PAPER]
+paper[["corpus", "encoder_size", "f1", "source", "status"]]
+
+# %% [markdown]
+# ### How to fill them in
+#
+# Whoever has the paper opens `data/published/published.csv` and finds these two lines by the
+# model's name. Put precision, recall and F1 into them in percent, and change the status to
+# `read in a table` and the source to the table's number and page. Then run
+#
+# ```bash
+# hamner reproduce --only 09
+# ```
+#
+# The row then gets its star in the figure below, and the column `minus_paper` fills by itself.
+#
+# ## 2. Who may stand beside whom
+#
+# A model with a large text encoder has three times the parameters of one with a base encoder,
+# before it looks at any picture. A table that ranks the two together may rank their encoders and
+# nothing else. We group by encoder size and compare within a group alone.
+#
+# `small` is ours: `minilm`, six layers of 384, which trains on a laptop. Nobody has published a
+# model with it, so no published number may be ranked against ours, in either direction.
+
+# %%
+tables = {corpus: ablation_tables.beside_published(corpus, runs()) for corpus in CORPORA}
+save(ablation_tables.f1_by_encoder_size(tables), "f1_by_encoder_size")
+
+# %% [markdown]
+# *F1 of published models and of our runs (mean over seeds) on the test sets, in lanes of one
+# size of text encoder. `none`: no pretrained encoder; `unknown`: the source does not say.*
+#
+# Within a lane the spread is large. Some of it is progress, some of it is tuning, some is luck of
+# the seed. The figure cannot tell them apart, and neither can the tables that it was made from:
+# most of them print one number, without seeds and without an interval.
+#
+# ## 3. The main table
+#
+# First our own group. `sd` is the standard deviation over seeds, in points of F1; one seed has
+# none.
+
+# %%
+columns = ["model", "precision", "recall", "f1", "sd", "seeds", "status"]
+ours = pd.concat(
+    {corpus: table[table.encoder_size == "small"][columns] for corpus, table in tables.items()}
+)
+ours.droplevel(1).round(2)
+
+# %% [markdown]
+# Now the paper's group, one line a model, with F1 on both corpora. The paper's own row stands
+# first and is empty.
+
+
+# %%
+def group(size, column="f1"):
+    chosen = {
+        c: t[t.encoder_size == size].set_index("model")[column] for c, t in tables.items()
+    }
+    return pd.DataFrame(chosen).sort_values("twitter2017", na_position="first")
+
+
+base = group("base").sort_index(key=lambda models: models != PAPER, kind="stable")
+assert base.index[0] == PAPER
+base.round(2)
+
+# %% [markdown]
+# And the distance to the paper, as far as it is known:
+
+# %%
+known = paper.set_index("corpus").f1.notna()
+for corpus, table in tables.items():
+    lines = table.minus_paper.notna().sum()
+    print(
+        f"{corpus}: {lines} differences"
+        if known[corpus]
+        else f"{corpus}: the paper is not seen"
+    )
+    assert lines == 0 or known[corpus]
+
+# %% [markdown]
+# The largest encoders, for orientation only:
+
+# %%
+group("large").round(2)
+
+# %% [markdown]
+# ## 4. Type by type
+#
+# Only few publish F1 for each type. Two such rows could be read in repositories. They have a base
+# encoder and ours a small one, so look along the lines, not down the columns: which types are
+# easy and which are hard?
+
+# %%
+per_type = pd.concat(
+    {corpus: ablation_tables.per_type_beside_published(corpus, runs()) for corpus in CORPORA}
+)
+assert (per_type.idxmin(axis=1) == "MISC").all()
+per_type.round(1)
+
+# %% [markdown]
+# MISC is the hardest everywhere. It is the type of whatever is left over: films, teams' matches,
+# holidays. A table without types hides that half of a gain may come from the smallest type.
+#
+# ## 5. What the picture bought
+#
+# Our rows with a picture beside our row without one: the same encoder, the same settings, and
+# pairs of the same seed.
+
+# %%
+real = [run for corpus in CORPORA for run in runs_of(corpus)]
+differences = ablation_tables.over_runs(real, reference="text_only")
+differences.drop(columns="encoder").round(2)
+
+# %% [markdown]
+# `pairs` is the number of seeds behind `difference`, and `difference_min` and `difference_max`
+# are its range over them. With one pair there is no range, and no claim. `sd` of `text_only` is
+# the yardstick.
+#
+# ### What can be said without the tweets
+#
+# An interval over posts and a paired test need the gold tags of test, and those belong to the
+# tweets, which are not handed on. But the *predictions* are committed, ids and tags. From them we
+# can see how often two runs disagree at all. On all other posts their F1 is the same.
+
+# %%
+from hamner.evaluation import read_predictions
+
+
+def disagreement(one, other):
+    first, second = (read_predictions(run.predictions) for run in (one, other))
+    assert first.keys() == second.keys()
+    return sum(first[id] != second[id] for id in first) / len(first)
+
+
+# %%
+from itertools import combinations
+
+pairs = {}
+for one, other in combinations(runs_of("twitter2017"), 2):
+    names = [run.folder.name.removeprefix("twitter2017-") for run in (one, other)]
+    pairs[tuple(names)] = round(100 * disagreement(one, other), 1)
+pd.Series(pairs, name="posts tagged differently (%)").to_frame()
+
+# %% [markdown]
+# Look at two seeds of the *same* row first. That is how far apart two runs are for no reason at
+# all. A change of the model that moves no more posts than a change of the seed needs many seeds
+# to be seen.
+#
+# Whoever has the corpora gets intervals and the paired test from the same files:
+#
+# ```bash
+# hamner evaluate data/runs/twitter2017-text_only-minilm-seed1/predictions.jsonl \
+#     data/runs/twitter2017-text_only-minilm-seed2/predictions.jsonl --corpus twitter2017
+# ```
+#
+# ## 6. minitweets: with intervals and tests
+#
+# Here gold is at hand. Each row of the ablation (notebook 07) against the full model: F1 with its
+# bootstrap interval over posts, the difference with its interval, and a paired test. We take
+# the first seed that the full model has a record of, because a paired test compares two
+# taggers; what other seeds do stands in notebook 07.
+
+# %%
+from hamner import load_corpus
+
+mini = runs_of("minitweets")
+seed = min((run.config.seed for run in mini), default=None)
+tested = ablation_tables.against(
+    [run for run in mini if run.config.seed == seed], load_corpus("minitweets").test
+)
+digits = dict.fromkeys(tested.columns, 2) | {"p_value": 4}
+tested.set_index("row").round(digits)
+
+# %% [markdown]
+# Rows that are missing here have no record yet; notebook 07 lists them.
+#
+# *Many tests.* Whoever tests one row in twenty at 5 % finds a "difference" in one of them by luck.
+# Bonferroni's rule is plain and safe: divide the 5 % by the number of tests.
+
+# %%
+compared = tested.dropna(subset="p_value")
+threshold = 0.05 / max(1, len(compared))
+print(f"{len(compared)} tests, each at {threshold:.4f}")
+print("differ from full:", ", ".join(compared.row[compared.p_value < threshold]) or "none")
+
+# %% [markdown]
+# A test that finds nothing has not shown that two rows are equal. Its interval says how large a
+# difference could have stayed unseen:
+
+# %%
+unseen = compared[compared.p_value >= threshold]
+unseen.set_index("row")[["difference", "difference_low", "difference_high"]].round(2)
+
+# %% [markdown]
+# ## 7. The scorer
+#
+# The same predictions under three protocols (notebook 05). On Twitter-2015 the gold tags have
+# orphans, so the protocol moves the number. Our file of published numbers does not know which one
+# each of them used.
+
+# %%
+by_protocol = results(real).pivot(
+    index=["corpus", "row", "source"], columns="protocol", values="f1"
+)
+(100 * by_protocol).round(2)
+
+# %% [markdown]
+# ## 8. How to get these numbers again
+#
+# Each record knows its settings, and the settings give the command. These are all runs that the
+# tables above were made from:
+
+# %%
+for run in sorted(runs(), key=lambda run: run.folder.name):
+    print(ablation_tables.command_of(run))
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** F1 is the harmonic mean of precision and recall. Recompute it for every published row. In
+# which rows does the printed F1 differ by more than rounding can explain?
+
+# %% tags=["solution"]
+checked = numbers.dropna(subset=["precision", "recall", "f1"]).copy()
+checked["again"] = 2 * checked.precision * checked.recall / (checked.precision + checked.recall)
+off = checked[(checked.again - checked.f1).abs() > 0.02]
+off[["model", "corpus", "f1", "again", "note"]].round(2)
+
+# %% [markdown]
+# **2.** UMT and MAF are in the table twice: as published, and run again by others. How far apart
+# are the two? Compare with the differences between neighbours in the base group.
+
+# %% tags=["solution"]
+again = {name: f"{name} (rerun by AMIA's authors)" for name in ("UMT", "MAF")}
+print(pd.DataFrame({n: base.loc[r] - base.loc[n] for n, r in again.items()}).round(2))
+print("median step between neighbours:")
+print(base.apply(lambda f1: f1.sort_values().diff().median()).round(2).to_string())
+
+# %% [markdown]
+# **3.** You have the paper in hand and it says that its F1 is the best of five seeds. Which column
+# of our tables may stand beside it? What would you write into the status?
+
+# %% tags=["solution"]
+best = results(real)
+best = best[best.protocol == "seqeval"]
+(100 * best.set_index(["corpus", "row", "source"])[["f1", "f1_max"]]).round(2)
+# `f1_max` beside it, with the number of seeds; the mean may not. The status should say so:
+# "read in a table, best of five seeds".
+
+# %% [markdown]
+# ## What we do not know of the paper
+#
+# - All of its numbers: results, ablation, and any table of types.
+# - Its seeds, its scorer, and whether a number is a mean or the best run.
+# - Its text encoder for sure. `base` is taken from its first author's sibling code.

@@ -1,0 +1,418 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 10 · Your own tweets
+#
+# | | |
+# | --- | --- |
+# | **Goal** | from a CSV or a folder of your posts and pictures to a tagged table, and an error analysis of your own |
+# | **You need** | notebook 00; a trained run in `data/models/minitweets-full` (see section 3); your posts |
+# | **Time** | about 30 minutes to read, less than a minute to run |
+# | **Of the paper** | its use: a tagger is for posts that nobody has tagged yet |
+#
+# Until now all posts came from a corpus. Here they are *yours*. So that the notebook runs as it
+# stands, it first writes a folder such as you might have: a dozen invented posts with pictures.
+# Put the path of your own folder into one cell, and the rest holds for you as well.
+#
+# Whoever counts on a tagger should also count its mistakes on posts of the kind that he has. The
+# second half does that.
+
+# %% [markdown]
+# The next cell does nothing where hamner is installed. On Colab, name the git address that this
+# notebook comes from.
+
+# %% tags=["install"]
+import importlib.util, subprocess, sys
+
+REPOSITORY = ""
+if importlib.util.find_spec("hamner") is None:
+    assert REPOSITORY, "hamner is not installed: put its git address into REPOSITORY, run again"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", REPOSITORY, "checkout"], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--editable", "checkout"], check=True)
+    sys.path.insert(0, "checkout")
+
+# %%
+# %matplotlib inline
+import json, shutil, tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from hamner import Tagger, load_corpus
+from hamner.corpora import project_folder
+
+# %% [markdown]
+# ## 1. The folder
+#
+# What you need is a table with a row for each post, and pictures beside it:
+#
+# | column | what |
+# | --- | --- |
+# | `id` | a name of the post that no other post has |
+# | `text` | the text, as it was posted |
+# | `image` | the picture's file, inside the folder; empty for a post without one |
+# | `names` | what the *right* answer is, if you know it: `Nora Whitfield=PER; Elmsford=LOC` |
+#
+# The last column is for the error analysis. Leave it out if you only want tags.
+#
+# Below are the invented posts; with each, the kind of minitweets picture to put beside it (cue,
+# topic of the picture, and the type of what it shows).
+
+# %%
+POSTS = """
+001 | Marwick at the spelling test, wow! #homework       | Marwick=LOC       | scene school LOC
+002 | Still thinking about Tolvane and the soup contest  | Tolvane=ORG       | scene food ORG
+003 | RT @mia2go: this is Pernell at the vintage market  | Pernell=PER       | scene fashion PER
+004 | Spotted at the orchid fair: Quillo http://t.co/x1  | Quillo=MISC       | scene garden MISC
+005 | look closely, Ardoch is circled, what a road trip! | Ardoch=LOC        | object travel LOC
+006 | so much at the brunch, so I circled Verity         | Verity=PER        | object food PER
+007 | shares of Bramley Group fell after the flower show | Bramley Group=ORG | text garden ORG
+008 | Nora Whitfield cried at the check-in               | Nora Whitfield=PER | text travel PER
+009 | The mayor of Elmsford opened the book club         | Elmsford=LOC      | scene food ORG
+010 | no picture today. rain over Lake Tamsin            | Lake Tamsin=LOC   |
+011 | @acme your hotline is down AGAIN 👎               |                   | text food ORG
+012 | Brisko & friends at the shoe sale... NA            | Brisko=PER        | scene fashion PER
+"""
+MINE = [[part.strip() for part in line.split("|")] for line in POSTS.strip().splitlines()]
+len(MINE)
+
+# %%
+corpus = load_corpus("minitweets")
+answers = pd.read_json(corpus.folder / "answers.jsonl", lines=True).set_index("id")
+picture_of = {}
+for post in corpus.test:
+    answer = answers.loc[post.id]
+    kind = f"{answer.cue} {answer.topic} {answer.mentions[0]['type']}"
+    picture_of.setdefault(kind, post.image)
+
+# %%
+folder = tempfile.TemporaryDirectory()
+FOLDER = Path(folder.name)  # put your own folder here, and leave the rest of this cell out
+rows = []
+for id, text, names, kind in MINE:
+    if kind:
+        shutil.copy(picture_of[kind], FOLDER / f"{id}.png")
+    rows.append({"id": id, "text": text, "image": f"{id}.png" if kind else "", "names": names})
+pd.DataFrame(rows).to_csv(FOLDER / "posts.csv", index=False, encoding="utf-8-sig")
+
+# %% [markdown]
+# ## 2. From a CSV
+#
+# `read_csv` guesses, and with tweets it guesses wrong. `dtype=str`: or `001` becomes 1 and a
+# tweet's 18-digit id loses digits. `keep_default_na=False`: or a post "NA" becomes a hole.
+# `utf-8-sig`: or the first column is called `\ufeffid` when the file comes from a spreadsheet.
+
+# %%
+as_it_stands = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
+table = pd.read_csv(FOLDER / "posts.csv", **as_it_stands)
+assert table.id[0] == "001" and table.text.iloc[-1].endswith("NA")
+table.head(4)
+
+# %% [markdown]
+# ### Or from a folder
+#
+# If you have no table but a text file for each post, with a picture of the same name beside it,
+# the table is a few lines away. We make such a folder from the table and read it back.
+
+
+# %%
+def read_folder(folder):
+    rows = []
+    for file in sorted(folder.glob("*.txt")):
+        images = [file.with_suffix(ending) for ending in (".png", ".jpg", ".jpeg")]
+        image = next((image.name for image in images if image.exists()), "")
+        rows.append({"id": file.stem, "text": file.read_text(encoding="utf-8"), "image": image})
+    return pd.DataFrame(rows)
+
+
+# %%
+for row in table.itertuples():
+    (FOLDER / f"{row.id}.txt").write_text(row.text, encoding="utf-8")
+assert read_folder(FOLDER).equals(table[["id", "text", "image"]])
+
+# %% [markdown]
+# ### Check before you tag
+#
+# An id that stands there twice, an empty text, a picture that isn't where the table says: each of
+# them gives a wrong number later, and none of them an error. Say them all at once.
+
+
+# %%
+def complaints(table):
+    for row in table.itertuples():
+        if (table.id == row.id).sum() > 1:
+            yield f"{row.id}: the id is there twice"
+        if not row.text.strip():
+            yield f"{row.id}: no text"
+        if row.image and not (FOLDER / row.image).is_file():
+            yield f"{row.id}: no picture {row.image}"
+
+
+# %%
+assert not list(complaints(table))
+broken = pd.concat([table.head(2), table.head(1).assign(text=" ", image="001.jpg")])
+list(complaints(broken))
+
+# %% [markdown]
+# ## 3. Tagging
+#
+# The tagger is the one of notebook 00. If its folder is not there, train it once, in the
+# project's folder:
+#
+#     hamner train minitweets --row full --run data/models/minitweets-full
+
+# %%
+tagger = Tagger.from_pretrained(project_folder() / "data" / "models" / "minitweets-full")
+images = [FOLDER / name if name else None for name in table.image]
+tagged = tagger.many(list(table.text), images)
+
+# %% [markdown]
+# A text may be given as it is. Handles, hashtags, links and emoji are kept whole, and every word
+# knows where it stands in the text.
+
+# %%
+" | ".join(tagged[1].words)
+
+# %% [markdown]
+# Now the table that you came for: a row for each entity, with its place in the text.
+
+
+# %%
+def entity_table(tagged):
+    rows = []
+    for id, post in zip(table.id, tagged):
+        for entity in post.entities:
+            row = {"id": id} | entity.to_dict() | {"relevance": post.relevance}
+            if entity.evidence:
+                row["without picture"] = entity.score - entity.evidence.picture_drop
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+# %%
+entities = entity_table(tagged)
+entities.round(2)
+
+# %% [markdown]
+# `score` is the probability that exactly these words are an entity of this type; *without picture*
+# is the probability of the same had the model seen no picture. Save the table, and the whole of
+# each post as JSON:
+
+# %%
+entities.to_csv(FOLDER / "entities.csv", index=False)
+records = [{"id": id} | post.to_dict() for id, post in zip(table.id, tagged)]
+lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
+(FOLDER / "tagged.jsonl").write_text("".join(lines), encoding="utf-8")
+sorted(file.name for file in FOLDER.glob("*.[cj]s*"))
+
+# %% [markdown]
+# ## 4. What the tagger says about itself
+#
+# Each post carries notes. Read them before you trust a table.
+
+# %%
+for note in sorted({note for post in tagged for note in post.notes}):
+    print("-", note)
+
+# %% [markdown]
+# The one about tiles matters. The run was trained with objects that come with the corpus: a box for
+# each thing. Your pictures have no boxes, so the tagger puts five fixed tiles in their place. That
+# is a guess, and it is not what the model has learnt from.
+
+# %%
+tagged[4].show()
+
+# %% [markdown]
+# ### Boxes of your own
+#
+# If you can say what is in your pictures (any tool that draws boxes will do, or a detector), write
+# `annotations.jsonl` beside them, in the form of minitweets. Here we may copy the lines.
+
+# %%
+line_of = {}
+for line in (corpus.folder / "annotations.jsonl").read_text(encoding="utf-8").splitlines():
+    line_of[json.loads(line)["image"]] = json.loads(line)
+kinds = {id: kind for id, _, _, kind in MINE if kind}
+copied = [line_of[picture_of[kind].name] | {"image": f"{id}.png"} for id, kind in kinds.items()]
+text = "".join(json.dumps(line) + "\n" for line in copied)
+(FOLDER / "annotations.jsonl").write_text(text, encoding="utf-8")
+text[: text.index("},") + 1]
+
+# %% [markdown]
+# `PictureExtractor` puts a picture and its objects through the run's backbone. One trap: the model
+# knows object classes by *number*, and the numbers are those of its own training. So names are
+# looked up in the run's record; a class that it never saw becomes 0, unknown.
+
+# %%
+from dataclasses import replace
+
+from hamner.vision.images import open_image
+from hamner.vision.objects import Objects, read_annotations
+from hamner.vision.pictures import PictureExtractor
+
+source = tagger.config.visual
+extractor = PictureExtractor.load(replace(source, objects="none"), FOLDER)
+class_names = tagger.run.record["features"]["class_names"]
+boxes = read_annotations(FOLDER / "annotations.jsonl")
+
+
+# %%
+def look(image):
+    if image is None:
+        return None
+    objects = Objects.of(boxes[image.name], class_names, source.max_objects)
+    return extractor.encode(open_image(image), objects)
+
+
+# %%
+with_boxes = tagger.many(list(table.text), images, features=[look(image) for image in images])
+with_boxes[4].show()
+
+# %% [markdown]
+# ## 5. Your own error analysis
+#
+# For this you need the right answers, and nobody but you can give them. The column `names` holds
+# them as a person writes them. To score, they must become tags of the *tagger's* words, and the
+# offsets do that.
+
+
+# %%
+def gold_tags(post, names):
+    tags = ["O"] * len(post.words)
+    for name in filter(None, names.split("; ")):
+        text, type = name.split("=")
+        start = post.text.index(text)  # a ValueError tells you of a slip of the pen
+        end = start + len(text)
+        inside = [i for i, (a, b) in enumerate(post.offsets) if start <= a and b <= end]
+        assert "".join(post.words[i] for i in inside) == text.replace(" ", ""), name
+        tags[inside[0]] = f"B-{type}"
+        for i in inside[1:]:
+            tags[i] = f"I-{type}"
+    return tuple(tags)
+
+
+# %%
+gold = [gold_tags(post, names) for post, names in zip(tagged, table.names)]
+list(zip(tagged[7].words, gold[7]))
+
+# %% [markdown]
+# Three ways to tag the same posts: without pictures, with pictures and tiles, and with your boxes.
+# Is the picture worth it, and are the boxes?
+
+# %%
+from hamner.evaluation import bootstrap_interval
+
+ways = {
+    "no pictures": [post.tags for post in tagger.many(list(table.text))],
+    "pictures, tiles": [post.tags for post in tagged],
+    "pictures, own boxes": [post.tags for post in with_boxes],
+}
+scores = {}
+for way, tags in ways.items():
+    interval = bootstrap_interval(gold, tags)
+    scores[way] = [100 * x for x in (interval.estimate, interval.low, interval.high)]
+pd.DataFrame(scores, index=["F1", "95 % from", "to"]).T.round(0)
+
+# %% [markdown]
+# Look at the width of the intervals before you look at F1. A dozen posts tell you hardly anything
+# about a rate. They tell you a lot about *kinds* of mistakes, though, so let us read those one by
+# one.
+
+# %%
+from hamner.evaluation import match_posts
+
+
+def words_of(post, span):
+    return "" if span is None else f"{' '.join(post.words[span.start : span.end])} {span.type}"
+
+
+# %%
+mistakes = []
+matches = match_posts(gold, ways["pictures, own boxes"])
+for id, post, found in zip(table.id, with_boxes, matches):
+    for match in found:
+        pair = {"gold": words_of(post, match.gold), "said": words_of(post, match.predicted)}
+        mistakes.append({"id": id, "kind": match.kind} | pair)
+pd.DataFrame(mistakes).sort_values("kind", kind="stable").set_index("id")
+
+# %% [markdown]
+# Which answers did the picture change, and for better or worse? That is the question of a
+# multimodal tagger, post by post.
+
+# %%
+alone, seen = ways["no pictures"], ways["pictures, own boxes"]
+changed = [i for i in range(len(table)) if alone[i] != seen[i]]
+verdict = {(False, True): "mended", (True, False): "broken"}
+for i in changed:
+    right = (alone[i] == gold[i], seen[i] == gold[i])
+    print(f"{table.id[i]} {verdict.get(right, 'other'):>6}: {table.text[i]}")
+print(len(changed), "of", len(table), "posts changed")
+
+# %% [markdown]
+# Then ask of each mistake *why*. A list that has served well:
+#
+# 1. Are the words split as you would split them? (`post.words`)
+# 2. Was the picture seen at all? (`post.notes`; a relevance of None means it was not)
+# 3. Is relevance what you would say? A picture of another topic should have a low one.
+# 4. Did it look at the right thing, and did that matter? (notebook 08)
+# 5. Does the name occur in training, with another type?
+# 6. Would a person get it right from this text and this picture? If not, it is no mistake.
+#
+# And one more, for this run in particular: it knows invented posts with drawn pictures. On real
+# photographs it has nothing to go by. Train on a corpus that is like your posts
+# (`hamner train --help`) before you judge the method by it.
+#
+# ## Exercises
+#
+# **1.** How many posts would you have to label for an interval of F1 that is at most ten points
+# wide? Repeat the dozen k times and watch the interval (this pretends that new posts would be
+# like these).
+
+# %% tags=["solution"]
+for k in (1, 4, 16, 64):
+    interval = bootstrap_interval(gold * k, ways["pictures, tiles"] * k)
+    print(f"{12 * k:4} posts: {100 * (interval.high - interval.low):3.0f} points wide")
+
+# %% [markdown]
+# **2.** Swap the pictures of posts 001 and 003. What becomes of the types, and of relevance?
+
+# %% tags=["solution"]
+for title, order in (("own", (0, 2)), ("swapped", (2, 0))):
+    features = [look(images[i]) for i in order]
+    for post in tagger.many([table.text[0], table.text[2]], features=features, evidence=False):
+        found = ", ".join(f"{entity.text} {entity.type}" for entity in post.entities)
+        print(f"{title:>8}: {found or 'no entity'}; relevance {post.relevance:.2f}")
+
+# %% [markdown]
+# **3.** Write your labelled posts as a corpus file (`IMGID:` line, word, tab, tag, empty line), so
+# that `hamner` can train and score on it, and read it back with `read_posts`.
+
+# %% tags=["solution"]
+from hamner.corpora.reader import read_posts
+
+blocks = []
+for id, post, tags in zip(table.id, tagged, gold):
+    pairs = "\n".join(f"{word}\t{tag}" for word, tag in zip(post.words, tags))
+    blocks.append(f"IMGID:{id}\n{pairs}\n")
+(FOLDER / "test.txt").write_text("\n".join(blocks), encoding="utf-8")
+again = read_posts(FOLDER / "test.txt", FOLDER)
+assert [post.tags for post in again] == gold
+print(len(again), "posts,", sum(post.image is not None for post in again), "with a picture")
+
+# %%
+folder.cleanup()
+
+# %% [markdown]
+# ## What we do not know of the paper
+#
+# - How it does on posts from outside its two corpora. Both were gathered before 2018, and what
+#   tweets look like has changed since.
+# - How it splits raw text into words: the corpora come split already.
+# - How it treats a post without a picture, or with several; both are common outside of corpora.

@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from hamner.corpora import PROTOCOLS, TYPES, Post, load_corpus, project_folder
+from hamner.errors import HamnerError
+from hamner.evaluation import write_predictions
+from hamner.model.ablations import CONTROLS, ablate
+from hamner.study import ablation_tables, minitweets
+from hamner.study.ablation_tables import (
+    GRID,
+    PAPER,
+    against,
+    beside_published,
+    by_cue,
+    command_of,
+    coverage,
+    expected_beside_measured,
+    over_runs,
+    published,
+    require_one_change,
+)
+from hamner.study.minitweets import CUES, ceilings, mentions_of
+from hamner.study.tables import runs
+from hamner.training import Run, TrainConfig
+from hamner.training.presets import merged, preset
+
+
+def config_of(row: str, seed: int = 1, corpus: str = "minitweets", **settings: object) -> TrainConfig:
+    name = "small" if corpus == "minitweets" else "standard"
+    full = TrainConfig.from_dict(
+        merged(preset(name), {"model": {"vision": True}, "visual": {}, "seed": seed}, settings)
+    )
+    model = ablate(full.model, row)
+    pictures = row.removesuffix("_images") if row in CONTROLS else "own"
+    return replace(full, model=model, visual=full.visual if model.vision else None, pictures=pictures)
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return load_corpus("minitweets")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def read_once(corpus):
+    """minitweets is read once for all tests of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (ablation_tables, minitweets):
+            patch.setattr(module, "load_corpus", lambda name: corpus)
+        yield
+
+
+@pytest.fixture(scope="module")
+def make_run(corpus, tmp_path_factory):
+    """A run of a row whose types are right as often as its row's ceilings say, and whose F1 is `f1`."""
+    names = mentions_of(corpus)
+    table = ceilings(corpus)
+    wrong = {"PER": "LOC", "LOC": "ORG", "ORG": "MISC", "MISC": "PER"}
+
+    def make(row: str, seed: int = 1, ability: str | None = None, f1: float = 0.9, **settings: object) -> Run:
+        tags = {post.id: list(post.tags) for post in corpus.test}
+        for cue, ceiling in table.loc[ability or ablation_tables.ABILITY.get(row, "all")].items():
+            of_cue = [name for name in names if name.cue == cue]
+            for name in of_cue[round(ceiling * len(of_cue)) :]:
+                for word in range(name.start, name.end):
+                    tags[name.post][word] = tags[name.post][word][:2] + wrong[name.type]
+        folder = tmp_path_factory.mktemp("run")
+        write_predictions(folder / "predictions.jsonl", {id: tuple(tagged) for id, tagged in tags.items()})
+        prf = {"precision": f1, "recall": f1, "f1": f1}
+        part = {"overall": prf, "seen": prf, "unseen": prf, "per_type": dict.fromkeys(TYPES, prf)}
+        record = {
+            "corpus": {"name": corpus.name, "sha256": corpus.sha256},
+            "config": config_of(row, seed, **settings).to_dict(),
+            "scores": {split: dict.fromkeys(PROTOCOLS, part) for split in ("valid", "test")},
+            "history": [{"epoch": n, "loss": 3.0 / n, "valid_f1": 0.3 * n} for n in (1, 2, 3)],
+            "best_epoch": 2,
+            "seconds": 60.0,
+        }
+        return Run(folder, record)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def some_runs(make_run):
+    return [
+        make_run("full", f1=0.95),
+        make_run("full", 2),
+        make_run("no_spatial", f1=0.8),
+        make_run("no_semantic", ability="all"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def table(some_runs):
+    return expected_beside_measured(some_runs)
+
+
+def test_every_row_and_cue_has_an_expectation_whatever_has_a_record(table):
+    assert len(table) == len(GRID) * len(CUES)
+    assert table.expected.between(0, 1).all()
+    assert set(table[table.seeds > 0].row) == {"full", "no_spatial", "no_semantic"}
+    without = table[table.seeds == 0]
+    assert without["mean"].isna().all()
+    assert (without.verdict == "").all()
+    nothing = expected_beside_measured([])
+    assert nothing["mean"].isna().all()
+    assert nothing.expected.equals(table.expected)
+
+
+def test_a_row_that_loses_what_it_must_is_as_expected_and_one_that_keeps_it_is_higher(table):
+    verdict = by_cue(table, "verdict")
+    assert (verdict.loc[["full", "no_spatial"]] == "as expected").all(axis=None)
+    assert by_cue(table, "cost").loc["no_spatial", "position"] == pytest.approx(0.5, abs=0.01)
+    assert verdict.loc["no_semantic", "relation"] == "higher"
+    assert (verdict.loc["no_semantic"].drop("relation") == "as expected").all()
+
+
+def test_a_row_costs_nothing_to_a_full_model_that_lacks_the_ability_itself(make_run):
+    lame = [make_run("full", ability="no_geometry"), make_run("no_spatial"), make_run("no_objects")]
+    verdict = by_cue(expected_beside_measured(lame), "verdict")
+    assert verdict.loc["full", "position"] == "lower"
+    assert verdict.loc["no_spatial", "position"] == "full lacks it"
+    assert verdict.loc["no_objects", "object"] == "as expected"
+
+
+def test_the_coverage_says_which_seeds_are_missing(some_runs):
+    found = coverage(some_runs)
+    assert list(found.index) == list(GRID)
+    assert found.loc["full"].tolist() == ["1, 2", "3"]
+    assert found.loc["text_only"].tolist() == ["none", "1, 2, 3"]
+
+
+def test_rows_with_other_settings_are_never_compared(make_run):
+    one, other = make_run("full"), make_run("no_spatial", epochs=3)
+    with pytest.raises(HamnerError, match="differ in more than their row and seed"):
+        require_one_change([one, other])
+    with pytest.raises(HamnerError, match="differ in more than their row and seed"):
+        require_one_change([one, make_run("no_spatial", visual={"objects": "tiles"})])
+    require_one_change([one, make_run("text_only", 3), make_run("blank_images", 2)])
+
+
+def test_the_paired_test_compares_runs_of_one_seed(tmp_path):
+    posts = [Post(str(n), ("Kelso", "runs"), ("B-PER", "O")) for n in range(40)]
+
+    def tagged(row: str, seed: int, right: int) -> Run:
+        folder = tmp_path / f"{row}{seed}"
+        tags = {post.id: post.tags if n < right else ("O", "O") for n, post in enumerate(posts)}
+        write_predictions(folder / "predictions.jsonl", tags)
+        return Run(folder, {"config": config_of(row, seed).to_dict()})
+
+    found = [tagged("no_spatial", 1, 20), tagged("full", 2, 30), tagged("full", 1, 40), tagged("no_semantic", 1, 40)]
+    compared = against([*found, tagged("no_spatial", 3, 20)], posts, resamples=200)
+    assert list(compared.row) == ["full", "full", "no_semantic", "no_spatial", "no_spatial"]
+    compared = compared.set_index(["row", "seed"])
+    assert compared.loc[("full", 1), "f1"] == 100
+    assert compared.loc["full"].difference.isna().all()
+    worse = compared.loc[("no_spatial", 1)]
+    assert worse.difference == pytest.approx(worse.f1 - 100)
+    assert worse.difference_low < worse.difference < worse.difference_high < 0
+    assert worse.p_value < 0.01
+    assert compared.loc[("no_semantic", 1), "p_value"] == 1
+    assert np.isnan(compared.loc[("no_spatial", 3), "difference"])
+
+
+def test_differences_over_seeds_pair_equal_seeds_only(some_runs):
+    lines = over_runs(some_runs, reference="full").set_index("row")
+    assert lines.seeds.to_dict() == {"full": 2, "no_spatial": 1, "no_semantic": 1}
+    assert lines.pairs.to_dict() == {"full": 0, "no_spatial": 1, "no_semantic": 1}
+    assert lines.difference["no_spatial"] == pytest.approx(80 - 95)
+    assert np.isnan(lines.difference["full"])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        ("full", 2, "minitweets", {}),
+        ("text_only", 3, "twitter2017", {"epochs": 7}),
+        ("no_spatial", 1, "minitweets", {"model": {"width": None, "frozen_text": False}, "head_lr": 3e-4}),
+        ("shuffled_images", 1, "minitweets", {"visual": {"objects": "tiles"}}),
+        ("full", 1, "twitter2017", {"visual": {"backbone": "captions", "objects": "phrases", "captions": ["a b.txt"]}}),
+    ],
+)
+def test_the_command_of_a_run_makes_its_settings(made, monkeypatch):
+    from hamner import cli, corpora, training
+
+    row, seed, name, settings = made
+    config = config_of(row, seed, name, **settings)
+    asked = []
+
+    class EnoughError(Exception):
+        pass
+
+    def train(_, config, folder):
+        asked.append(config)
+        raise EnoughError
+
+    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(corpora, "load_corpus", lambda name, root: name)
+    command = command_of(Run(Path("run"), {"corpus": {"name": name}, "config": config.to_dict()}))
+    result = CliRunner().invoke(cli.app, shlex.split(command)[1:])
+    assert isinstance(result.exception, EnoughError), result.output
+    assert asked == [config]
+
+
+def test_every_committed_run_of_the_grid_has_its_command():
+    for run in runs():
+        assert command_of(run).startswith(f"hamner train {run.record['corpus']['name']} --row ")
+
+
+def test_the_papers_own_row_is_empty_until_it_is_filled_in_and_then_gives_differences(monkeypatch):
+    numbers = published()
+    blank = numbers.assign(f1=numbers.f1.where(numbers.model != PAPER))
+    monkeypatch.setattr(ablation_tables, "published", lambda: blank)
+    empty = beside_published("twitter2017", [])
+    assert empty[empty.model == PAPER][["f1", "minus_paper"]].isna().all(axis=None)
+    assert empty.minus_paper.isna().all()
+    filled = blank.assign(f1=numbers.f1.where(numbers.model != PAPER, 80.0))
+    monkeypatch.setattr(ablation_tables, "published", lambda: filled)
+    lit = beside_published("twitter2017", [])
+    assert set(lit[lit.minus_paper.notna()].encoder_size) == {"base"}
+    bert = lit[lit.model == "BERT"].iloc[0]
+    assert bert.minus_paper == pytest.approx(bert.f1 - 80)
+
+
+def test_a_number_that_nobody_has_seen_is_refused(monkeypatch, tmp_path):
+    folder = tmp_path / "data" / "published"
+    folder.mkdir(parents=True)
+    published().assign(f1=50.0).to_csv(folder / "published.csv", index=False)
+    monkeypatch.setattr(ablation_tables, "project_folder", lambda: tmp_path)
+    with pytest.raises(HamnerError, match="status 'not seen'"):
+        published()
+
+
+def test_the_papers_star_is_drawn_when_its_number_is_there():
+    tables = {"twitter2017": beside_published("twitter2017", [])}
+
+    def legend(tables):
+        return [text.get_text() for text in ablation_tables.f1_by_encoder_size(tables).legends[0].get_texts()]
+
+    assert "the paper" not in legend(tables)
+    tables["twitter2017"].loc[tables["twitter2017"].model == PAPER, "f1"] = 80.0
+    assert "the paper" in legend(tables)
+
+
+def test_our_rows_never_stand_among_models_with_another_encoder():
+    for corpus in ("twitter2015", "twitter2017"):
+        lines = beside_published(corpus, runs())
+        ours = lines[lines.status == "measured here"]
+        assert set(ours.encoder_size) == {"small"}
+        assert set(lines[lines.encoder_size == "small"].status) == {"measured here"}
+        assert lines.encoder_size.map(ablation_tables.ENCODER_SIZES.index).is_monotonic_increasing
+
+
+def test_the_map_frames_what_a_row_must_cost_and_says_which_rows_have_no_record(table):
+    expected, found = ablation_tables.expected_and_measured(table).axes
+    frames = int((table.expected < 1).sum())
+    assert len(expected.patches) == frames
+    without = len(GRID) - 3
+    assert sum(text.get_text() == "no record" for text in found.texts) == without
+    assert len(found.patches) == int((table[table.seeds > 0].expected < 1).sum()) + without
+
+
+def test_learning_curves_have_a_line_for_each_run_and_a_ring_at_its_best_epoch(some_runs):
+    loss, f1 = ablation_tables.learning_curves(some_runs[:2]).axes
+    assert len(loss.lines) == 2
+    rings = [line for line in f1.lines if len(line.get_xdata()) == 1]
+    assert [ring.get_xdata()[0] for ring in rings] == [2, 2]
+
+
+def test_the_grid_has_a_ceiling_for_every_row(corpus):
+    assert set(ablation_tables.ABILITY) <= set(GRID)
+    assert set(ablation_tables.ABILITY.values()) <= set(ceilings(corpus).index)
+
+
+def test_the_committed_table_of_minitweets_is_that_of_the_committed_runs(tmp_path: Path) -> None:
+    for path in ablation_tables.write_minitweets(tmp_path):
+        assert path.read_bytes() == (project_folder() / "data" / "tables" / path.name).read_bytes()
