@@ -1,4 +1,5 @@
 # make reproduce: run every notebook, rewrite figures and tables     make test: all checks
+# make students: the notebooks without the solutions of their exercises
 # Both start from nothing but Python 3.11 and need a network for the installation alone.
 PYTHON ?= python3.11
 VENV := .venv
@@ -6,7 +7,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export UV_LINK_MODE ?= copy
 
-.PHONY: help install reproduce test lint clean
+.PHONY: help install reproduce students test lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -22,6 +23,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 reproduce: install
 	$(BIN)/hamner reproduce
+
+students: install
+	$(BIN)/hamner students
 
 lint: install
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from hamner.corpora.commands import app as corpora
 from hamner.errors import HamnerError
 from hamner.evaluation.commands import evaluate
 from hamner.minitweets.commands import build
-from hamner.study.commands import measure, reproduce, tables
+from hamner.study.commands import measure, reproduce, students, tables
 from hamner.tagger.commands import tag
 from hamner.training.commands import ablate, train
 from hamner.vision.commands import features
@@ -32,6 +32,7 @@ app.command()(ablate)
 app.command()(tag)
 app.command()(tables)
 app.command()(reproduce)
+app.command()(students)
 app.command()(measure)
 
 

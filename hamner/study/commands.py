@@ -1,4 +1,4 @@
-"""`hamner reproduce`, `hamner measure` and `hamner tables`."""
+"""`hamner reproduce`, `hamner students`, `hamner measure` and `hamner tables`."""
 
 from __future__ import annotations
 
@@ -72,6 +72,20 @@ def reproduce(
         typer.echo(f"  {line}")
     if failures:
         raise typer.Exit(1)
+
+
+def students(
+    folder: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Write them to DIR. [default: notebooks/students]")
+    ] = None,
+) -> None:
+    """Write the notebooks without outputs and without the solutions of their exercises, for a class."""
+    from hamner.study import notebooks
+
+    folder = folder or notebooks.notebooks_folder() / "students"
+    for source in notebooks.notebook_sources():
+        notebooks.write(notebooks.for_students(source), folder / f"{source.stem}.ipynb")
+    typer.echo(f"{folder} is ready")
 
 
 def measure(

@@ -106,8 +106,18 @@ def execute(source: Path) -> NotebookNode:
     return notebook
 
 
+def for_students(source: Path) -> NotebookNode:
+    """The notebook without outputs, and with an empty cell in the place of each solution."""
+    notebook = read_source(source)
+    for cell in notebook.cells:
+        if "solution" in cell.metadata.get("tags", []):
+            cell.source = "# your turn"
+            cell.metadata.pop("tags")
+    return notebook
+
+
 def write(notebook: NotebookNode, path: Path) -> None:
-    """Write an executed notebook, whole or not at all."""
+    """Write a notebook, whole or not at all."""
     with written_whole(path, NotebookError) as temporary:
         temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
 

@@ -74,3 +74,15 @@ def test_a_notebook_that_shows_the_model_has_it_trained_and_compared(project: Pa
     monkeypatch.setattr(reproduction, "trained_model", lambda: "the run")
     monkeypatch.setattr(reproduction, "compare_with_record", lambda run: [f"{run} came out as committed"])
     assert "the run came out as committed" in reproduce("--only", "01").stdout
+
+
+def test_students_get_every_notebook_without_its_solutions(project: Path) -> None:
+    source = project / "notebooks" / "py" / "01_good.py"
+    source.write_text('# %%\nasked = 1\n\n# %% tags=["solution"]\nanswer = 42\n')
+    students = typer.Typer()
+    students.command()(commands.students)
+    assert CliRunner().invoke(students, []).exit_code == 0
+    written = (project / "notebooks" / "students" / "01_good.ipynb").read_text()
+    assert "asked = 1" in written and "# your turn" in written
+    assert "42" not in written
+    assert (project / "notebooks" / "students" / "02_bad.ipynb").exists()
