@@ -26,8 +26,8 @@ PICTURES = {
     "valid": dict.fromkeys(KINDS, 64),
     "test": dict.fromkeys(KINDS, 128),
 }
-"""Pictures of each kind, with two posts each of its cue. In train most are pairs: `position` is learnt last (see the
-corpus's README)."""
+"""Pictures of each kind, with two posts each of its cue (of one subject: see `_single`). In train most are pairs and
+groups, for `position` and `relation` are learnt last."""
 
 _MATCHINGS = tuple(((TYPES[0], TYPES[i]), tuple(type for type in TYPES[1:] if type != TYPES[i])) for i in (1, 2, 3))
 """The three ways to part the four types into two pairs: names that go through them meet every type equally often."""
