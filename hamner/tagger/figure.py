@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
+from functools import cache
+from itertools import groupby
 from textwrap import wrap
 from typing import Any
 
@@ -11,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from PIL import Image
@@ -33,6 +37,10 @@ PIXELS = 480
 MAP = "viridis"
 HALO = (withStroke(linewidth=2.5, foreground="white"),)
 
+SANS, MONO = "DejaVu Sans", "DejaVu Sans Mono"
+CJK = ("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL")
+"""How the names of Chinese, Japanese and Korean letters begin."""
+
 Line = list[tuple[int, str, Entity | None]]
 
 
@@ -48,7 +56,7 @@ def tagged_post(post: TaggedPost) -> Figure:
     seen = [entity for entity in post.entities if entity.evidence is not None]
     panels = 0 if post.picture is None else 1 + len(seen)
     rows = -(-panels // PANELS)
-    notes = [part for note in post.notes for part in wrap(note, NOTE_COLUMNS)]
+    notes = [part for note in post.notes for part in wrap(drawable(note), NOTE_COLUMNS)]
     heights = [0.5 + 0.5 * len(lines) + 0.2 * len(notes), 2.5 * rows + 0.6 * bool(seen)]
     figure = Figure(figsize=(6.4, heights[0] + (heights[1] if rows else 0)))
     if not rows:
@@ -77,6 +85,45 @@ def tagged_post(post: TaggedPost) -> Figure:
     return figure
 
 
+def drawable(text: str, family: str = SANS) -> str:
+    """`text` with each character that the font lacks put in words: what is drawn, while the post stays as it is.
+
+    A picture character becomes its Unicode name, "[face with tears of joy]"; letters in a row become their number and
+    script, "[5 letters: CJK]"; what has no shape of its own, such as joiners and variation selectors, becomes nothing.
+    """
+    text = "".join(c for c in text if unicodedata.category(c) != "Cf" and not _is_selector(c))
+    return "".join(_in_words(kind, "".join(part)) for kind, part in groupby(text, lambda c: _kind(c, family)))
+
+
+def _in_words(kind: str, part: str) -> str:
+    if kind == "drawn":
+        return part
+    if kind == "symbol":
+        return "".join(f"[{unicodedata.name(c, '').lower() or f'U+{ord(c):04X}'}]" for c in part)
+    letters = sum(unicodedata.category(c)[0] == "L" for c in part)
+    return f"[{letters} letter{'' if letters == 1 else 's'}: {kind}]"
+
+
+def _kind(character: str, family: str) -> str:
+    """`drawn`, when the font has it (a blank needs no shape); the script, when it is of a word; else `symbol`."""
+    if character.isspace() or ord(character) in _charmap(family):
+        return "drawn"
+    script = unicodedata.name(character, "").partition(" ")[0]
+    if unicodedata.category(character)[0] not in "LM" or script in ("", "COMBINING"):
+        return "symbol"
+    return "CJK" if script in CJK else script.capitalize()
+
+
+def _is_selector(character: str) -> bool:
+    return "VARIATION SELECTOR" in unicodedata.name(character, "")
+
+
+@cache
+def _charmap(family: str) -> frozenset[int]:
+    """The code points that a font has a shape for."""
+    return frozenset(get_font(findfont(FontProperties(family=family))).get_charmap())
+
+
 def _lines(post: TaggedPost) -> list[Line]:
     """The words in lines of up to COLUMNS characters: (column, text, entity or None), an entity in one piece."""
     of_word = {word: entity for entity in post.entities for word in range(entity.words[0], entity.words[1] + 1)}
@@ -86,7 +133,7 @@ def _lines(post: TaggedPost) -> list[Line]:
         if entity is not None and number > entity.words[0]:
             continue
         shown = word if entity is None else " ".join(post.words[entity.words[0] : entity.words[1] + 1])
-        shown = " ".join(shown.split())
+        shown = " ".join(drawable(shown, MONO).split()) or ("[invisible]" if entity is not None else "")
         pieces += [(shown[start : start + COLUMNS], entity) for start in range(0, len(shown), COLUMNS)]
     lines: list[Line] = [[]]
     column = 0
@@ -106,7 +153,7 @@ def _draw_words(axes: Axes, lines: list[Line], notes: list[str], post: TaggedPos
     for row, line in enumerate(lines):
         for column, shown, entity in line:
             # Equally wide letters, so that a word's place follows from its column; no mathematics in tweets with "$".
-            style: dict[str, Any] = {"family": "DejaVu Sans Mono", "va": "center", "parse_math": False}
+            style: dict[str, Any] = {"family": MONO, "va": "center", "parse_math": False}
             if entity is None:
                 axes.text(column, row, shown, fontsize=10, **style)
                 continue
@@ -130,7 +177,7 @@ def _draw_picture(axes: Axes, image: Image.Image, seen: list[Entity]) -> None:
     axes.set_title("the picture", fontsize=9)
     if seen and seen[0].evidence is not None:
         for number, item in enumerate(seen[0].evidence.objects, start=1):
-            _draw_box(axes, item, f"{number} {item.name}".strip(), BLACK)
+            _draw_box(axes, item, f"{number} {drawable(item.name)}".strip(), BLACK)
 
 
 def _draw_attention(axes: Axes, image: Image.Image, entity: Entity, scale: Normalize) -> None:
@@ -145,7 +192,8 @@ def _draw_attention(axes: Axes, image: Image.Image, entity: Entity, scale: Norma
             axes.imshow(cells, cmap=MAP, norm=scale, alpha=0.5, interpolation="nearest", **place)
     for number, item in enumerate(evidence.objects, start=1):
         _draw_box(axes, item, f"{number}: {item.attention:.1f}", colormaps[MAP](scale(item.attention)))
-    name = entity.text if len(entity.text) <= 22 else entity.text[:21] + "…"
+    name = drawable(entity.text)
+    name = name if len(name) <= 22 else name[:21] + "…"
     title = f"{name} {entity.type}\n{entity.score:.2f}, without picture {entity.score - evidence.picture_drop:.2f}"
     if evidence.flat:
         title += "\nattention over the grid is flat"
