@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from hamner.corpora import load_corpus, project_folder
 from hamner.evaluation import read_predictions
 from hamner.study.minitweets import CUES, mentions_of, type_accuracy
@@ -24,13 +21,10 @@ def model_config(seed: int = 1) -> TrainConfig:
 
 def trained_model(progress: bool = True) -> Run:
     """The full model on minitweets under data/models/minitweets-full; trained now where it is not there yet."""
-    folder = project_folder() / "data" / "models" / MODEL
-    here = Path.cwd()
-    os.chdir(project_folder())  # where data/features is
-    try:
-        return train(load_corpus(NAME), model_config(), folder, progress=progress)
-    finally:
-        os.chdir(here)
+    data = project_folder() / "data"
+    return train(
+        load_corpus(NAME), model_config(), data / "models" / MODEL, features=data / "features", progress=progress
+    )
 
 
 def compare_with_record(run: Run) -> list[str]:

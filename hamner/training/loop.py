@@ -50,6 +50,7 @@ from hamner.vision.features import VisualFeatures
 from hamner.vision.store import FeatureStore
 
 RUNS = Path("data/runs")
+FEATURES = Path("data/features")
 
 
 def build_model(config: ModelConfig, seed: int, channels: int = 0, classes: int = 1) -> HamNer:
@@ -88,10 +89,13 @@ def train(
     config: TrainConfig | None = None,
     folder: Path | str | None = None,
     *,
+    features: Path | str = FEATURES,
     progress: bool = True,
     wait: bool = False,
 ) -> Run:
     """Train on `corpus`, keep the best epoch on valid, score test once, and leave a run folder.
+
+    Visual features are kept under `features`; those that are not there yet are computed first.
 
     A folder that already holds this run is returned as it is; one that was cut off goes on where it stopped. Under
     `accelerate launch` the same call trains on several devices.
@@ -108,7 +112,7 @@ def train(
             run = Run.load(folder)
             require_same(folder, run.record, wanted)
             return run
-        return _train(corpus, config, folder, accelerator, progress and accelerator.is_main_process)
+        return _train(corpus, config, folder, Path(features), accelerator, progress and accelerator.is_main_process)
 
 
 @contextmanager
@@ -131,11 +135,13 @@ def _only_user_of(folder: Path, accelerator: Accelerator, wait: bool) -> Iterato
         lock.release()
 
 
-def _train(corpus: Corpus, config: TrainConfig, folder: Path, accelerator: Accelerator, progress: bool) -> Run:
+def _train(
+    corpus: Corpus, config: TrainConfig, folder: Path, features: Path, accelerator: Accelerator, progress: bool
+) -> Run:
     begun, begun_cpu = time.perf_counter(), time.process_time()
     torch.use_deterministic_algorithms(True, warn_only=True)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
-    store = _open_store(corpus, config, accelerator, progress)
+    store = _open_store(corpus, config, features, accelerator, progress)
     shape = {} if store is None else {"channels": store.channels, "classes": len(store.class_names)}
     model = build_model(config.model, config.seed, **shape)
     tokenizer = load_tokenizer(config.model.text_encoder)
@@ -250,14 +256,16 @@ def _train(corpus: Corpus, config: TrainConfig, folder: Path, accelerator: Accel
     return Run.load(folder)
 
 
-def _open_store(corpus: Corpus, config: TrainConfig, accelerator: Accelerator, progress: bool) -> FeatureStore | None:
+def _open_store(
+    corpus: Corpus, config: TrainConfig, folder: Path, accelerator: Accelerator, progress: bool
+) -> FeatureStore | None:
     """The visual features that `config` asks for, computed now where they are not there yet."""
     if config.visual is None:
         return None
     encoder = PhraseEncoder(config.model.text_encoder) if config.visual.backbone == "captions" else None
     with accelerator.main_process_first():
         return FeatureStore.open(
-            corpus, config.visual, encoder=encoder, device=str(accelerator.device), progress=progress
+            corpus, config.visual, folder, encoder=encoder, device=str(accelerator.device), progress=progress
         )
 
 
