@@ -1,13 +1,14 @@
 # make reproduce: run every notebook, rewrite figures and tables     make test: all checks
 # make students: the notebooks without the solutions of their exercises
-# Both start from nothing but Python 3.11 and need a network for the installation alone.
+# make test-browser: the notebooks in a JupyterLab that a headless Chromium drives (its chromedriver has to be there)
+# They start from nothing but Python 3.11 and need a network for the installation alone.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export UV_LINK_MODE ?= copy
 
-.PHONY: help install reproduce students test lint clean
+.PHONY: help install reproduce students test test-browser lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -34,6 +35,13 @@ lint: install
 
 test: lint
 	$(BIN)/pytest
+
+test-browser: $(VENV)/.browser
+	$(BIN)/pytest -rs tests/browser
+
+$(VENV)/.browser: $(VENV)/.installed
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[browser]"
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info
