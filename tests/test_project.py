@@ -57,7 +57,7 @@ def test_constraints_are_exact_and_within_the_ranges():
         if line and not line.startswith("#"):
             name, version = line.split("==")
             pinned[name] = version
-    for name, requirement in requirements("notebooks", "minitweets", "test").items():
+    for name, requirement in requirements("notebooks", "minitweets", "test", "browser").items():
         assert pinned[name] in requirement.specifier, name
 
 

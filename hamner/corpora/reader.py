@@ -21,7 +21,7 @@ from hamner.corpora.post import CorpusError, Post
 from hamner.corpora.tags import TAGS
 from hamner.files import written_whole
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _TWITTER2015_TAGS = {"B-OTHER": "B-MISC", "I-OTHER": "I-MISC"}
 _BOM = "\ufeff"
 
@@ -29,9 +29,10 @@ _BOM = "\ufeff"
 def read_posts(path: Path | str, images: Mapping[str, Path] | Path | None = None) -> tuple[Post, ...]:
     """The posts of one file, in file order.
 
-    `images` says where pictures are: a folder with ID.jpg, ID.jpeg or ID.png (the first of these that is there), or a
-    mapping from post id to file. A post whose picture is not there has image None. `OTHER`, Twitter-2015's spelling, is
-    read as `MISC`. An I- after O is read as it stands: how it counts is the scoring protocol's affair.
+    `images` says where pictures are: a folder with ID.jpg, ID.jpeg, ID.png or ID.webp (the first of these that is
+    there), or a mapping from post id to file. A post whose picture is not there has image None. `OTHER`,
+    Twitter-2015's spelling, is read as `MISC`. An I- after O is read as it stands: how it counts is the scoring
+    protocol's affair.
 
     Raises CorpusError ("path:line: what is wrong; remedy") for anything that is not in this form.
     """
@@ -113,7 +114,7 @@ def write_posts(posts: Iterable[Post], path: Path | str) -> None:
 
 
 def images_in(folder: Path) -> dict[str, Path]:
-    """Post id -> picture, for a folder with ID.jpg, ID.jpeg or ID.png (preferred in this order)."""
+    """Post id -> picture, for a folder with ID.jpg, ID.jpeg, ID.png or ID.webp (preferred in this order)."""
     images: dict[str, Path] = {}
     files = [file for file in list_folder(folder) if file.suffix.lower() in IMAGE_SUFFIXES]
     for file in sorted(files, key=lambda file: IMAGE_SUFFIXES.index(file.suffix.lower())):

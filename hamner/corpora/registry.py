@@ -196,8 +196,8 @@ def load_corpus(name_or_folder: str | Path, root: Path | str | None = None) -> C
 
     A string that is a known name is looked for in `root`, or in `corpora_folder()`. Anything else is a folder (in
     `root`, where that is given) with train.txt, valid.txt and test.txt, and for its pictures `images/` with ID.jpg,
-    ID.jpeg or ID.png. Where posts share a picture, `images.tsv` beside the three has a line `id<TAB>file` for each
-    post, `file` being a name inside `images/`.
+    ID.jpeg, ID.png or ID.webp. Where posts share a picture, `images.tsv` beside the three has a line `id<TAB>file` for
+    each post, `file` being a name inside `images/`.
 
     Raises CorpusError: unknown name (with the nearest known ones), not fetched (with the command that does it), a file
     that is missing or malformed, or one in a folder of a known name whose SHA-256 is not that version's.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import time
@@ -22,7 +21,7 @@ from hamner.minitweets.posts import Plan, Written, plan
 from hamner.minitweets.scenes import Picture, render
 
 SEED = 0
-COLOURS = 20
+COLOURS = 18
 """Colours of a picture's palette: what keeps the corpus small without showing."""
 
 
@@ -39,8 +38,8 @@ def build(folder: Path, seed: int = SEED) -> None:
     write_texts(folder, plans)
     pictures = [picture for part in plans for picture in part.pictures]
     for picture in tqdm(pictures, desc="pictures", unit="picture"):
-        with written_whole(folder / "images" / f"{picture.id}.png") as temporary:
-            temporary.write_bytes(png(draw_picture(picture, seed)))
+        with written_whole(folder / "images" / _file(picture.id)) as temporary:
+            draw_picture(picture, seed).save(temporary, "WEBP", lossless=True, method=4)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     posts = sum(len(part.posts) for part in plans)
     print(f"{posts} posts, {len(pictures)} pictures, {size / 1e6:.1f} MB in {time.perf_counter() - started:.0f} s")
@@ -49,14 +48,12 @@ def build(folder: Path, seed: int = SEED) -> None:
 def draw_picture(picture: Picture, seed: int = SEED) -> Image.Image:
     """The picture with its few colours; the same for the same picture and seed, whatever else is drawn."""
     image = render(picture, random.Random(f"{picture.id} {seed}"))
-    return image.quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE)
+    return image.quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE).convert("RGB")
 
 
-def png(image: Image.Image) -> bytes:
-    """The picture as a PNG file."""
-    data = io.BytesIO()
-    image.save(data, "PNG", optimize=True)
-    return data.getvalue()
+def _file(picture: str) -> str:
+    """WebP without loss takes a sixth less than PNG, so that more pictures fit into the corpus."""
+    return f"{picture}.webp"
 
 
 def write_texts(folder: Path, plans: list[Plan]) -> None:
@@ -65,7 +62,7 @@ def write_texts(folder: Path, plans: list[Plan]) -> None:
         write_posts((Post(post.id, post.words, post.tags()) for post in part.posts), folder / f"{part.split}.txt")
     posts = [post for part in plans for post in part.posts]
     pictures = [(part.split, picture) for part in plans for picture in part.pictures]
-    _write(folder / "images.tsv", (f"{post.id}\t{post.picture}.png" for post in posts))
+    _write(folder / "images.tsv", (f"{post.id}\t{_file(post.picture)}" for post in posts))
     _write(folder / "annotations.jsonl", (_line(_annotation(picture)) for _, picture in pictures))
     _write(folder / "answers.jsonl", (_line(_answer(post)) for post in posts))
     _write(
@@ -86,7 +83,7 @@ def _line(record: dict[str, Any]) -> str:
 
 def _annotation(picture: Picture) -> dict[str, Any]:
     objects = [{"box": placed.box, "class": placed.carrier, "score": placed.score} for placed in picture.objects]
-    return {"image": f"{picture.id}.png", "objects": objects}
+    return {"image": _file(picture.id), "objects": objects}
 
 
 def _answer(post: Written) -> dict[str, Any]:
@@ -103,7 +100,7 @@ def _answer(post: Written) -> dict[str, Any]:
 
 def _contents(picture: Picture, split: str) -> dict[str, Any]:
     return {
-        "image": f"{picture.id}.png",
+        "image": _file(picture.id),
         "split": split,
         "kind": picture.kind,
         "direction": picture.direction,

@@ -22,7 +22,7 @@ from hamner.minitweets.templates import DOINGS, EVENTS, TEMPLATES, tweet
 
 CUES = ("text", "scene", "object", "relation", "position", "unrelated")
 PICTURES = {
-    "train": {"single": 384, "marked": 192, "pair": 576, "group": 576},
+    "train": {"single": 384, "marked": 192, "pair": 768, "group": 768},
     "valid": dict.fromkeys(KINDS, 64),
     "test": dict.fromkeys(KINDS, 128),
 }

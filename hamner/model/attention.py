@@ -1,7 +1,7 @@
 """The parts that all stages are built of: attention that shows its weights, and the feed-forward network.
 
 Attention is written out, not taken from torch.nn, because it needs what those do not offer together: an additive bias
-(log beta, geometry), a message from each pair, weights to look at, and an output that can start at zero.
+and a message from each pair, shares of attention for groups, weights to look at, and an output that can start at zero.
 """
 
 from __future__ import annotations
@@ -16,6 +16,18 @@ def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
     """Softmax over the last dimension where `mask` is True; exactly 0 elsewhere, and in rows where nothing is real."""
     weights = logits.masked_fill(~mask, torch.finfo(logits.dtype).min).softmax(-1)
     return weights.masked_fill(~mask, 0.0)
+
+
+def softmax_by_group(logits: Tensor, mask: Tensor, group: Tensor, share: Tensor) -> Tensor:
+    """Softmax within each group of the last dimension, times the group's share.
+
+    Logits and mask (B, ..., m), the group of each element (m,), and each group's share (B, groups).
+    """
+    weights = torch.zeros_like(logits)
+    for number in range(share.shape[-1]):
+        of_group = share[:, number].view(-1, *[1] * (logits.ndim - 1))
+        weights = weights + of_group * masked_softmax(logits, mask & (group == number))
+    return weights
 
 
 def from_zero(layer: nn.Module) -> None:
@@ -36,12 +48,18 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(
-        self, query: Tensor, memory: Tensor, mask: Tensor, bias: Tensor | None = None, message: Tensor | None = None
+        self,
+        query: Tensor,
+        memory: Tensor,
+        mask: Tensor,
+        bias: Tensor | None = None,
+        message: Tensor | None = None,
+        groups: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """(B, n, d), (B, m, d) and the memory's mask (B, m) to the result (B, n, d) and the weights (B, h, n, m).
 
         `bias`, broadcast to (B, h, n, m), is added to the logits; `message` (B, n, m, d) to the value that passes from
-        each element of the memory to each of the query.
+        each element of the memory to each of the query; `groups` are the last two arguments of `softmax_by_group`.
         """
         q, k, v = (
             project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, h, length, d/h)
@@ -50,7 +68,8 @@ class Attention(nn.Module):
         logits = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])  # (B, h, n, m)
         if bias is not None:
             logits = logits + bias
-        weights = masked_softmax(logits, mask[:, None, None, :])
+        mask = mask[:, None, None, :]
+        weights = masked_softmax(logits, mask) if groups is None else softmax_by_group(logits, mask, *groups)
         mixed = weights @ v  # (B, h, n, d/h)
         if message is not None:
             mixed = mixed + torch.einsum("bhnm,bnmhc->bhnc", weights, message.unflatten(-1, (self.heads, -1)))

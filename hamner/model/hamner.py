@@ -54,10 +54,10 @@ class HamNer(nn.Module):
             if self.sentence is not None:
                 sentence, looks["text_pool"] = self.sentence(last, batch.word_mask)  # s (B, d)
             # Stage 2: does the picture count, and which of its grains?
-            rho, beta, log_beta, weights = self.relevance(sentence, memory)  # (B,), (B, 3), (B, M)
+            rho, beta, weights = self.relevance(sentence, memory)  # (B,), (B, 3)
             looks |= weights
             # Stage 3: words and regions read one another
-            words, weights = self.interaction(words, batch.word_mask, memory, rho, log_beta)  # H (B, n, d)
+            words, weights = self.interaction(words, batch.word_mask, memory, rho, beta)  # H (B, n, d)
             looks |= weights
         emissions = self.decoder(words)  # (B, n, K)
         loss = None if batch.tags is None else self.decoder.loss(emissions, batch.tags, batch.word_mask)

@@ -61,8 +61,11 @@ class Vision(nn.Module):
 
     def __init__(self, config: ModelConfig, width: int, channels: int, classes: int) -> None:
         super().__init__()
-        self.grid = nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width)) if config.global_vision else None
-        self.objects = Objects(width, channels, classes) if config.objects else None
+        noise = config.visual_noise
+        self.grid = None
+        if config.global_vision:
+            self.grid = nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width), Noise(noise))
+        self.objects = Objects(width, channels, classes, noise) if config.objects else None
         self.semantic = SemanticBlock(config, width) if config.objects and config.semantic else None
         self.spatial = SpatialBlock(config, width) if config.objects and config.spatial else None
 
@@ -98,15 +101,31 @@ def standardised(features: Tensor) -> Tensor:
     return nn.functional.layer_norm(features, features.shape[-1:])
 
 
+class Noise(nn.Module):
+    """In training, Gaussian noise of standard deviation `scale` on each number (*ours*).
+
+    A frozen backbone sees each picture just once: without noise a picture is the same numbers in every epoch, and soon
+    known by heart.
+    """
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.scale * torch.randn_like(x) if self.training and self.scale else x
+
+
 class Objects(nn.Module):
     """O = LN(W_o f + E_c[class] + w_s score), (B, K, d)."""
 
-    def __init__(self, width: int, channels: int, classes: int) -> None:
+    def __init__(self, width: int, channels: int, classes: int, noise: float) -> None:
         super().__init__()
         self.feature = nn.Linear(channels, width)
         self.label = nn.Embedding(classes, width, padding_idx=0)
         self.score = nn.Linear(1, width, bias=False)
         self.norm = nn.LayerNorm(width)
+        self.noise = Noise(noise)
         # What an object looks like comes first: its class and score start as small additions.
         for added in (self.label.weight, self.score.weight):
             nn.init.normal_(added, std=0.02)
@@ -114,7 +133,7 @@ class Objects(nn.Module):
 
     def forward(self, pictures: Pictures) -> Tensor:
         looks = self.feature(standardised(pictures.objects))
-        return self.norm(looks + self.label(pictures.classes) + self.score(pictures.scores[:, :, None]))
+        return self.noise(self.norm(looks + self.label(pictures.classes) + self.score(pictures.scores[:, :, None])))
 
 
 class RelationBlock(nn.Module):

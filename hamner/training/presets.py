@@ -11,7 +11,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "epochs": 12,
         "head_lr": 6e-4,
-        "model": {"frozen_text": True, "layers": "mix", "width": 128, "dropout": 0.3},
+        "model": {"frozen_text": True, "layers": "mix", "width": 128, "dropout": 0.3, "visual_noise": 0.7},
     },
     "paper": {
         "epochs": 20,

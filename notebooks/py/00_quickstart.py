@@ -39,6 +39,8 @@ if importlib.util.find_spec("hamner") is None:
 
 # %%
 # %matplotlib inline
+import textwrap
+
 import pandas as pd
 
 from hamner import Tagger, load_corpus
@@ -69,8 +71,8 @@ store = visual_features(tagger, corpus, corpus.test)
 # %% [markdown]
 # Each post of minitweets has a *cue*: the way in which its types can be told. `answers.jsonl`
 # names it. The examples below are chosen by rule, not by taste: the first test post of a cue
-# that the tagger gets right, and that has no emoji (the font of the figures knows none). How
-# often the tagger is right stands in section 5.
+# that the tagger gets right, and that has no emoji (a figure can only give its name). How often
+# the tagger is right stands in section 5.
 
 # %%
 from hamner.evaluation import read_predictions
@@ -176,10 +178,13 @@ save(stage_figures.same_words(tagged), "same_words")
 # %%
 assert tagged["no picture"].relevance is None
 table = {
-    title: {"type": " ".join(e.type for e in each.entities), "relevance": each.relevance}
+    title: {
+        "type": " ".join(e.type for e in each.entities),
+        "relevance": "–" if each.relevance is None else f"{each.relevance:.2f}",
+    }
     for title, each in tagged.items()
 }
-pd.DataFrame(table).T.astype({"relevance": float}).round(2)
+pd.DataFrame(table).T
 
 # %% [markdown]
 # ## 4. One more: a name among several things
@@ -219,7 +224,7 @@ pd.DataFrame(columns).round(1)
 # %%
 mine = tagger("Galvo came to the garden party with @lena_k :)", image=about_it[0].image)
 print([(entity.text, entity.type, entity.start, entity.end) for entity in mine.entities])
-print(*mine.notes, sep="\n")
+print(*(textwrap.fill(note, 90) for note in mine.notes), sep="\n")
 
 # %% [markdown]
 # The note is worth reading. This tagger was trained on drawings whose objects are annotated;

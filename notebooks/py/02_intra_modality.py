@@ -55,6 +55,19 @@ corpus = load_corpus("minitweets")
 answers = pd.read_json(corpus.folder / "answers.jsonl", lines=True).set_index("id")
 
 # %% [markdown]
+# The whole of this model, drawn from its own parts. We are in the first band; a solid outline is
+# what the paper states, a dashed one is ours.
+
+# %%
+from hamner.study import architecture
+from hamner.study.style import save
+
+save(architecture.architecture(model), "architecture")
+
+# %% [markdown]
+# *The model from post and picture to tags: the shape of what each block gives and its number of
+# parameters, both read from the model itself; outlines say where a block comes from.*
+#
 # Two posts will accompany us: one of cue `position`, which needs to know *where* things are, and
 # one of cue `relation`, which needs to know *what they are to one another*.
 
@@ -170,7 +183,9 @@ print("F:", tuple(pictures.grid.shape), "-> G:", tuple(G.shape), "-> g:", tuple(
 
 # %% [markdown]
 # *Standardised* means mean 0 and variance 1 for each region. Features of one network are ten
-# times as large as those of another, and what learns from them should not have to care.
+# times as large as those of another, and what learns from them should not have to care. In
+# training (not here) $G$ and $O$ get some noise too: a frozen network sees each picture just once,
+# and a tagger that gets the very same numbers in every epoch soon knows pictures by heart.
 #
 # ## 3. Objects
 #
@@ -228,7 +243,6 @@ tuple(psi.shape)
 from PIL import Image
 
 from hamner.study import stage_figures
-from hamner.study.style import save
 
 row = 1
 there = real[row]

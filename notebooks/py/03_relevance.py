@@ -398,10 +398,12 @@ pd.DataFrame({kind: accuracy(some) for kind, some in outputs.items()}).round(1)
 # whole picture (*global*), objects by what they are (*semantic*), objects by where they are
 # (*spatial*).
 #
-# $$\beta = \operatorname{softmax}(W[s;\ \bar G;\ \bar O_{sem};\ \bar O_{spa}])$$
+# $$\beta = \operatorname{softmax}(\tanh W[s;\ \bar G;\ \bar O_{sem};\ \bar O_{spa}])$$
 #
-# It enters stage 3 as $\log\beta$ on the attention logits of a grain's regions. Does it depend
-# on what a post needs? The cue tells what that is.
+# In stage 3 a word attends to each grain by itself, and $\beta$ is the grain's share of that
+# attention. The tanh keeps each share from vanishing: without it the grain that helps first soon
+# takes all, and what only the others can tell is never learnt. Does $\beta$ depend on what a post
+# needs? The cue tells what that is.
 
 # %%
 from hamner.model.intra_modality import GRAINS
@@ -418,12 +420,13 @@ save(stage_figures.integration(by_cue), "integration")
 # *Mean of β over the test posts of each cue: how much the model gives to the whole picture, to
 # objects by what they are, and to objects by where they are.*
 #
-# Read it with care. Bars that are all of one colour mean that the model has put everything into
-# one grain, so that $\beta$ no longer weighs anything: a finding too. And a grain may get a
-# large share because it is useful, or because the other parts of the model have arranged
-# themselves around it: the semantic encoding of an object, as the spatial one, also
-# holds what the object looks like, and so can serve for `object` posts as well as any. The
-# ablations of notebook 07 ask the sharper question: what is lost when a grain is *gone*?
+# Read it with care. The greatest share that the tanh allows one of three grains is
+# $e / (e + 2/e) = 0.79$. Bars that are alike in all cues, one of them at that bound, mean that
+# $\beta$ has been driven as far as it goes and no longer tells posts apart: a finding too. And a
+# grain may get a large share because it is useful, or because the other parts of the model have
+# arranged themselves around it: the semantic encoding of an object, as the spatial one, also holds
+# what the object looks like, and so can serve for `object` posts as well as any. The ablations of
+# notebook 07 ask the sharper question: what is lost when a grain is *gone*?
 #
 # ## 8. Real posts
 #
@@ -480,6 +483,6 @@ pd.DataFrame(doses).loc[["scene", "unrelated"]].round(1)
 #
 # - How it computes the relevance. Stated is that it is evaluated, that it is learnt end to end
 #   with no classifier from outside, and that visual knowledge of different grain is integrated
-#   by it. The bounded cosine, $v$, and $\beta$ as a bias on attention are ours.
+#   by it. The bounded cosine, $v$, and $\beta$ as shares of attention are ours.
 # - Whether its relevance is one number per post, as here, or one for each grain or word.
 # - How well it judges. To our knowledge no gold relevance exists for its corpora.

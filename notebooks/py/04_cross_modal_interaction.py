@@ -96,7 +96,7 @@ print("iterations, heads, words, regions:", tuple(trace.word_to_region.shape[1:]
 #
 # In iteration $l$ the words ask and the regions answer:
 #
-# $$T^l = T^{l-1} + \rho \cdot \mathrm{MHA}(\mathrm{LN}\,T^{l-1} \to \mathrm{LN}\,M^{l-1};\ \text{bias} \log\beta),
+# $$T^l = T^{l-1} + \rho \cdot \mathrm{MHA}(\mathrm{LN}\,T^{l-1} \to \mathrm{LN}\,M^{l-1};\ \text{shares} \beta),
 # \qquad \text{then} \quad T^l + \rho \cdot \mathrm{FF}(T^l)$$
 #
 # A *hook* lets us catch what goes into a module and what comes out, in the pass that counts.
@@ -117,8 +117,8 @@ def watch(module):
     return caught[module]
 
 
-(T, M, mask, rho, bias), (T_after, _) = watch(block)
-{"T": tuple(T.shape), "M": tuple(M.shape), "mask": tuple(mask.shape), "bias": tuple(bias.shape)}
+(T, M, mask, rho, (grain, beta)), (T_after, _) = watch(block)
+{"T": tuple(T.shape), "M": tuple(M.shape), "mask": tuple(mask.shape), "beta": tuple(beta.shape)}
 
 
 # %%
@@ -130,8 +130,10 @@ def split(x):
 memory = block.memory_norm(M)
 q = split(block.attention.query(block.norm(T)))
 k, v = split(block.attention.key(memory)), split(block.attention.value(memory))
-logits = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + bias
-weights = logits.masked_fill(~mask[:, None, None], -torch.inf).softmax(-1)
+logits = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5  # (B, h, n, M)
+logits = logits.masked_fill(~mask[:, None, None], -torch.inf)
+weights = [beta[:, g, None, None, None] * logits[..., grain == g].softmax(-1) for g in range(3)]
+weights = torch.cat(weights, -1)  # each grain by itself, times its share
 read = block.attention.out((weights @ v).transpose(1, 2).flatten(2))
 
 # %%
@@ -143,8 +145,8 @@ assert torch.allclose(weights, trace.word_to_region[:, 0], atol=1e-5)
 # %% [markdown]
 # Two things in these lines carry the weight of stage 2.
 #
-# - `bias` is $\log\beta$ of each region's grain, shared out among its regions. Added to a logit, it
-#   multiplies the weight: 49 regions of grid don't drown five objects.
+# - `beta` is how much of a word's attention each grain gets; the softmax shares that out among its
+#   regions. So 49 regions of grid don't drown five objects, and no grain can shut out another.
 # - `rho` multiplies *all* that a word receives. If it is 0, words stay exactly as they were.
 #
 # The second is a law that the model keeps to the bit. Take the picture away, and the words pass
@@ -270,12 +272,14 @@ save(attention.refinement(probability), "refinement")
 
 # %%
 co = tagger.model.interaction.coattention
-(words, regions_in, word_mask, region_mask, rho, log_beta), (H_of_model, _) = watch(co)
+(words, regions_in, word_mask, region_mask, rho, _), (H_of_model, _) = watch(co)
 
 # %%
 T, M = co.norm(words), co.memory_norm(regions_in)
-A = co.affinity(T) @ M.transpose(1, 2) / T.shape[-1] ** 0.5 + log_beta[:, None]
-over_regions = A.masked_fill(~region_mask[:, None], -torch.inf).softmax(-1)  # (B, n, M)
+A = co.affinity(T) @ M.transpose(1, 2) / T.shape[-1] ** 0.5  # (B, n, M)
+there = A.masked_fill(~region_mask[:, None], -torch.inf)
+shares = [beta[:, g, None, None] * there[..., grain == g].softmax(-1) for g in range(3)]
+over_regions = torch.cat(shares, -1)  # (B, n, M)
 over_words = A.masked_fill(~word_mask[:, :, None], -torch.inf).softmax(1)  # (B, n, M)
 assert torch.allclose(over_regions, trace.co_regions, atol=1e-5)
 

@@ -98,8 +98,8 @@ FOLDER = Path(folder.name)  # put your own folder here, and leave the rest of th
 rows = []
 for id, text, names, kind in MINE:
     if kind:
-        shutil.copy(picture_of[kind], FOLDER / f"{id}.png")
-    rows.append({"id": id, "text": text, "image": f"{id}.png" if kind else "", "names": names})
+        shutil.copy(picture_of[kind], FOLDER / f"{id}.webp")
+    rows.append({"id": id, "text": text, "image": f"{id}.webp" if kind else "", "names": names})
 pd.DataFrame(rows).to_csv(FOLDER / "posts.csv", index=False, encoding="utf-8-sig")
 
 # %% [markdown]
@@ -126,7 +126,7 @@ table.head(4)
 def read_folder(folder):
     rows = []
     for file in sorted(folder.glob("*.txt")):
-        images = [file.with_suffix(ending) for ending in (".png", ".jpg", ".jpeg")]
+        images = [file.with_suffix(ending) for ending in (".png", ".jpg", ".jpeg", ".webp")]
         image = next((image.name for image in images if image.exists()), "")
         rows.append({"id": file.stem, "text": file.read_text(encoding="utf-8"), "image": image})
     return pd.DataFrame(rows)
@@ -240,7 +240,9 @@ line_of = {}
 for line in (corpus.folder / "annotations.jsonl").read_text(encoding="utf-8").splitlines():
     line_of[json.loads(line)["image"]] = json.loads(line)
 kinds = {id: kind for id, _, _, kind in MINE if kind}
-copied = [line_of[picture_of[kind].name] | {"image": f"{id}.png"} for id, kind in kinds.items()]
+copied = [
+    line_of[picture_of[kind].name] | {"image": f"{id}.webp"} for id, kind in kinds.items()
+]
 text = "".join(json.dumps(line) + "\n" for line in copied)
 (FOLDER / "annotations.jsonl").write_text(text, encoding="utf-8")
 text[: text.index("},") + 1]

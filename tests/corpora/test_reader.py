@@ -110,13 +110,13 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_a_corpus_error(tmp_path: Pat
 
 def test_pictures_are_found_by_id_with_jpg_before_png(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    for name in ("1.png", "1.jpg", "2.JPEG", "3.txt"):
+    for name in ("1.png", "1.jpg", "2.JPEG", "3.txt", "4.webp"):
         (tmp_path / "images" / name).touch()
-    (tmp_path / "posts.txt").write_text("IMGID:1\na\tO\n\nIMGID:2\na\tO\n\nIMGID:3\na\tO\n", encoding="utf-8")
+    (tmp_path / "posts.txt").write_text("".join(f"IMGID:{id}\na\tO\n\n" for id in "1234"), encoding="utf-8")
     posts = read_posts(tmp_path / "posts.txt", tmp_path / "images")
-    assert [post.image and post.image.name for post in posts] == ["1.jpg", "2.JPEG", None]
+    assert [post.image and post.image.name for post in posts] == ["1.jpg", "2.JPEG", None, "4.webp"]
     posts = read_posts(tmp_path / "posts.txt", {"3": Path("shared.jpg")})
-    assert [post.image for post in posts] == [None, None, Path("shared.jpg")]
+    assert [post.image for post in posts] == [None, None, Path("shared.jpg"), None]
 
 
 words = st.text(st.characters(exclude_characters="\n\0", exclude_categories=["Cs"]), min_size=1)

@@ -39,7 +39,7 @@ def test_the_texts_rebuild_byte_for_byte(plans, tmp_path):
 
 def test_a_slice_of_the_pictures_rebuilds_pixel_for_pixel(plans):
     for picture in [part.pictures[i] for part in plans for i in (0, 1, 2, -1)]:
-        with Image.open(FOLDER / "images" / f"{picture.id}.png") as committed:
+        with Image.open(FOLDER / "images" / f"{picture.id}.webp") as committed:
             assert pixels(draw_picture(picture)) == pixels(committed)
 
 

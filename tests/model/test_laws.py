@@ -277,3 +277,30 @@ def test_rho_keeps_away_from_where_the_sigmoid_is_flat(batch: Batch) -> None:
     rho = build()(batch).relevance
     assert ((rho == 0) | ((rho > 0.017) & (rho < 0.983))).all()
     assert (rho > 0).any()
+
+
+@pytest.mark.parametrize("row", ["full", "no_integration", "no_spatial"])
+def test_beta_is_the_share_of_its_attention_that_a_word_gives_to_a_grain(row: str, batch: Batch) -> None:
+    output = build(ablate(FULL, row))(batch, trace=True)
+    for looks in (output.trace.co_regions, output.trace.word_to_region):  # (B, n, M), (B, L, h, n, M)
+        looks = looks.flatten(1, -2)
+        for grain in range(3):
+            given = looks[..., output.trace.grain == grain].sum(-1)
+            torch.testing.assert_close(given, output.integration[:, grain, None].expand_as(given), **TOLERANCE)
+
+
+def test_no_grain_can_be_shut_out(batch: Batch) -> None:
+    model = build()
+    nn.init.constant_(model.relevance.weigh.weight, 0.0)
+    with torch.no_grad():
+        model.relevance.weigh.bias.copy_(torch.tensor([100.0, -100.0, 100.0]))
+    assert (model(batch).integration[0] > 0.06).all()
+
+
+def test_visual_noise_is_for_training_alone(batch: Batch) -> None:
+    noisy, quiet = build(visual_noise=0.5), build()
+    assert torch.equal(noisy(batch).emissions, quiet(batch).emissions)
+    noisy.train(), quiet.train()
+    objects = noisy.vision.objects(batch.pictures)
+    assert not torch.allclose(objects, noisy.vision.objects(batch.pictures))
+    assert torch.equal(quiet.vision.objects(batch.pictures), quiet.vision.objects(batch.pictures))
