@@ -1,0 +1,50 @@
+"""What more pictures in minitweets buy: type accuracy by cue of the full model, trained on a share of train's pictures.
+
+    python benchmarks/learning_curve.py
+
+Each share is drawn kind by kind, and its posts are those on its pictures; the test split stays whole. A share's run
+lies in data/models, so that the command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+
+from hamner.corpora import Corpus, load_corpus, project_folder
+from hamner.evaluation import read_predictions
+from hamner.study.minitweets import mentions_of, type_accuracy
+from hamner.study.reproduction import model_config
+from hamner.training import train
+
+SHARES = (0.25, 0.5, 1.0)
+
+
+def main() -> None:
+    whole, data = load_corpus("minitweets"), project_folder() / "data"
+    for share in SHARES:
+        part = share_of_pictures(whole, share)
+        folder = data / "models" / f"minitweets-share{share:g}"
+        run = train(part, model_config(), folder, features=data / "features")
+        accuracy = type_accuracy(mentions_of(whole), read_predictions(run.predictions, whole.test))
+        pictures = len({post.image for post in part.train})
+        by_cue = ", ".join(f"{cue} {value:.3f}" for cue, value in accuracy.items())
+        print(f"{pictures} pictures, {len(part.train)} posts: {by_cue}")
+
+
+def share_of_pictures(corpus: Corpus, share: float) -> Corpus:
+    """`corpus` with a share of train's pictures of each kind, and with the posts on these."""
+    lines = (corpus.folder / "pictures.jsonl").read_text(encoding="utf-8").splitlines()
+    kinds: dict[str, list[str]] = {}
+    for picture in map(json.loads, lines):
+        if picture["split"] == "train":
+            kinds.setdefault(picture["kind"], []).append(picture["image"])
+    rng = random.Random(0)
+    kept = {name for names in kinds.values() for name in rng.sample(names, round(share * len(names)))}
+    train_posts = tuple(post for post in corpus.train if post.image is not None and post.image.name in kept)
+    return replace(corpus, name=f"{corpus.name}-share{share:g}", train=train_posts)
+
+
+if __name__ == "__main__":
+    main()
