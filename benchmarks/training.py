@@ -1,8 +1,10 @@
-"""Speed of training: `python benchmarks/training.py twitter2017 [--from DIR] [--batches 60]`.
+"""Speed of training: `python benchmarks/training.py twitter2017 [--from DIR] [--batches 60] [--width 128]`.
 
 Prints, for one and the same sample of posts,
 - seconds with padding to the longest post of each batch, and with padding to 128 pieces as peers do it;
-- which share of a training step goes to anything but the text encoder's own forward and backward pass.
+- which share of a training step goes to anything but the text encoder's own forward and backward pass;
+- how long a step of the full model takes beside one of the text-only model: every post with the features of a picture
+  of 49 regions and 8 objects, or of a caption that stands in for it, one region and 8 phrases (random numbers).
 Run it on an idle machine. Each figure is the median of three rounds, in which the variants take turns.
 """
 
@@ -15,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 from torch.optim import AdamW
@@ -26,9 +29,13 @@ from hamner.model.text import load_tokenizer
 from hamner.training.batching import Split, Window, collate, length_buckets, piece_limit, windows
 from hamner.training.config import TrainConfig
 from hamner.training.loop import build_model, parameter_groups
+from hamner.vision.features import VisualFeatures
 
 ROUNDS = 3
 FIXED = 128
+OBJECTS = 8
+SOURCES = {"a picture": (49, 1280), "a caption": (1, 384)}
+"""What there is to look at: regions of the grid and channels, as efficientnet-lite0 and a phrase encoder give them."""
 
 
 def main(
@@ -36,9 +43,10 @@ def main(
     root: Annotated[Path | None, typer.Option("--from", help="Read the corpus from DIR/CORPUS.")] = None,
     batches: Annotated[int, typer.Option(help="How many batches of the epoch to time.")] = 60,
     text_encoder: str = "minilm",
+    width: Annotated[int | None, typer.Option(help="Channels of the model. [default: the encoder's]")] = None,
 ) -> None:
     """Time training steps."""
-    config = TrainConfig.from_dict({"model": {"text_encoder": text_encoder}})
+    config = TrainConfig.from_dict({"model": {"text_encoder": text_encoder, "width": width}})
     model = build_model(config.model, config.seed)
     tokenizer = load_tokenizer(text_encoder)
     items = windows(load_corpus(corpus, root).train, tokenizer, piece_limit(tokenizer, model.text.encoder.config))
@@ -53,11 +61,20 @@ def main(
     def to_fixed() -> Iterable[Batch]:
         return (padded(collate([split[i] for i in chosen], pad), pad) for chosen in order)
 
+    def with_vision(regions: int, channels: int) -> Callable[[], None]:
+        full = build_model(replace(config.model, vision=True), config.seed, channels).train()
+        of_full = AdamW(parameter_groups(full, config), fused=True)
+        seen = random_features(regions, channels)
+        illustrated = Split(items, lambda number: seen[number % len(seen)])
+        return lambda: steps(
+            full, of_full, (collate([illustrated[i] for i in chosen], pad) for chosen in order), config.clip
+        )
+
     variants: dict[str, Callable[[], None]] = {
         "padding per batch": lambda: steps(model, optimizer, by_batch(), config.clip),
         f"padding to {FIXED}": lambda: steps(model, optimizer, to_fixed(), config.clip),
         "encoder alone": lambda: encoder_alone(model, by_batch()),
-    }
+    } | {f"full with {name}": with_vision(*shape) for name, shape in SOURCES.items()}
     model.train()
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(ROUNDS):
@@ -74,6 +91,9 @@ def main(
         print(f"{name:>20}: {value:6.1f} s (spread {spread:.1f} s), an epoch {value * epoch:6.1f} s")
     print(f"padding per batch is {median[f'padding to {FIXED}'] / median['padding per batch']:.1f} times as fast")
     print(f"outside the encoder: {100 * (1 - median['encoder alone'] / median['padding per batch']):.1f} % of a step")
+    for name in SOURCES:
+        ratio = median[f"full with {name}"] / median["padding per batch"]
+        print(f"a step of the full model with {name} takes {ratio:.2f} times a text-only step")
 
 
 def steps(model: HamNer, optimizer: AdamW, batches: Iterable[Batch], clip: float) -> None:
@@ -94,6 +114,25 @@ def encoder_alone(model: HamNer, batches: Iterable[Batch]) -> None:
         encoded = model.text.encoder(input_ids=batch.pieces, attention_mask=batch.piece_mask.long()).last_hidden_state
         encoded.backward(torch.ones_like(encoded))
         model.zero_grad()
+
+
+def random_features(regions: int, channels: int, count: int = 64) -> list[VisualFeatures]:
+    """Features of `count` pictures that do not exist."""
+    random = np.random.default_rng(0)
+    corners = np.sort(random.random((count, OBJECTS, 2, 2)), axis=2).reshape(count, OBJECTS, 4)
+    return [
+        VisualFeatures(
+            grid=random.standard_normal((regions, channels), np.float32),
+            objects=random.standard_normal((OBJECTS, channels), np.float32),
+            boxes=boxes.astype(np.float32),
+            classes=np.zeros(OBJECTS, np.int32),
+            scores=np.ones(OBJECTS, np.float32),
+            object_mask=np.ones(OBJECTS, bool),
+            box_mask=np.ones(OBJECTS, bool),
+            image_present=True,
+        )
+        for boxes in corners
+    ]
 
 
 def padded(batch: Batch, pad: int) -> Batch:

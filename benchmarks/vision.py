@@ -1,11 +1,11 @@
 """Speed and memory of `hamner.vision`.
 
-    python benchmarks/vision.py speed  [--pictures FOLDER] [--seconds 20]
+    python benchmarks/vision.py speed  [--pictures FOLDER] [--count 64] [--seconds 20]
     python benchmarks/vision.py memory [--entries 1000 100000]
 
 `speed`: pictures per second of filling a store (opening, resizing, cropping, the backbone, writing) beside the bare
 backbone on the same batches, for several kinds of object and sizes of crop. Both are taken in turns and the best turn
-of each counts, as on a shared machine the others measure its neighbours. Without --pictures it draws some.
+of each counts, as on a shared machine the others measure its neighbours. Without --pictures it draws them.
 `memory`: resident memory of a process that opens a store of so many synthetic pictures and reads all of them.
 """
 
@@ -27,7 +27,7 @@ from hamner.corpora.post import Post
 from hamner.vision import FeatureStore, VisualFeatures
 
 
-def speed(pictures: Path | None, seconds: float) -> None:
+def speed(pictures: Path | None, count: int, seconds: float) -> None:
     import torch
 
     from hamner.vision.backbones import load_backbone
@@ -36,15 +36,15 @@ def speed(pictures: Path | None, seconds: float) -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = sorted(pictures.rglob("*.*")) if pictures else draw(folder / "drawn", 20)
+        files = found(pictures, count) if pictures else draw(folder / "drawn", count)
         posts = [Post(file.name, ("w",), image=file) for file in files]
         backbone = load_backbone("efficientnet-lite0")
         print(f"efficientnet-lite0, {torch.get_num_threads()} threads, {len(files)} pictures")
         print("objects     crop  pictures/s: store  bare backbone  ratio")
         for finder, crop_size in ((NoObjects(), 224), (Tiles(), 128), (Tiles(), 224)):
             whole = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
-            count = len(finder.find(Path(), Image.new("RGB", (9, 9))).boxes)
-            crops = torch.zeros(count, 3, crop_size, crop_size, dtype=torch.uint8)
+            objects = len(finder.find(Path(), Image.new("RGB", (9, 9))).boxes)
+            crops = torch.zeros(objects, 3, crop_size, crop_size, dtype=torch.uint8)
             extractor = PictureExtractor(backbone, finder, 8, crop_size)
             took: dict[str, list[float]] = {"store": [], "bare": []}
             backbone.grid(whole)
@@ -55,7 +55,7 @@ def speed(pictures: Path | None, seconds: float) -> None:
                 middle = time.perf_counter()
                 for _ in posts:
                     backbone.grid(whole)
-                    if count:
+                    if objects:
                         backbone.pooled(crops)
                 took["store"].append(middle - started)
                 took["bare"].append(time.perf_counter() - middle)
@@ -67,6 +67,14 @@ def speed(pictures: Path | None, seconds: float) -> None:
                 f"{kind:10}  {crop_size:4}  {rates['store']:17.1f}  {rates['bare']:13.1f}"
                 f"  {rates['store'] / rates['bare']:5.2f}"
             )
+
+
+def found(folder: Path, count: int) -> list[Path]:
+    """The first `count` pictures of a folder."""
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in Image.registered_extensions())
+    if not files:
+        sys.exit(f"{folder}: there is no picture in this folder")
+    return files[:count]
 
 
 def draw(folder: Path, count: int) -> list[Path]:
@@ -133,6 +141,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("speed")
     command.add_argument("--pictures", type=Path, help="a folder of pictures")
+    command.add_argument("--count", type=int, default=64, help="how many of them, or how many to draw")
     command.add_argument("--seconds", type=float, default=20, help="for each row")
     command = commands.add_parser("memory")
     command.add_argument("--entries", type=int, nargs="+", default=[1_000, 100_000])
@@ -142,7 +151,7 @@ def main() -> None:
     command.add_argument("task", choices=("fill", "read"))
     given = parser.parse_args()
     if given.command == "speed":
-        speed(given.pictures, given.seconds)
+        speed(given.pictures, given.count, given.seconds)
     elif given.command == "memory":
         memory(given.entries)
     else:
