@@ -79,6 +79,10 @@ def train(
             f"{split:>6}: precision {100 * overall['precision']:.2f}, recall {100 * overall['recall']:.2f}, "
             f"F1 {100 * overall['f1']:.2f} (seqeval protocol)"
         )
+    if not finished.weights.exists():
+        typer.echo(
+            "This run was finished before, and its weights are not here: for a tagger, train with --run NEWFOLDER"
+        )
 
 
 def ablate(

@@ -49,6 +49,13 @@ def test_the_full_model_trains_on_captions_from_the_command_line(arguments, tiny
     assert score([p.tags for p in tiny.test], [predictions[p.id] for p in tiny.test]).overall.f1 == run.f1()
 
 
+def test_a_finished_run_without_its_weights_is_said_to_be_no_tagger(arguments):
+    here = ["train", *arguments, "--run", "here"]
+    assert "weights are not here" not in invoke(*here)
+    Path("here/model.safetensors").unlink()
+    assert "weights are not here" in invoke(*here)
+
+
 def test_ablate_trains_each_row_once_and_the_second_time_not_at_all(arguments):
     chosen = ["--row", "full", "--row", "no_semantic", "--row", "text_only", "--row", "shuffled_images"]
     invoke("ablate", *arguments, *chosen, "--seeds", "2")
