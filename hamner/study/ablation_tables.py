@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -25,14 +24,13 @@ from hamner.corpora import TYPES, Post, load_corpus, project_folder
 from hamner.errors import HamnerError
 from hamner.evaluation import Reliability, align, bootstrap_interval, over_seeds, paired_bootstrap, read_predictions
 from hamner.files import written_whole
-from hamner.model.ablations import ROWS, ablate
+from hamner.model.ablations import ROWS
 from hamner.study.minitweets import CUES, ceilings, measured
 from hamner.study.style import BLACK, BLUE, CORPUS_NAMES, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.study.tables import results, runs
-from hamner.training import Run, TrainConfig
-from hamner.training.commands import GRID
-from hamner.training.presets import merged, preset
-from hamner.training.runs import row_of_run
+from hamner.training import Run
+from hamner.training.rows import GRID, config_of_row, full_settings, of_captions
+from hamner.training.runs import flat, row_of_run
 
 ABILITY = {
     "text_only": "text_only",
@@ -290,29 +288,15 @@ def command_of(run: Run) -> str:
     if row not in GRID:
         raise HamnerError(f"{run.folder} is no ablation row; its settings stand in its run.json")
     words = ["hamner", "train", corpus, "--row", row, "--seed", str(config.seed)]
-    given: dict[str, Any] = {"model": {"vision": True}, "visual": {}, "seed": config.seed}
+    given: dict[str, Any] = {}
     if config.visual is not None and config.visual.backbone == "captions":
         words += [word for file in config.visual.captions for word in ("--captions", file)]
-        given["visual"] = {"backbone": "captions", "objects": "phrases", "captions": list(config.visual.captions)}
-    full = TrainConfig.from_dict(merged(preset("small" if corpus == "minitweets" else "standard"), given))
-    model = ablate(full.model, row)
-    start = replace(full, model=model, visual=full.visual if model.vision else None, pictures=config.pictures)
-    before, wanted = start.to_dict(), config.to_dict()
-    for each in (before, wanted):
-        if each["visual"]:
-            each["visual"]["captions"] = list(each["visual"]["captions"])  # a tuple in one, a list in the other
-    before = _flat(before)
-    for name, value in _flat(wanted).items():
-        if value != before[name]:
+        given = of_captions(config.visual.captions)
+    start = flat(config_of_row(full_settings(corpus, given), row, config.seed).to_dict())
+    for name, value in flat(config.to_dict()).items():
+        if value != start[name]:
             words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     return shlex.join(words)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return flat
 
 
 def _verdict(mean: float, full: float, ceiling: float) -> str:

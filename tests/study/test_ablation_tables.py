@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,8 @@ from typer.testing import CliRunner
 from hamner.corpora import PROTOCOLS, TYPES, Post, load_corpus, project_folder
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
-from hamner.model.ablations import CONTROLS, ablate
 from hamner.study import ablation_tables, minitweets
 from hamner.study.ablation_tables import (
-    GRID,
     PAPER,
     against,
     beside_published,
@@ -29,17 +26,11 @@ from hamner.study.ablation_tables import (
 from hamner.study.minitweets import CUES, ceilings, mentions_of
 from hamner.study.tables import runs
 from hamner.training import Run, TrainConfig
-from hamner.training.presets import merged, preset
+from hamner.training.rows import GRID, config_of_row, full_settings
 
 
 def config_of(row: str, seed: int = 1, corpus: str = "minitweets", **settings: object) -> TrainConfig:
-    name = "small" if corpus == "minitweets" else "standard"
-    full = TrainConfig.from_dict(
-        merged(preset(name), {"model": {"vision": True}, "visual": {}, "seed": seed}, settings)
-    )
-    model = ablate(full.model, row)
-    pictures = row.removesuffix("_images") if row in CONTROLS else "own"
-    return replace(full, model=model, visual=full.visual if model.vision else None, pictures=pictures)
+    return config_of_row(full_settings(corpus, settings), row, seed)
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 
 from hamner.corpora import project_folder
-from hamner.study.reproduction import compare_with_record, model_config
+from hamner.study.reproduction import compare_with_record
 from hamner.training import Run
+from hamner.training.rows import study_config
 from hamner.training.runs import run_name
 
 
 @pytest.fixture(scope="module")
 def committed() -> Run:
-    return Run.load(project_folder() / "data" / "runs" / run_name("minitweets", model_config()))
+    return Run.load(project_folder() / "data" / "runs" / run_name("minitweets", study_config("minitweets", "full")))
 
 
 def test_the_committed_model_has_the_settings_that_are_trained_again(committed: Run) -> None:
-    assert committed.config == model_config()
+    assert committed.config == study_config("minitweets", "full")
 
 
 def test_the_committed_run_comes_out_as_committed(committed: Run) -> None:
