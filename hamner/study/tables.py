@@ -54,7 +54,10 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
     key = ["corpus", "encoder", "row", "source", "protocol"]
     if not table.empty and table.duplicated(key).any():
         twice = table[table.duplicated(key)].iloc[0]
-        raise HamnerError(f"runs of {twice.corpus}, {twice.encoder}, {twice.row} differ in more than their seed")
+        raise HamnerError(
+            f"runs of {twice.corpus}, {twice.encoder}, {twice.row} differ in more than their seed: keep those with "
+            "other settings in another folder"
+        )
     return table.sort_values(key, ignore_index=True) if lines else table
 
 

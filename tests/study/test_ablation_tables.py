@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -24,7 +25,6 @@ from hamner.study.ablation_tables import (
     require_one_change,
 )
 from hamner.study.minitweets import CUES, ceilings, mentions_of
-from hamner.study.tables import runs
 from hamner.training import Run, TrainConfig
 from hamner.training.rows import GRID, config_of_row, full_settings
 
@@ -200,9 +200,22 @@ def test_the_command_of_a_run_makes_its_settings(made, monkeypatch):
     assert asked == [config]
 
 
-def test_every_committed_run_of_the_grid_has_its_command():
-    for run in runs():
-        assert command_of(run).startswith(f"hamner train {run.record['corpus']['name']} --row ")
+def test_a_run_that_is_no_row_has_no_command():
+    config = config_of("full", model={"relevance": False, "integration": False})
+    with pytest.raises(HamnerError, match="no ablation row"):
+        command_of(Run(Path("run"), {"corpus": {"name": "minitweets"}, "config": config.to_dict()}))
+
+
+def test_the_table_of_minitweets_leaves_out_what_is_not_of_the_study(make_run, monkeypatch, tmp_path):
+    ours = make_run("no_spatial")
+    other_data = make_run("full")
+    other_data.record["corpus"] = {"name": "minitweets", "sha256": {}}
+    tried = [make_run("full", epochs=3), make_run("full", model={"relevance": False, "integration": False}), other_data]
+    monkeypatch.setattr(ablation_tables, "runs", lambda: [tried[0], ours, *tried[1:]])
+    assert ablation_tables.minitweets_runs() == ([ours], tried)
+    _, table = ablation_tables.write_minitweets(tmp_path)
+    counted = re.findall(r"^\| (\w+) \| ([1-9])", table.read_text(), re.MULTILINE)
+    assert counted == [("no_spatial", "1")]
 
 
 def test_the_papers_own_row_is_empty_until_it_is_filled_in_and_then_gives_differences(monkeypatch):
@@ -240,13 +253,17 @@ def test_the_papers_star_is_drawn_when_its_number_is_there():
     assert "the paper" in legend(tables)
 
 
-def test_our_rows_never_stand_among_models_with_another_encoder():
-    for corpus in ("twitter2015", "twitter2017"):
-        lines = beside_published(corpus, runs())
-        ours = lines[lines.status == "measured here"]
-        assert set(ours.encoder_size) == {"small"}
-        assert set(lines[lines.encoder_size == "small"].status) == {"measured here"}
-        assert lines.encoder_size.map(ablation_tables.ENCODER_SIZES.index).is_monotonic_increasing
+def test_our_rows_never_stand_among_models_with_another_encoder(make_run):
+    encoders = {"minilm": "small", "bert-base-cased": "base", "some/roberta-large": "large", "a-folder": "unknown"}
+    ours = [make_run("text_only", model={"text_encoder": encoder}) for encoder in encoders]
+    for run in ours:
+        run.record["corpus"] = {"name": "twitter2017", "sha256": {}}
+    lines = beside_published("twitter2017", ours)
+    mine = lines[lines.status == "measured here"]
+    sizes = {name.rsplit("/")[-1]: size for name, size in encoders.items()}
+    assert dict(zip(mine.model.str.removeprefix("hamner text_only, "), mine.encoder_size, strict=True)) == sizes
+    assert set(lines[lines.encoder_size == "small"].status) == {"measured here"}
+    assert lines.encoder_size.map(ablation_tables.ENCODER_SIZES.index).is_monotonic_increasing
 
 
 def test_the_map_frames_what_a_row_must_cost_and_says_which_rows_have_no_record(table):
