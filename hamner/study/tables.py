@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +94,10 @@ def write_tables(folder: Path | None = None) -> list[Path]:
     return [folder / "results.csv", folder / "results.md"]
 
 
-def _columns(measure: str, spread: Spread) -> dict[str, float | None]:
+def _columns(measure: str, spread: Spread) -> dict[str, float]:
     return {
         measure: spread.mean,
-        f"{measure}_sd": spread.sd,
+        f"{measure}_sd": nan if spread.sd is None else spread.sd,
         f"{measure}_min": spread.min,
         f"{measure}_max": spread.max,
     }
