@@ -76,9 +76,14 @@ def row_of_run(config: TrainConfig) -> str:
     return f"{config.pictures}_images" if of_model == "full" else "custom"
 
 
+def encoder_name(config: TrainConfig) -> str:
+    """How folders and tables name the text encoder: the last part of its name or path."""
+    return Path(config.model.text_encoder).name
+
+
 def run_name(corpus: str, config: TrainConfig) -> str:
     """CORPUS-ROW-ENCODER-seedN, with the visual source after the encoder where there is one."""
-    parts = [corpus, row_of_run(config), Path(config.model.text_encoder).name]
+    parts = [corpus, row_of_run(config), encoder_name(config)]
     if config.visual is not None:
         parts.append(config.visual.backbone)
     return "-".join([*parts, f"seed{config.seed}"])

@@ -178,13 +178,12 @@ recorded = table[table.seeds > 0].row.unique()
 
 # %% [markdown]
 # A difference needs a yardstick. A guess among four types on a few hundred names is off by a
-# few points by chance alone, so what is smaller than this we do not talk about:
+# few points by chance alone. So we do not talk about what is smaller than two sampling errors of
+# such a guess, √(¼ · ¾ / names), cue by cue:
 
 # %%
-print(f"tolerance: {100 * ablation_tables.TOLERANCE:.0f} points of type accuracy")
-names = table.groupby("cue").names.max().dropna()
-error = (0.25 * 0.75 / names) ** 0.5
-(100 * error).round(1).rename("one sampling error of a guess at 25 %, points").to_frame()
+yardstick = table.groupby("cue")[["names", "tolerance"]].max().loc[list(CUES)]
+yardstick.assign(tolerance=100 * yardstick.tolerance).round(1)
 
 # %% [markdown]
 # ### The verdict
@@ -291,7 +290,7 @@ cost = (100 * (1 - expected_mean)).round(1)
 cost[(cost > 0) & (cost < 10)].rename("expected cost, points")
 
 # %% [markdown]
-# **3.** `unrelated` has half as many posts as each other picture cue has. Why? Take a tagger that
+# **3.** `unrelated` has fewer posts than `scene` has. Why? Take a tagger that
 # cannot judge relevance. On neutral words it can trust the picture always or never. What is its
 # accuracy on `scene` and `unrelated` together, either way, and with as many of one as of the
 # other?

@@ -140,11 +140,12 @@ def test_rows_with_other_settings_are_never_compared(make_run):
 def test_the_paired_test_compares_runs_of_one_seed(tmp_path):
     posts = [Post(str(n), ("Kelso", "runs"), ("B-PER", "O")) for n in range(40)]
 
-    def tagged(row: str, seed: int, right: int) -> Run:
+    def tagged(row: str, seed: int, right: int, **settings: object) -> Run:
         folder = tmp_path / f"{row}{seed}"
         tags = {post.id: post.tags if n < right else ("O", "O") for n, post in enumerate(posts)}
         write_predictions(folder / "predictions.jsonl", tags)
-        return Run(folder, {"config": config_of(row, seed).to_dict()})
+        corpus = {"name": "minitweets", "sha256": {}}
+        return Run(folder, {"corpus": corpus, "config": config_of(row, seed, **settings).to_dict()})
 
     found = [tagged("no_spatial", 1, 20), tagged("full", 2, 30), tagged("full", 1, 40), tagged("no_semantic", 1, 40)]
     compared = against([*found, tagged("no_spatial", 3, 20)], posts, resamples=200)
@@ -158,6 +159,10 @@ def test_the_paired_test_compares_runs_of_one_seed(tmp_path):
     assert worse.p_value < 0.01
     assert compared.loc[("no_semantic", 1), "p_value"] == 1
     assert np.isnan(compared.loc[("no_spatial", 3), "difference"])
+    with pytest.raises(HamnerError, match="differ in more than their row and seed"):
+        against([*found, tagged("text_only", 1, 9, model={"text_encoder": "other"})], posts, resamples=2)
+    with pytest.raises(HamnerError, match="one seed twice"):
+        against([*found, tagged("full", 1, 9)], posts, resamples=2)
 
 
 def test_differences_over_seeds_pair_equal_seeds_only(some_runs):
@@ -166,6 +171,23 @@ def test_differences_over_seeds_pair_equal_seeds_only(some_runs):
     assert lines.pairs.to_dict() == {"full": 0, "no_spatial": 1, "no_semantic": 1}
     assert lines.difference["no_spatial"] == pytest.approx(80 - 95)
     assert np.isnan(lines.difference["full"])
+
+
+def test_differences_are_within_one_source_but_to_text_only_which_has_none(make_run):
+    tiles = {"visual": {"objects": "tiles"}}
+    found = [make_run("full", f1=0.9), make_run("full", f1=0.7, **tiles), make_run("text_only", f1=0.6)]
+    found.append(make_run("no_spatial", f1=0.5, **tiles))
+    to_full = over_runs(found, reference="full").set_index(["row", "source"]).difference.dropna()
+    assert to_full.to_dict() == {("no_spatial", "efficientnet-lite0 + tiles"): pytest.approx(50 - 70)}
+    to_text = over_runs(found, reference="text_only").set_index("row").difference.dropna()
+    assert sorted(to_text["full"]) == pytest.approx([10, 30])
+
+
+def test_a_row_is_never_a_mean_over_other_settings(make_run):
+    with pytest.raises(HamnerError, match="both full and differ in more than their seed"):
+        minitweets.measured([make_run("full"), make_run("full", 2, epochs=3)])
+    with pytest.raises(HamnerError, match="one seed twice"):
+        minitweets.measured([make_run("full"), make_run("full")])
 
 
 @pytest.mark.parametrize(
@@ -233,17 +255,27 @@ def test_the_papers_own_row_is_empty_until_it_is_filled_in_and_then_gives_differ
     assert bert.minus_paper == pytest.approx(bert.f1 - 80)
 
 
-def test_a_number_that_nobody_has_seen_is_refused(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"f1": 50.0}, "status 'not seen'"),
+        ({"precision": 50.0}, "status 'not seen'"),
+        ({"recall": 50.0}, "status 'not seen'"),
+        ({"encoder_size": "huge"}, r"published\.csv: .* has the encoder_size 'huge'; it is one of none, small, base"),
+        ({"encoder_size": None}, "has the encoder_size nan"),
+    ],
+)
+def test_published_numbers_that_cannot_be_are_refused(change, message, monkeypatch, tmp_path):
     folder = tmp_path / "data" / "published"
     folder.mkdir(parents=True)
-    published().assign(f1=50.0).to_csv(folder / "published.csv", index=False)
+    published().assign(**change).to_csv(folder / "published.csv", index=False)
     monkeypatch.setattr(ablation_tables, "project_folder", lambda: tmp_path)
-    with pytest.raises(HamnerError, match="status 'not seen'"):
+    with pytest.raises(HamnerError, match=message):
         published()
 
 
 def test_the_papers_star_is_drawn_when_its_number_is_there():
-    tables = {"twitter2017": beside_published("twitter2017", [])}
+    tables = {corpus: beside_published(corpus, []) for corpus in ("twitter2015", "twitter2017")}
 
     def legend(tables):
         return [text.get_text() for text in ablation_tables.f1_by_encoder_size(tables).legends[0].get_texts()]
