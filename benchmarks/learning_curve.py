@@ -15,8 +15,8 @@ from dataclasses import replace
 from hamner.corpora import Corpus, load_corpus, project_folder
 from hamner.evaluation import read_predictions
 from hamner.study.minitweets import mentions_of, type_accuracy
-from hamner.study.reproduction import model_config
 from hamner.training import train
+from hamner.training.rows import study_config
 
 SHARES = (0.25, 0.5, 1.0)
 
@@ -26,7 +26,7 @@ def main() -> None:
     for share in SHARES:
         part = share_of_pictures(whole, share)
         folder = data / "models" / f"minitweets-share{share:g}"
-        run = train(part, model_config(), folder, features=data / "features")
+        run = train(part, study_config(whole.name, "full"), folder, features=data / "features")
         accuracy = type_accuracy(mentions_of(whole), read_predictions(run.predictions, whole.test))
         pictures = len({post.image for post in part.train})
         by_cue = ", ".join(f"{cue} {value:.3f}" for cue, value in accuracy.items())

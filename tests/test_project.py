@@ -78,6 +78,14 @@ def test_every_file_that_the_readme_points_to_is_there():
             assert (ROOT / target).exists(), target
 
 
+def test_the_readme_tags_with_runs_that_it_trained_where_no_record_is_committed():
+    readme = (ROOT / "README.md").read_text()
+    used = set(re.findall(r"hamner tag [^\n]*(?:\\\n[^\n]*)?--run (\S+)", readme))
+    assert used
+    assert used <= set(re.findall(r"hamner train [^\n]*--run (\S+)", readme))
+    assert not [folder for folder in used if (ROOT / folder).is_relative_to(ROOT / "data" / "runs")]
+
+
 def test_no_module_imports_from_a_room_above_its_own():
     rank = {"errors": 0, "files": 1, "corpora": 2, "model": 2, "minitweets": 3, "vision": 3, "evaluation": 3}
     rank |= {"training": 4, "study": 5, "tagger": 5, "cli": 6, "__main__": 7, "__init__": 7}

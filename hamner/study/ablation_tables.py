@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -25,14 +24,13 @@ from hamner.corpora import TYPES, Post, load_corpus, project_folder
 from hamner.errors import HamnerError
 from hamner.evaluation import Reliability, align, bootstrap_interval, over_seeds, paired_bootstrap, read_predictions
 from hamner.files import written_whole
-from hamner.model.ablations import ROWS, ablate
-from hamner.study.minitweets import CUES, ceilings, measured
+from hamner.model.ablations import ROWS
+from hamner.study.minitweets import CUES, ceilings, measured, sampling_error
 from hamner.study.style import BLACK, BLUE, CORPUS_NAMES, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
-from hamner.study.tables import results, runs
-from hamner.training import Run, TrainConfig
-from hamner.training.commands import GRID
-from hamner.training.presets import merged, preset
-from hamner.training.runs import row_of_run
+from hamner.study.tables import by_row, name_of, results, runs
+from hamner.training import Run
+from hamner.training.rows import GRID, config_of_row, full_settings, of_captions, study_config
+from hamner.training.runs import flat, row_of_run
 
 ABILITY = {
     "text_only": "text_only",
@@ -46,8 +44,11 @@ ABILITY = {
 """Row -> what a tagger lacks that lacks this part (`hamner.minitweets.ceilings.ABILITIES`). The other rows take no
 ability away by themselves, so their ceiling is that of `all`."""
 
-TOLERANCE = 0.06
-"""A difference in type accuracy below this says nothing: two sampling errors of a guess at 0.25 on 256 names."""
+GUESS = 1 / len(TYPES)
+"""Type accuracy of a guess. Two sampling errors of it are the yardstick of `expected_beside_measured`."""
+
+SEEDS = (1, 2, 3)
+"""Those that `hamner ablate` trains when nobody asks for others."""
 
 ENCODER_SIZES = ("none", "small", "base", "large", "unknown")
 """Groups within which F1 may be compared; `small` (minilm, 6 layers of 384) is ours alone."""
@@ -60,8 +61,24 @@ def runs_of(corpus: str) -> list[Run]:
     return [run for run in runs() if run.record["corpus"]["name"] == corpus]
 
 
-def coverage(found: Sequence[Run], seeds: Sequence[int] = (1, 2, 3)) -> pd.DataFrame:
-    """Which of `seeds` have a record: rows of the ablation grid by `recorded` and `missing`, both in words."""
+def minitweets_runs() -> tuple[list[Run], list[Run]]:
+    """The committed runs on minitweets that the study's table is made from, and those that it leaves out.
+
+    Left out is what somebody tried: another minitweets, or other settings than the study's for that row and seed.
+    """
+    corpus = load_corpus("minitweets")
+    chosen: list[Run] = []
+    others: list[Run] = []
+    for run in runs_of(corpus.name):
+        row, seed = row_of_run(run.config), run.config.seed
+        same_data = run.record["corpus"] == {"name": corpus.name, "sha256": corpus.sha256}
+        same = same_data and row in GRID and run.config == study_config(corpus.name, row, seed)
+        (chosen if same else others).append(run)
+    return chosen, others
+
+
+def coverage(found: Sequence[Run]) -> pd.DataFrame:
+    """Which of the study's SEEDS have a record: rows of the ablation grid by `recorded` and `missing`, in words."""
     of_row: dict[str, set[int]] = {}
     for run in found:
         of_row.setdefault(row_of_run(run.config), set()).add(run.config.seed)
@@ -70,7 +87,7 @@ def coverage(found: Sequence[Run], seeds: Sequence[int] = (1, 2, 3)) -> pd.DataF
         recorded = of_row.get(row, set())
         lines[row] = {
             "recorded": ", ".join(map(str, sorted(recorded))) or "none",
-            "missing": ", ".join(str(seed) for seed in seeds if seed not in recorded) or "none",
+            "missing": ", ".join(str(seed) for seed in SEEDS if seed not in recorded) or "none",
         }
     return pd.DataFrame(lines).T.rename_axis("row")
 
@@ -105,9 +122,10 @@ def expected_beside_measured(found: Sequence[Run]) -> pd.DataFrame:
     """Type accuracy on minitweets' test of every row of the grid, by cue: a line for each row and cue.
 
     Columns: row, cue, ability (that is missing), expected (the generator's ceiling), seeds, names, mean, sd, min, max
-    over seeds, cost (mean of `full` minus mean), and verdict: `as expected`; `lower` or `higher` by more than TOLERANCE
-    than the ceiling where that is below 1, else than `full` (and `full` than 1); `full lacks it` where `full` itself is
-    not above the row's ceiling. Without a record: seeds 0, NaN, and no verdict.
+    over seeds, cost (mean of `full` minus mean), tolerance (two sampling errors of a guess on that many names: smaller
+    differences say nothing), and verdict: `as expected`; `lower` or `higher` by more than the tolerance than the
+    ceiling where that is below 1, else than `full` (and `full` than 1); `full lacks it` where `full` itself is not
+    above the row's ceiling. Without a record: seeds 0, NaN, and no verdict.
 
     Raises HamnerError for runs of another minitweets, or such as differ in more than their row and seed.
     """
@@ -126,9 +144,10 @@ def expected_beside_measured(found: Sequence[Run]) -> pd.DataFrame:
     table[columns[2:]] = table[columns[2:]].astype(float)
     full = table[table.row == "full"].set_index("cue")["mean"]
     table["cost"] = table.cue.map(full) - table["mean"]
+    table["tolerance"] = 2 * sampling_error(GUESS, table.names.astype(float))
     table["verdict"] = [
-        _verdict(line.mean, 1.0 if line.row == "full" else full[line.cue], line.expected)
-        for line in table[["row", "cue", "mean", "expected"]].itertuples(index=False)
+        _verdict(line.mean, 1.0 if line.row == "full" else full[line.cue], line.expected, line.tolerance)
+        for line in table[["row", "cue", "mean", "expected", "tolerance"]].itertuples(index=False)
     ]
     return table
 
@@ -139,12 +158,16 @@ def by_cue(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def write_minitweets(folder: Path | None = None) -> list[Path]:
-    """Write data/tables/minitweets.csv and minitweets.md: what each row must cost on minitweets, and what it did."""
+    """Write data/tables/minitweets.csv and minitweets.md: what each row must cost on minitweets, and what it did.
+
+    They are made from the study's own runs (`minitweets_runs`).
+    """
     folder = folder or project_folder() / "data" / "tables"
-    table = expected_beside_measured(runs_of("minitweets"))
+    table = expected_beside_measured(minitweets_runs()[0])
     lines = [
-        "Type accuracy on minitweets' test in percent: the best that a tagger without this part can do / what was",
-        "measured (mean over seeds; a dash where there is no record yet). Written by `hamner tables`; do not edit.",
+        "Type accuracy on minitweets' test in percent: the best that a tagger without this ability can do / what was",
+        "measured (mean over seeds; a dash where there is no record yet). A row above its best has the ability",
+        "elsewhere in the model. Written by `hamner tables`; do not edit.",
         "",
         f"| row | seeds | {' | '.join(CUES)} |",
         f"| --- | ---: |{' ---: |' * len(CUES)}",
@@ -169,12 +192,15 @@ def against(
 
     Columns in percent: row, seed, f1, low, high (bootstrap interval over posts), difference (f1 minus the reference's),
     its interval difference_low and difference_high, and the two-sided p_value of the paired bootstrap (a fraction).
-    The last four are NaN for the reference itself and where it has no record of that seed.
+    The last four are NaN for the reference itself and where it has no record of that seed. Raises HamnerError for runs
+    that differ in more than their row and seed.
     """
+    require_one_change(found)
     gold: list[Any] = []
     predicted: dict[tuple[str, int], list[Any]] = {}
-    for run in found:
-        gold, predicted[row_of_run(run.config), run.config.seed] = align(posts, read_predictions(run.predictions))
+    for row, runs_of_row in by_row(found).items():
+        for run in runs_of_row:
+            gold, predicted[row, run.config.seed] = align(posts, read_predictions(run.predictions))
     lines = []
     for (row, seed), tags in predicted.items():
         interval = bootstrap_interval(gold, tags, resamples=resamples)
@@ -196,6 +222,9 @@ def against(
 def over_runs(found: Sequence[Run], reference: str = "text_only") -> pd.DataFrame:
     """F1 on test (seqeval protocol, percent) of each row of each corpus, and its difference to `reference`, by seed.
 
+    A line's reference has the same encoder and source (text only has none). Two lines of one name are an error, as in
+    `results`.
+
     Columns: corpus, encoder, row, source, seeds, f1, sd, then `pairs` (seeds that both rows have), difference (mean
     over them), difference_min and difference_max. Only records are needed, no gold text, so this says how much training
     varies and nothing of the test posts.
@@ -204,12 +233,14 @@ def over_runs(found: Sequence[Run], reference: str = "text_only") -> pd.DataFram
     if table.empty:
         return table
     table = table[table.protocol == "seqeval"]
-    f1 = {(*_place(run), row_of_run(run.config), _source(run), run.config.seed): run.f1() for run in found}
+    by_seed: dict[tuple[str, ...], dict[int, float]] = {}
+    for run in found:
+        by_seed.setdefault(tuple(name_of(run).values()), {})[run.config.seed] = run.f1()
     lines = []
     for line in table.itertuples():
-        place = (line.corpus, line.encoder)
-        mine = {key[-1]: value for key, value in f1.items() if key[:4] == (*place, line.row, line.source)}
-        theirs = {key[-1]: value for key, value in f1.items() if key[:3] == (*place, reference)}
+        mine = by_seed[line.corpus, line.encoder, line.row, line.source]
+        source = "" if reference == "text_only" else line.source
+        theirs = by_seed.get((line.corpus, line.encoder, reference, source), {})
         pairs = [100 * (mine[seed] - theirs[seed]) for seed in sorted(mine.keys() & theirs.keys())]
         entry = {"corpus": line.corpus, "encoder": line.encoder, "row": line.row, "source": line.source}
         entry |= {"seeds": line.seeds, "f1": 100 * line.f1, "sd": 100 * line.f1_sd, "pairs": 0}
@@ -225,15 +256,24 @@ def over_runs(found: Sequence[Run], reference: str = "text_only") -> pd.DataFram
 def published(file: str = "published.csv") -> pd.DataFrame:
     """Other people's numbers, in percent, each with its source and its status; from data/published.
 
-    Raises HamnerError when the file is damaged, or when a row says "not seen" and has a number all the same.
+    Raises HamnerError when the file is damaged, when a row says "not seen" and has a number all the same, or when it is
+    of no encoder size that there is.
     """
     path = project_folder() / "data" / "published" / file
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise HamnerError(f"{path}: no published numbers ({error}); restore it from the project") from error
-    if "status" in table and (wrong := table[(table.status == "not seen") & table.f1.notna()].model.tolist()):
-        raise HamnerError(f"{path}: {wrong[0]} has an F1 and the status 'not seen'; say where it was read")
+    if "status" in table:
+        numbers = table[["precision", "recall", "f1"]].notna().any(axis=1)
+        if wrong := table[(table.status == "not seen") & numbers].model.tolist():
+            raise HamnerError(f"{path}: {wrong[0]} has a number and the status 'not seen'; say where it was read")
+    if "encoder_size" in table:
+        for line in table[~table.encoder_size.isin(ENCODER_SIZES)].itertuples():
+            raise HamnerError(
+                f"{path}: {line.model} has the encoder_size {line.encoder_size!r}; it is one of "
+                f"{', '.join(ENCODER_SIZES)}"
+            )
     return table
 
 
@@ -290,38 +330,24 @@ def command_of(run: Run) -> str:
     if row not in GRID:
         raise HamnerError(f"{run.folder} is no ablation row; its settings stand in its run.json")
     words = ["hamner", "train", corpus, "--row", row, "--seed", str(config.seed)]
-    given: dict[str, Any] = {"model": {"vision": True}, "visual": {}, "seed": config.seed}
+    given: dict[str, Any] = {}
     if config.visual is not None and config.visual.backbone == "captions":
         words += [word for file in config.visual.captions for word in ("--captions", file)]
-        given["visual"] = {"backbone": "captions", "objects": "phrases", "captions": list(config.visual.captions)}
-    full = TrainConfig.from_dict(merged(preset("small" if corpus == "minitweets" else "standard"), given))
-    model = ablate(full.model, row)
-    start = replace(full, model=model, visual=full.visual if model.vision else None, pictures=config.pictures)
-    before, wanted = start.to_dict(), config.to_dict()
-    for each in (before, wanted):
-        if each["visual"]:
-            each["visual"]["captions"] = list(each["visual"]["captions"])  # a tuple in one, a list in the other
-    before = _flat(before)
-    for name, value in _flat(wanted).items():
-        if value != before[name]:
+        given = of_captions(config.visual.captions)
+    start = flat(config_of_row(full_settings(corpus, given), row, config.seed).to_dict())
+    for name, value in flat(config.to_dict()).items():
+        if value != start[name]:
             words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     return shlex.join(words)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return flat
-
-
-def _verdict(mean: float, full: float, ceiling: float) -> str:
+def _verdict(mean: float, full: float, ceiling: float, tolerance: float) -> str:
     if np.isnan(mean) or np.isnan(full):
         return ""
-    if ceiling < 1 and full <= ceiling + TOLERANCE:
+    if ceiling < 1 and full <= ceiling + tolerance:
         return "full lacks it"
     wanted = ceiling if ceiling < 1 else full
-    if abs(mean - wanted) <= TOLERANCE:
+    if abs(mean - wanted) <= tolerance:
         return "as expected"
     return "lower" if mean < wanted else "higher"
 
@@ -329,14 +355,6 @@ def _verdict(mean: float, full: float, ceiling: float) -> str:
 def _model(line: Any) -> str:
     """How a table names a line of `results`."""
     return ", ".join(part for part in (f"hamner {line.row}", line.encoder, line.source) if part)
-
-
-def _place(run: Run) -> tuple[str, str]:
-    return run.record["corpus"]["name"], run.config.model.text_encoder.rsplit("/", 1)[-1]
-
-
-def _source(run: Run) -> str:
-    return "" if run.config.visual is None else run.config.visual.label
 
 
 @styled
@@ -403,8 +421,7 @@ def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
         axes.tick_params(left=False)
         axes.spines["left"].set_visible(False)
     panels[0].set_ylabel("text encoder")
-    handles, labels = panels[0].get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
+    once = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(list(once.values()), list(once), loc="outside upper center", ncols=len(once))
     return figure
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -24,18 +26,11 @@ def reproduce(
     again: delete data/models/minitweets-full to start anew. Exit status 1 when a cell fails; that notebook's file then
     stays as it was.
     """
-    # Imported here, for Jupyter takes a while to load and comes with the extra `notebooks` alone.
-    try:
-        from hamner.study import notebooks
-    except ModuleNotFoundError as error:
-        raise HamnerError(f"{error.name} is missing: pip install 'hamner[notebooks]'") from error
-
+    notebooks = _notebooks()
     sources = [path for path in notebooks.notebook_sources() if not only or path.stem[:2] in only]
     if not sources:
         raise HamnerError(f"no notebook has the number {' or '.join(only or [])}")
     from hamner.study import reproduction
-    from hamner.study.ablation_tables import write_minitweets
-    from hamner.study.tables import write_tables
 
     shows_model = any(reproduction.MODEL in source.read_text(encoding="utf-8") for source in sources)
     model = reproduction.trained_model() if shows_model else None
@@ -55,8 +50,7 @@ def reproduce(
             failures += 1
         typer.echo(f"{time.monotonic() - started:.0f} s{' FAILED' if states[source.stem].startswith('FAILED') else ''}")
 
-    write_tables()
-    write_minitweets()
+    _, broken = _write_tables()
     if model is not None:
         typer.echo("\nModel trained on minitweets")
         for line in reproduction.compare_with_record(model):
@@ -70,7 +64,9 @@ def reproduce(
     typer.echo("Tables")
     for line in _changes(results, _contents(project_folder() / "data" / "tables")):
         typer.echo(f"  {line}")
-    if failures:
+    for wrong in broken:
+        typer.echo(f"  FAILED: {wrong}")
+    if failures or broken:
         raise typer.Exit(1)
 
 
@@ -80,8 +76,7 @@ def students(
     ] = None,
 ) -> None:
     """Write the notebooks without outputs and without the solutions of their exercises, for a class."""
-    from hamner.study import notebooks
-
+    notebooks = _notebooks()
     folder = folder or notebooks.notebooks_folder() / "students"
     for source in notebooks.notebook_sources():
         notebooks.write(notebooks.for_students(source), folder / f"{source.stem}.ipynb")
@@ -100,11 +95,37 @@ def measure(
 
 def tables() -> None:
     """Build the tables under data/tables from the run records under data/runs."""
-    from hamner.study.ablation_tables import write_minitweets  # these load torch
-    from hamner.study.tables import write_tables
+    from hamner.study.ablation_tables import minitweets_runs  # loads torch
 
-    for path in (*write_tables(), *write_minitweets()):
+    written, broken = _write_tables()
+    for path in written:
         typer.echo(f"{path} written")
+    for run in minitweets_runs()[1]:
+        typer.echo(f"{run.folder} is left out of minitweets.md: its settings or its data are not the study's")
+    if broken:
+        raise HamnerError("\n".join(map(str, broken)))
+
+
+def _write_tables() -> tuple[list[Path], list[HamnerError]]:
+    """Write each table that can be written; returns the files, and what is wrong with the others."""
+    from hamner.study import ablation_tables, tables
+
+    written: list[Path] = []
+    broken: list[HamnerError] = []
+    for write in (tables.write_tables, ablation_tables.write_minitweets):
+        try:
+            written += write()
+        except HamnerError as error:
+            broken.append(error)
+    return written, broken
+
+
+def _notebooks() -> ModuleType:
+    """`hamner.study.notebooks`. Imported late, for Jupyter takes a while to load, and is in the extra `notebooks`."""
+    try:
+        return import_module("hamner.study.notebooks")
+    except ModuleNotFoundError as error:
+        raise HamnerError(f"{error.name} is missing: pip install 'hamner[notebooks]'") from error
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

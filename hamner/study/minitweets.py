@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from hamner.corpora import Corpus, load_corpus
 from hamner.errors import HamnerError
 from hamner.evaluation import Spread, over_seeds, read_predictions
+from hamner.study.tables import by_row
 from hamner.training import Run
-from hamner.training.runs import row_of_run
 
 CUES = ("text", "scene", "object", "relation", "position", "unrelated")
 
@@ -84,33 +85,40 @@ def type_accuracy(mentions: Sequence[Mention], predictions: dict[str, tuple[str,
 def measured(runs: Sequence[Run]) -> pd.DataFrame:
     """Type accuracy by cue on minitweets' test: mean and spread over the seeds of each ablation row.
 
-    Columns: row, cue, seeds, names (how many were asked for), mean, sd, min, max.
+    Columns: row, cue, seeds, names (how many were asked for), mean, sd, min, max. Raises HamnerError for runs of
+    another minitweets, and where two of a row differ in more than their seed.
     """
     corpus = load_corpus("minitweets")
     mentions = mentions_of(corpus)
     asked = pd.Series([name.cue for name in mentions]).value_counts()
-    by_row: dict[str, list[pd.Series]] = {}
     for run in runs:
         if run.record["corpus"] != {"name": corpus.name, "sha256": corpus.sha256}:
             raise HamnerError(f"{run.folder} was not made with this minitweets; train it anew")
-        accuracy = type_accuracy(mentions, read_predictions(run.predictions, corpus.test))
-        by_row.setdefault(row_of_run(run.config), []).append(accuracy)
     lines = []
-    for row, accuracies in by_row.items():
+    for row, group in by_row(runs).items():
+        accuracies = [type_accuracy(mentions, read_predictions(run.predictions, corpus.test)) for run in group]
         for cue in CUES:
             spread: Spread = over_seeds([float(accuracy[cue]) for accuracy in accuracies])
             lines.append({"row": row, "cue": cue, "seeds": spread.n, "names": int(asked[cue])} | _values(spread))
     return pd.DataFrame(lines)
 
 
+def sampling_error(share: Any, names: Any) -> Any:
+    """By how much accuracy on `names` names varies by chance, where each is right with probability `share`.
+
+    Its standard deviation; numbers, or Series of them.
+    """
+    return (share * (1 - share) / names) ** 0.5
+
+
 def beside_ceiling(table: pd.DataFrame, row: str, ability: str) -> pd.DataFrame:
     """One row of `measured` beside the ceiling of taggers that lack `ability`, and their difference in sampling errors.
 
-    A sampling error is sqrt(c (1 - c) / names) for a ceiling c; NaN where the ceiling is 0 or 1.
+    NaN where the ceiling is 0 or 1, for then nothing varies by chance.
     """
     expected = ceilings(load_corpus("minitweets")).loc[ability]
     chosen = table[table.row == row].set_index("cue")
-    error = (expected * (1 - expected) / chosen.names) ** 0.5
+    error = sampling_error(expected, chosen.names)
     return chosen.assign(ceiling=expected, off=((chosen["mean"] - expected) / error.where(error > 0)))
 
 

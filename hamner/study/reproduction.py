@@ -5,8 +5,8 @@ from __future__ import annotations
 from hamner.corpora import load_corpus, project_folder
 from hamner.evaluation import read_predictions
 from hamner.study.minitweets import CUES, mentions_of, type_accuracy
-from hamner.training import Run, TrainConfig, train
-from hamner.training.presets import merged, preset
+from hamner.training import Run, train
+from hamner.training.rows import study_config
 from hamner.training.runs import run_name
 
 NAME = "minitweets"
@@ -14,17 +14,10 @@ MODEL = "minitweets-full"
 """The folder under data/models that notebooks load it from."""
 
 
-def model_config(seed: int = 1) -> TrainConfig:
-    """The full model on minitweets: preset `small`, drawn pictures with their annotations."""
-    return TrainConfig.from_dict(merged(preset("small"), {"seed": seed, "model": {"vision": True}, "visual": {}}))
-
-
-def trained_model(progress: bool = True) -> Run:
+def trained_model() -> Run:
     """The full model on minitweets under data/models/minitweets-full; trained now where it is not there yet."""
     data = project_folder() / "data"
-    return train(
-        load_corpus(NAME), model_config(), data / "models" / MODEL, features=data / "features", progress=progress
-    )
+    return train(load_corpus(NAME), study_config(NAME, "full"), data / "models" / MODEL, features=data / "features")
 
 
 def compare_with_record(run: Run) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hamner.errors import HamnerError
 from hamner.evaluation import Spread, over_seeds
 from hamner.files import written_whole
 from hamner.training import Run
-from hamner.training.runs import row_of_run
+from hamner.training.runs import encoder_name, row_of_run
 
 
 def runs(folder: Path | None = None) -> list[Run]:
@@ -33,12 +34,8 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
         groups.setdefault(repr(_without_seed(run)), []).append(run)
     lines: list[dict[str, Any]] = []
     for group in groups.values():
-        seeds = [run.config.seed for run in group]
-        if len(set(seeds)) < len(seeds):
-            raise HamnerError(f"one seed twice: {', '.join(str(run.folder) for run in group)}; keep one of them")
-        config, corpus = group[0].config, group[0].record["corpus"]["name"]
-        name = {"corpus": corpus, "encoder": Path(config.model.text_encoder).name, "row": row_of_run(config)}
-        name["source"] = "" if config.visual is None else config.visual.label
+        _require_each_seed_once(group)
+        name = name_of(group[0])
         for protocol in PROTOCOLS:
             scores = [run.record["scores"][split][protocol] for run in group]
             line = name | {"protocol": protocol, "seeds": len(group)}
@@ -54,8 +51,42 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
     key = ["corpus", "encoder", "row", "source", "protocol"]
     if not table.empty and table.duplicated(key).any():
         twice = table[table.duplicated(key)].iloc[0]
-        raise HamnerError(f"runs of {twice.corpus}, {twice.encoder}, {twice.row} differ in more than their seed")
+        raise HamnerError(
+            f"runs of {twice.corpus}, {twice.encoder}, {twice.row} differ in more than their seed: keep those with "
+            "other settings in another folder"
+        )
     return table.sort_values(key, ignore_index=True) if lines else table
+
+
+def name_of(run: Run) -> dict[str, str]:
+    """How tables name a run, whatever its seed: corpus, encoder, row, and source of what it sees ("" for text only)."""
+    source = "" if run.config.visual is None else run.config.visual.label
+    return {
+        "corpus": run.record["corpus"]["name"],
+        "encoder": encoder_name(run.config),
+        "row": row_of_run(run.config),
+        "source": source,
+    }
+
+
+def by_row(found: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs of one corpus by their row.
+
+    Raises HamnerError where two of a row differ in more than their seed, or have the same: a number of that row would
+    be one of a mixture.
+    """
+    rows: dict[str, list[Run]] = {}
+    for run in found:
+        rows.setdefault(row_of_run(run.config), []).append(run)
+    for row, group in rows.items():
+        for run in group[1:]:
+            if _without_seed(run) != _without_seed(group[0]):
+                raise HamnerError(
+                    f"{group[0].folder} and {run.folder} are both {row} and differ in more than their seed: "
+                    "compare them apart"
+                )
+        _require_each_seed_once(group)
+    return rows
 
 
 def results_markdown(table: pd.DataFrame) -> str:
@@ -90,10 +121,16 @@ def write_tables(folder: Path | None = None) -> list[Path]:
     return [folder / "results.csv", folder / "results.md"]
 
 
-def _columns(measure: str, spread: Spread) -> dict[str, float | None]:
+def _require_each_seed_once(group: Sequence[Run]) -> None:
+    seeds = [run.config.seed for run in group]
+    if len(set(seeds)) < len(seeds):
+        raise HamnerError(f"one seed twice: {', '.join(str(run.folder) for run in group)}; keep one of them")
+
+
+def _columns(measure: str, spread: Spread) -> dict[str, float]:
     return {
         measure: spread.mean,
-        f"{measure}_sd": spread.sd,
+        f"{measure}_sd": nan if spread.sd is None else spread.sd,
         f"{measure}_min": spread.min,
         f"{measure}_max": spread.max,
     }

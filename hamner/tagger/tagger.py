@@ -153,7 +153,8 @@ class Tagger:
         self.device = _device(device)
         if not run.weights.exists():
             raise TaggerError(
-                f"{run.folder} holds a run's record without its weights ({run.weights.name}): train it again there"
+                f"{run.folder} holds a run's record without its weights ({run.weights.name}): "
+                "train it into another folder, hamner train ... --run DIR"
             )
         shape = {name: run.record.get("features", {})[name] for name in ("channels", "classes") if self.config.visual}
         with torch.random.fork_rng(devices=[]):  # building draws weights: the user's random numbers stay as they were

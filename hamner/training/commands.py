@@ -67,9 +67,10 @@ def train(
 
     from hamner.corpora import load_corpus
     from hamner.training import train as train_run
+    from hamner.training.rows import config_of_row
 
     full = _full_settings(corpus, preset, text_encoder, backbone, objects, captions, epochs, settings)
-    finished = train_run(load_corpus(corpus, root), _of_row(full, row, seed), run)
+    finished = train_run(load_corpus(corpus, root), config_of_row(full, row, seed), run)
     if not PartialState().is_main_process:
         return
     typer.echo(f"{finished.folder}: best epoch {finished.record['best_epoch']}")
@@ -78,6 +79,10 @@ def train(
         typer.echo(
             f"{split:>6}: precision {100 * overall['precision']:.2f}, recall {100 * overall['recall']:.2f}, "
             f"F1 {100 * overall['f1']:.2f} (seqeval protocol)"
+        )
+    if not finished.weights.exists():
+        typer.echo(
+            "This run was finished before, and its weights are not here: for a tagger, train with --run NEWFOLDER"
         )
 
 
@@ -108,16 +113,10 @@ def ablate(
     share FOLDER: no run is done twice.
     """
     from hamner.corpora import load_corpus
+    from hamner.training.rows import GRID
 
     full = _full_settings(corpus, preset, text_encoder, backbone, objects, captions, epochs, settings)
     train_grid(load_corpus(corpus, root), full, rows or GRID, range(1, seeds + 1), folder)
-
-
-GRID = (
-    "full", "text_only", "no_local_text", "no_global", "no_objects", "no_semantic", "no_spatial",
-    "no_absolute_geometry", "no_relative_geometry", "no_relevance", "no_integration", "no_iteration", "one_iteration",
-    "three_iterations", "four_iterations", "no_coattention", "blank_images", "shuffled_images",
-)  # fmt: skip
 
 
 def train_grid(
@@ -127,9 +126,10 @@ def train_grid(
     from tqdm.auto import tqdm
 
     from hamner.training import train as train_run
+    from hamner.training.rows import config_of_row
     from hamner.training.runs import RunInUseError, run_name
 
-    todo = [_of_row(full, row, seed) for seed in seeds for row in rows]
+    todo = [config_of_row(full, row, seed) for seed in seeds for row in rows]
     done: list[Run] = []
     with tqdm(total=len(todo), desc="runs", unit="run") as bar:
         # First whatever nobody is at; then what others were at, once they are through (or gone).
@@ -157,38 +157,23 @@ def _full_settings(
     epochs: int | None,
     assignments: list[str] | None,
 ) -> dict[str, Any]:
-    """The settings of the full model, nested as in `TrainConfig.to_dict`."""
-    from hamner.training.presets import merged, preset
+    """The settings of the full model that the options ask for."""
+    from hamner.training.rows import full_settings, of_captions
 
-    given: dict[str, Any] = {"model": {"vision": True}, "visual": {}}
-    if text_encoder is not None:
-        given["model"]["text_encoder"] = text_encoder
-    if captions:
-        if backbone is not None or objects is not None:
-            raise typer.BadParameter("captions stand in for pictures: leave out --backbone and --objects")
-        given["visual"] = {"backbone": "captions", "objects": "phrases", "captions": [str(file) for file in captions]}
-    given["visual"] |= {
-        name: value for name, value in (("backbone", backbone), ("objects", objects)) if value is not None
-    }
-    if epochs is not None:
-        given["epochs"] = epochs
+    if captions and (backbone is not None or objects is not None):
+        raise typer.BadParameter("captions stand in for pictures: leave out --backbone and --objects")
+    given: dict[str, Any] = of_captions(captions) if captions else {}
+    for path, value in (
+        ("model.text_encoder", text_encoder),
+        ("visual.backbone", backbone),
+        ("visual.objects", objects),
+        ("epochs", epochs),
+    ):
+        if value is not None:
+            _put(given, path, value)
     for assignment in assignments or []:
         _assign(given, assignment)
-    return merged(preset(preset_name or ("small" if corpus == "minitweets" else "standard")), given)
-
-
-def _of_row(full: dict[str, Any], row: str, seed: int) -> TrainConfig:
-    """The config of one row or control of the full model, with this seed. Raises HamnerError for an unknown row."""
-    from dataclasses import replace
-
-    from hamner.model.ablations import CONTROLS, ablate
-    from hamner.training import TrainConfig
-    from hamner.training.presets import merged
-
-    config = TrainConfig.from_dict(merged(full, {"seed": seed}))
-    model = ablate(config.model, row)
-    pictures: Any = row.removesuffix("_images") if row in CONTROLS else "own"
-    return replace(config, model=model, visual=config.visual if model.vision else None, pictures=pictures)
+    return full_settings(corpus, given, preset_name)
 
 
 def _assign(values: dict[str, Any], assignment: str) -> None:
@@ -196,12 +181,16 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
     name, equals, value = assignment.partition("=")
     if not equals:
         raise typer.BadParameter(f"{assignment!r} is not of the form NAME=VALUE", param_hint="--set")
+    try:
+        _put(values, name, json.loads(value))
+    except ValueError:
+        _put(values, name, value)  # a plain word, such as `mix`
+
+
+def _put(values: dict[str, Any], name: str, value: Any) -> None:
     *path, last = name.split(".")
     for part in path:
         values = values.setdefault(part, {})
         if not isinstance(values, dict):
             raise typer.BadParameter(f"the setting {part!r} has no parts", param_hint="--set")
-    try:
-        values[last] = json.loads(value)
-    except ValueError:
-        values[last] = value  # a plain word, such as `mix`
+    values[last] = value

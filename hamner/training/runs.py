@@ -76,9 +76,14 @@ def row_of_run(config: TrainConfig) -> str:
     return f"{config.pictures}_images" if of_model == "full" else "custom"
 
 
+def encoder_name(config: TrainConfig) -> str:
+    """How folders and tables name the text encoder: the last part of its name or path."""
+    return Path(config.model.text_encoder).name
+
+
 def run_name(corpus: str, config: TrainConfig) -> str:
     """CORPUS-ROW-ENCODER-seedN, with the visual source after the encoder where there is one."""
-    parts = [corpus, row_of_run(config), Path(config.model.text_encoder).name]
+    parts = [corpus, row_of_run(config), encoder_name(config)]
     if config.visual is not None:
         parts.append(config.visual.backbone)
     return "-".join([*parts, f"seed{config.seed}"])
@@ -96,7 +101,7 @@ def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
     for part, value in (("corpus", found.get("corpus", {})), ("config", settings)):
         if value == wanted[part]:
             continue
-        flat_found, flat_wanted = _flat(value), _flat(wanted[part])
+        flat_found, flat_wanted = flat(value), flat(wanted[part])
         different = sorted(
             key for key in flat_found.keys() | flat_wanted.keys() if flat_found.get(key) != flat_wanted.get(key)
         )
@@ -107,11 +112,12 @@ def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
         )
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings on one level, with the names that `--set` takes, such as `model.width`."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found
 
 
 def surroundings(device: torch.device, processes: int) -> dict[str, Any]:

@@ -81,9 +81,8 @@ settings.dropna().drop(index="visual", errors="ignore")
 # %%
 from hamner.training.runs import row_of_run
 
-full = [
-    run for run in ablation_tables.runs_of("minitweets") if row_of_run(run.config) == "full"
-]
+found, _ = ablation_tables.minitweets_runs()
+full = [run for run in found if row_of_run(run.config) == "full"]
 assert full, "no record of the full model: make one with `hamner train minitweets --row full`"
 save(ablation_tables.learning_curves(full), "learning_curves")
 

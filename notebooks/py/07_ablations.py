@@ -43,9 +43,10 @@ import pandas as pd
 
 from hamner import load_corpus
 from hamner.study import ablation_tables
-from hamner.study.ablation_tables import GRID, runs_of
+from hamner.study.ablation_tables import runs_of
 from hamner.study.minitweets import CUES, ceilings, mentions_of
 from hamner.study.style import save
+from hamner.training.rows import GRID
 
 # %% [markdown]
 # ## 1. The rows
@@ -129,7 +130,9 @@ pd.Series(ablation_tables.ABILITY, name="lacks").rename_axis("row").to_frame()
 # records are here. The rest of the notebook works with what there is.
 
 # %%
-found = runs_of("minitweets")
+found, others = ablation_tables.minitweets_runs()
+for run in others:
+    print(f"left out: {run.folder.name}: its settings or its data are not the study's")
 ablation_tables.coverage(found)
 
 # %% [markdown]
@@ -141,8 +144,8 @@ ablation_tables.coverage(found)
 # hamner ablate minitweets --seeds 3 --row no_spatial   # one row
 # ```
 #
-# Before rows are compared we make sure that they may be. Two runs that differ in their epochs,
-# say, would stop the notebook here.
+# Rows may be compared where nothing else differs. A run with other epochs, say, was left out
+# above, and if one had slipped through, it would stop the notebook here.
 
 # %%
 ablation_tables.require_one_change(found)
@@ -175,13 +178,12 @@ recorded = table[table.seeds > 0].row.unique()
 
 # %% [markdown]
 # A difference needs a yardstick. A guess among four types on a few hundred names is off by a
-# few points by chance alone, so what is smaller than this we do not talk about:
+# few points by chance alone. So we do not talk about what is smaller than two sampling errors of
+# such a guess, √(¼ · ¾ / names), cue by cue:
 
 # %%
-print(f"tolerance: {100 * ablation_tables.TOLERANCE:.0f} points of type accuracy")
-names = table.groupby("cue").names.max().dropna()
-error = (0.25 * 0.75 / names) ** 0.5
-(100 * error).round(1).rename("one sampling error of a guess at 25 %, points").to_frame()
+yardstick = table.groupby("cue")[["names", "tolerance"]].max().loc[list(CUES)]
+yardstick.assign(tolerance=100 * yardstick.tolerance).round(1)
 
 # %% [markdown]
 # ### The verdict
@@ -288,7 +290,7 @@ cost = (100 * (1 - expected_mean)).round(1)
 cost[(cost > 0) & (cost < 10)].rename("expected cost, points")
 
 # %% [markdown]
-# **3.** `unrelated` has half as many posts as each other picture cue has. Why? Take a tagger that
+# **3.** `unrelated` has fewer posts than `scene` has. Why? Take a tagger that
 # cannot judge relevance. On neutral words it can trust the picture always or never. What is its
 # accuracy on `scene` and `unrelated` together, either way, and with as many of one as of the
 # other?

@@ -228,7 +228,7 @@ pd.Series(pairs, name="posts tagged differently (%)").to_frame()
 # %%
 from hamner import load_corpus
 
-mini = runs_of("minitweets")
+mini, _ = ablation_tables.minitweets_runs()
 seed = min((run.config.seed for run in mini), default=None)
 tested = ablation_tables.against(
     [run for run in mini if run.config.seed == seed], load_corpus("minitweets").test
@@ -276,7 +276,7 @@ by_protocol = results(real).pivot(
 # tables above were made from:
 
 # %%
-for run in sorted(runs(), key=lambda run: run.folder.name):
+for run in [*mini, *real]:
     print(ablation_tables.command_of(run))
 
 # %% [markdown]

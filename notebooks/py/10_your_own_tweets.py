@@ -17,8 +17,10 @@
 # | **Of the paper** | its use: a tagger is for posts that nobody has tagged yet |
 #
 # Until now all posts came from a corpus. Here they are *yours*. So that the notebook runs as it
-# stands, it first writes a folder such as you might have: a dozen invented posts with pictures.
-# Put the path of your own folder into one cell, and the rest holds for you as well.
+# stands, it first writes a folder such as you might have: a dozen invented posts with pictures,
+# the *sample*. Put the path of your own folder into the cell that says so, and the notebook goes
+# through yours instead. Nothing is written into it. Cells that are about the sample alone say so,
+# and section 5 needs right answers, which only you can give.
 #
 # Whoever counts on a tagger should also count its mistakes on posts of the kind that he has. The
 # second half does that.
@@ -62,8 +64,9 @@ from hamner.corpora import project_folder
 #
 # The last column is for the error analysis. Leave it out if you only want tags.
 #
-# Below are the invented posts; with each, the kind of minitweets picture to put beside it (cue,
-# topic of the picture, and the type of what it shows).
+# Below are the posts of the sample; with each, the kind of minitweets picture to put beside it
+# (cue, topic of the picture, and the type of what it shows). The next three cells make the sample
+# and do no harm if you have a folder of your own.
 
 # %%
 POSTS = """
@@ -93,14 +96,25 @@ for post in corpus.test:
     picture_of.setdefault(kind, post.image)
 
 # %%
-folder = tempfile.TemporaryDirectory()
-FOLDER = Path(folder.name)  # put your own folder here, and leave the rest of this cell out
+temporary = tempfile.TemporaryDirectory()
+SAMPLE, RESULTS = Path(temporary.name) / "sample", Path(temporary.name) / "results"
+SAMPLE.mkdir()
 rows = []
 for id, text, names, kind in MINE:
     if kind:
-        shutil.copy(picture_of[kind], FOLDER / f"{id}.webp")
+        shutil.copy(picture_of[kind], SAMPLE / f"{id}.webp")
     rows.append({"id": id, "text": text, "image": f"{id}.webp" if kind else "", "names": names})
-pd.DataFrame(rows).to_csv(FOLDER / "posts.csv", index=False, encoding="utf-8-sig")
+sample = pd.DataFrame(rows)
+sample.to_csv(SAMPLE / "posts.csv", index=False, encoding="utf-8-sig")
+
+# %% [markdown]
+# **Here you put your own folder**, with a `posts.csv` in it. What the notebook writes goes into
+# `OUT`; that of the sample is gone at the end, so name another one if you want to keep it.
+
+# %%
+FOLDER = SAMPLE
+OUT = RESULTS
+OUT.mkdir(exist_ok=True)
 
 # %% [markdown]
 # ## 2. From a CSV
@@ -112,14 +126,16 @@ pd.DataFrame(rows).to_csv(FOLDER / "posts.csv", index=False, encoding="utf-8-sig
 # %%
 as_it_stands = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
 table = pd.read_csv(FOLDER / "posts.csv", **as_it_stands)
-assert table.id[0] == "001" and table.text.iloc[-1].endswith("NA")
+if FOLDER == SAMPLE:
+    assert table.id[0] == "001" and table.text.iloc[-1].endswith("NA")
 table.head(4)
 
 # %% [markdown]
 # ### Or from a folder
 #
 # If you have no table but a text file for each post, with a picture of the same name beside it,
-# the table is a few lines away. We make such a folder from the table and read it back.
+# the table is a few lines away: `table = read_folder(FOLDER)`. We try it on the sample alone: make
+# such a folder from its table and read it back.
 
 
 # %%
@@ -133,9 +149,9 @@ def read_folder(folder):
 
 
 # %%
-for row in table.itertuples():
-    (FOLDER / f"{row.id}.txt").write_text(row.text, encoding="utf-8")
-assert read_folder(FOLDER).equals(table[["id", "text", "image"]])
+for row in sample.itertuples():
+    (SAMPLE / f"{row.id}.txt").write_text(row.text, encoding="utf-8")
+assert read_folder(SAMPLE).equals(sample[["id", "text", "image"]])
 
 # %% [markdown]
 # ### Check before you tag
@@ -156,8 +172,8 @@ def complaints(table):
 
 
 # %%
-assert not list(complaints(table))
-broken = pd.concat([table.head(2), table.head(1).assign(text=" ", image="001.jpg")])
+assert not list(complaints(table)), list(complaints(table))
+broken = pd.concat([table.head(2), table.head(1).assign(text=" ", image="nowhere.jpg")])
 list(complaints(broken))
 
 # %% [markdown]
@@ -178,7 +194,7 @@ tagged = tagger.many(list(table.text), images)
 # knows where it stands in the text.
 
 # %%
-" | ".join(tagged[1].words)
+" | ".join(tagged[0].words)
 
 # %% [markdown]
 # Now the table that you came for: a row for each entity, with its place in the text.
@@ -206,11 +222,11 @@ entities.round(2)
 # each post as JSON:
 
 # %%
-entities.to_csv(FOLDER / "entities.csv", index=False)
+entities.to_csv(OUT / "entities.csv", index=False)
 records = [{"id": id} | post.to_dict() for id, post in zip(table.id, tagged)]
 lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
-(FOLDER / "tagged.jsonl").write_text("".join(lines), encoding="utf-8")
-sorted(file.name for file in FOLDER.glob("*.[cj]s*"))
+(OUT / "tagged.jsonl").write_text("".join(lines), encoding="utf-8")
+sorted(file.name for file in OUT.iterdir())
 
 # %% [markdown]
 # ## 4. What the tagger says about itself
@@ -224,16 +240,17 @@ for note in sorted({note for post in tagged for note in post.notes}):
 # %% [markdown]
 # The one about tiles matters. The run was trained with objects that come with the corpus: a box for
 # each thing. Your pictures have no boxes, so the tagger puts five fixed tiles in their place. That
-# is a guess, and it is not what the model has learnt from.
+# is a guess, and it is not what the model has learnt from. Take any post to look at:
 
 # %%
-tagged[4].show()
+LOOK_AT = min(4, len(table) - 1)
+tagged[LOOK_AT].show()
 
 # %% [markdown]
 # ### Boxes of your own
 #
 # If you can say what is in your pictures (any tool that draws boxes will do, or a detector), write
-# `annotations.jsonl` beside them, in the form of minitweets. Here we may copy the lines.
+# `annotations.jsonl` beside them, in the form of minitweets. For the sample we may copy the lines:
 
 # %%
 line_of = {}
@@ -244,13 +261,14 @@ copied = [
     line_of[picture_of[kind].name] | {"image": f"{id}.webp"} for id, kind in kinds.items()
 ]
 text = "".join(json.dumps(line) + "\n" for line in copied)
-(FOLDER / "annotations.jsonl").write_text(text, encoding="utf-8")
+(SAMPLE / "annotations.jsonl").write_text(text, encoding="utf-8")
 text[: text.index("},") + 1]
 
 # %% [markdown]
 # `PictureExtractor` puts a picture and its objects through the run's backbone. One trap: the model
 # knows object classes by *number*, and the numbers are those of its own training. So names are
-# looked up in the run's record; a class that it never saw becomes 0, unknown.
+# looked up in the run's record; a class that it never saw becomes 0, unknown. A picture that you
+# drew no boxes for has no objects.
 
 # %%
 from dataclasses import replace
@@ -262,27 +280,28 @@ from hamner.vision.pictures import PictureExtractor
 source = tagger.config.visual
 extractor = PictureExtractor.load(replace(source, objects="none"), FOLDER)
 class_names = tagger.run.record["features"]["class_names"]
-boxes = read_annotations(FOLDER / "annotations.jsonl")
+drawn = FOLDER / "annotations.jsonl"
+boxes = read_annotations(drawn) if drawn.is_file() else {}
 
 
 # %%
 def look(image):
     if image is None:
         return None
-    objects = Objects.of(boxes[image.name], class_names, source.max_objects)
+    objects = Objects.of(boxes.get(image.name, []), class_names, source.max_objects)
     return extractor.encode(open_image(image), objects)
 
 
 # %%
 with_boxes = tagger.many(list(table.text), images, features=[look(image) for image in images])
-with_boxes[4].show()
+with_boxes[LOOK_AT].show()
 
 # %% [markdown]
 # ## 5. Your own error analysis
 #
 # For this you need the right answers, and nobody but you can give them. The column `names` holds
-# them as a person writes them. To score, they must become tags of the *tagger's* words, and the
-# offsets do that.
+# them as a person writes them; without it your way ends here. To score, they must become tags of
+# the *tagger's* words, and the offsets do that.
 
 
 # %%
@@ -302,7 +321,8 @@ def gold_tags(post, names):
 
 # %%
 gold = [gold_tags(post, names) for post, names in zip(tagged, table.names)]
-list(zip(tagged[7].words, gold[7]))
+longer = next((i for i, tags in enumerate(gold) if "I-" in "".join(tags)), 0)
+list(zip(tagged[longer].words, gold[longer]))
 
 # %% [markdown]
 # Three ways to tag the same posts: without pictures, with pictures and tiles, and with your boxes.
@@ -323,9 +343,9 @@ for way, tags in ways.items():
 pd.DataFrame(scores, index=["F1", "95 % from", "to"]).T.round(0)
 
 # %% [markdown]
-# Look at the width of the intervals before you look at F1. A dozen posts tell you hardly anything
-# about a rate. They tell you a lot about *kinds* of mistakes, though, so let us read those one by
-# one.
+# Look at the width of the intervals before you look at F1. The sample's dozen posts tell you
+# hardly anything about a rate. They tell you a lot about *kinds* of mistakes, though, so let us
+# read those one by one.
 
 # %%
 from hamner.evaluation import match_posts
@@ -374,21 +394,23 @@ print(len(changed), "of", len(table), "posts changed")
 # ## Exercises
 #
 # **1.** How many posts would you have to label for an interval of F1 that is at most ten points
-# wide? Repeat the dozen k times and watch the interval (this pretends that new posts would be
+# wide? Repeat your posts k times and watch the interval (this pretends that new posts would be
 # like these).
 
 # %% tags=["solution"]
 for k in (1, 4, 16, 64):
     interval = bootstrap_interval(gold * k, ways["pictures, tiles"] * k)
-    print(f"{12 * k:4} posts: {100 * (interval.high - interval.low):3.0f} points wide")
+    print(f"{len(gold) * k:4} posts: {100 * (interval.high - interval.low):3.0f} points wide")
 
 # %% [markdown]
-# **2.** Swap the pictures of posts 001 and 003. What becomes of the types, and of relevance?
+# **2.** Swap the pictures of the first two posts that have one. What becomes of the types, and of
+# relevance?
 
 # %% tags=["solution"]
-for title, order in (("own", (0, 2)), ("swapped", (2, 0))):
+pair = [i for i, image in enumerate(images) if image][:2]
+for title, order in (("own", pair), ("swapped", pair[::-1])):
     features = [look(images[i]) for i in order]
-    for post in tagger.many([table.text[0], table.text[2]], features=features, evidence=False):
+    for post in tagger.many(list(table.text[pair]), features=features, evidence=False):
         found = ", ".join(f"{entity.text} {entity.type}" for entity in post.entities)
         print(f"{title:>8}: {found or 'no entity'}; relevance {post.relevance:.2f}")
 
@@ -403,13 +425,13 @@ blocks = []
 for id, post, tags in zip(table.id, tagged, gold):
     pairs = "\n".join(f"{word}\t{tag}" for word, tag in zip(post.words, tags))
     blocks.append(f"IMGID:{id}\n{pairs}\n")
-(FOLDER / "test.txt").write_text("\n".join(blocks), encoding="utf-8")
-again = read_posts(FOLDER / "test.txt", FOLDER)
+(OUT / "test.txt").write_text("\n".join(blocks), encoding="utf-8")
+again = read_posts(OUT / "test.txt", FOLDER)
 assert [post.tags for post in again] == gold
 print(len(again), "posts,", sum(post.image is not None for post in again), "with a picture")
 
 # %%
-folder.cleanup()
+temporary.cleanup()
 
 # %% [markdown]
 # ## What we do not know of the paper

@@ -9,42 +9,35 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-try:
-    import hamner.minitweets.art  # noqa: F401
-except Exception as error:  # HamnerError where the extra is missing, ImportError where fontTools is
-    pytest.skip(f"the icons are not installed: {error}", allow_module_level=True)
-
 from hamner.errors import HamnerError
-from hamner.minitweets.build import build, draw_picture, write_texts
-from hamner.minitweets.posts import PICTURES, plan
 
 FOLDER = Path(__file__).parents[2] / "data" / "minitweets"
 
 
 @pytest.fixture(scope="module")
-def plans():
-    return plan(0)
+def plans(generator):
+    return generator.plan(0)
 
 
 def pixels(image: Image.Image) -> str:
     return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
 
 
-def test_the_texts_rebuild_byte_for_byte(plans, tmp_path):
-    write_texts(tmp_path, plans)
+def test_the_texts_rebuild_byte_for_byte(generator, plans, tmp_path):
+    generator.write_texts(tmp_path, plans)
     rebuilt = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     assert len(rebuilt) == 8
     assert rebuilt == {name: (FOLDER / name).read_bytes() for name in rebuilt}
 
 
-def test_a_slice_of_the_pictures_rebuilds_pixel_for_pixel(plans):
+def test_a_slice_of_the_pictures_rebuilds_pixel_for_pixel(generator, plans):
     for picture in [part.pictures[i] for part in plans for i in (0, 1, 2, -1)]:
         with Image.open(FOLDER / "images" / f"{picture.id}.webp") as committed:
-            assert pixels(draw_picture(picture)) == pixels(committed)
+            assert pixels(generator.draw_picture(picture)) == pixels(committed)
 
 
-def test_another_seed_gives_another_corpus(plans):
-    other = plan(1)
+def test_another_seed_gives_another_corpus(generator, plans):
+    other = generator.plan(1)
     assert {post.words for post in other[0].posts} != {post.words for post in plans[0].posts}
 
 
@@ -60,13 +53,15 @@ def test_ceilings_are_what_the_design_says(plans):
         assert {cue: value for cue, value in ceilings[ability].items() if value < 1} == cues
 
 
-def test_build_does_not_write_into_a_folder_that_holds_something(tmp_path):
+def test_build_does_not_write_into_a_folder_that_holds_something(generator, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(HamnerError, match="not empty"):
-        build(tmp_path)
+        generator.build(tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_sizes_that_cannot_be_balanced_are_refused():
+def test_sizes_that_cannot_be_balanced_are_refused(generator):
+    from hamner.minitweets.posts import PICTURES
+
     with pytest.raises(HamnerError, match="100 pictures of kind single"):
-        plan(0, PICTURES | {"train": PICTURES["train"] | {"single": 100}})
+        generator.plan(0, PICTURES | {"train": PICTURES["train"] | {"single": 100}})

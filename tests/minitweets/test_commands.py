@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
-try:
-    import hamner.minitweets.build  # noqa: F401
-except Exception as error:  # HamnerError where the extra is missing, ImportError where fontTools is
-    pytest.skip(f"the icons are not installed: {error}", allow_module_level=True)
-
 from hamner.errors import HamnerError
 from hamner.minitweets.commands import build
+
+pytestmark = pytest.mark.usefixtures("generator")
 
 
 def fake(folder: Path, seed: int) -> None:

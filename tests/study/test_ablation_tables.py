@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import re
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,8 @@ from typer.testing import CliRunner
 from hamner.corpora import PROTOCOLS, TYPES, Post, load_corpus, project_folder
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
-from hamner.model.ablations import CONTROLS, ablate
 from hamner.study import ablation_tables, minitweets
 from hamner.study.ablation_tables import (
-    GRID,
     PAPER,
     against,
     beside_published,
@@ -27,19 +25,12 @@ from hamner.study.ablation_tables import (
     require_one_change,
 )
 from hamner.study.minitweets import CUES, ceilings, mentions_of
-from hamner.study.tables import runs
 from hamner.training import Run, TrainConfig
-from hamner.training.presets import merged, preset
+from hamner.training.rows import GRID, config_of_row, full_settings
 
 
 def config_of(row: str, seed: int = 1, corpus: str = "minitweets", **settings: object) -> TrainConfig:
-    name = "small" if corpus == "minitweets" else "standard"
-    full = TrainConfig.from_dict(
-        merged(preset(name), {"model": {"vision": True}, "visual": {}, "seed": seed}, settings)
-    )
-    model = ablate(full.model, row)
-    pictures = row.removesuffix("_images") if row in CONTROLS else "own"
-    return replace(full, model=model, visual=full.visual if model.vision else None, pictures=pictures)
+    return config_of_row(full_settings(corpus, settings), row, seed)
 
 
 @pytest.fixture(scope="module")
@@ -149,11 +140,12 @@ def test_rows_with_other_settings_are_never_compared(make_run):
 def test_the_paired_test_compares_runs_of_one_seed(tmp_path):
     posts = [Post(str(n), ("Kelso", "runs"), ("B-PER", "O")) for n in range(40)]
 
-    def tagged(row: str, seed: int, right: int) -> Run:
+    def tagged(row: str, seed: int, right: int, **settings: object) -> Run:
         folder = tmp_path / f"{row}{seed}"
         tags = {post.id: post.tags if n < right else ("O", "O") for n, post in enumerate(posts)}
         write_predictions(folder / "predictions.jsonl", tags)
-        return Run(folder, {"config": config_of(row, seed).to_dict()})
+        corpus = {"name": "minitweets", "sha256": {}}
+        return Run(folder, {"corpus": corpus, "config": config_of(row, seed, **settings).to_dict()})
 
     found = [tagged("no_spatial", 1, 20), tagged("full", 2, 30), tagged("full", 1, 40), tagged("no_semantic", 1, 40)]
     compared = against([*found, tagged("no_spatial", 3, 20)], posts, resamples=200)
@@ -167,6 +159,10 @@ def test_the_paired_test_compares_runs_of_one_seed(tmp_path):
     assert worse.p_value < 0.01
     assert compared.loc[("no_semantic", 1), "p_value"] == 1
     assert np.isnan(compared.loc[("no_spatial", 3), "difference"])
+    with pytest.raises(HamnerError, match="differ in more than their row and seed"):
+        against([*found, tagged("text_only", 1, 9, model={"text_encoder": "other"})], posts, resamples=2)
+    with pytest.raises(HamnerError, match="one seed twice"):
+        against([*found, tagged("full", 1, 9)], posts, resamples=2)
 
 
 def test_differences_over_seeds_pair_equal_seeds_only(some_runs):
@@ -175,6 +171,23 @@ def test_differences_over_seeds_pair_equal_seeds_only(some_runs):
     assert lines.pairs.to_dict() == {"full": 0, "no_spatial": 1, "no_semantic": 1}
     assert lines.difference["no_spatial"] == pytest.approx(80 - 95)
     assert np.isnan(lines.difference["full"])
+
+
+def test_differences_are_within_one_source_but_to_text_only_which_has_none(make_run):
+    tiles = {"visual": {"objects": "tiles"}}
+    found = [make_run("full", f1=0.9), make_run("full", f1=0.7, **tiles), make_run("text_only", f1=0.6)]
+    found.append(make_run("no_spatial", f1=0.5, **tiles))
+    to_full = over_runs(found, reference="full").set_index(["row", "source"]).difference.dropna()
+    assert to_full.to_dict() == {("no_spatial", "efficientnet-lite0 + tiles"): pytest.approx(50 - 70)}
+    to_text = over_runs(found, reference="text_only").set_index("row").difference.dropna()
+    assert sorted(to_text["full"]) == pytest.approx([10, 30])
+
+
+def test_a_row_is_never_a_mean_over_other_settings(make_run):
+    with pytest.raises(HamnerError, match="both full and differ in more than their seed"):
+        minitweets.measured([make_run("full"), make_run("full", 2, epochs=3)])
+    with pytest.raises(HamnerError, match="one seed twice"):
+        minitweets.measured([make_run("full"), make_run("full")])
 
 
 @pytest.mark.parametrize(
@@ -209,9 +222,22 @@ def test_the_command_of_a_run_makes_its_settings(made, monkeypatch):
     assert asked == [config]
 
 
-def test_every_committed_run_of_the_grid_has_its_command():
-    for run in runs():
-        assert command_of(run).startswith(f"hamner train {run.record['corpus']['name']} --row ")
+def test_a_run_that_is_no_row_has_no_command():
+    config = config_of("full", model={"relevance": False, "integration": False})
+    with pytest.raises(HamnerError, match="no ablation row"):
+        command_of(Run(Path("run"), {"corpus": {"name": "minitweets"}, "config": config.to_dict()}))
+
+
+def test_the_table_of_minitweets_leaves_out_what_is_not_of_the_study(make_run, monkeypatch, tmp_path):
+    ours = make_run("no_spatial")
+    other_data = make_run("full")
+    other_data.record["corpus"] = {"name": "minitweets", "sha256": {}}
+    tried = [make_run("full", epochs=3), make_run("full", model={"relevance": False, "integration": False}), other_data]
+    monkeypatch.setattr(ablation_tables, "runs", lambda: [tried[0], ours, *tried[1:]])
+    assert ablation_tables.minitweets_runs() == ([ours], tried)
+    _, table = ablation_tables.write_minitweets(tmp_path)
+    counted = re.findall(r"^\| (\w+) \| ([1-9])", table.read_text(), re.MULTILINE)
+    assert counted == [("no_spatial", "1")]
 
 
 def test_the_papers_own_row_is_empty_until_it_is_filled_in_and_then_gives_differences(monkeypatch):
@@ -229,17 +255,27 @@ def test_the_papers_own_row_is_empty_until_it_is_filled_in_and_then_gives_differ
     assert bert.minus_paper == pytest.approx(bert.f1 - 80)
 
 
-def test_a_number_that_nobody_has_seen_is_refused(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"f1": 50.0}, "status 'not seen'"),
+        ({"precision": 50.0}, "status 'not seen'"),
+        ({"recall": 50.0}, "status 'not seen'"),
+        ({"encoder_size": "huge"}, r"published\.csv: .* has the encoder_size 'huge'; it is one of none, small, base"),
+        ({"encoder_size": None}, "has the encoder_size nan"),
+    ],
+)
+def test_published_numbers_that_cannot_be_are_refused(change, message, monkeypatch, tmp_path):
     folder = tmp_path / "data" / "published"
     folder.mkdir(parents=True)
-    published().assign(f1=50.0).to_csv(folder / "published.csv", index=False)
+    published().assign(**change).to_csv(folder / "published.csv", index=False)
     monkeypatch.setattr(ablation_tables, "project_folder", lambda: tmp_path)
-    with pytest.raises(HamnerError, match="status 'not seen'"):
+    with pytest.raises(HamnerError, match=message):
         published()
 
 
 def test_the_papers_star_is_drawn_when_its_number_is_there():
-    tables = {"twitter2017": beside_published("twitter2017", [])}
+    tables = {corpus: beside_published(corpus, []) for corpus in ("twitter2015", "twitter2017")}
 
     def legend(tables):
         return [text.get_text() for text in ablation_tables.f1_by_encoder_size(tables).legends[0].get_texts()]
@@ -249,13 +285,17 @@ def test_the_papers_star_is_drawn_when_its_number_is_there():
     assert "the paper" in legend(tables)
 
 
-def test_our_rows_never_stand_among_models_with_another_encoder():
-    for corpus in ("twitter2015", "twitter2017"):
-        lines = beside_published(corpus, runs())
-        ours = lines[lines.status == "measured here"]
-        assert set(ours.encoder_size) == {"small"}
-        assert set(lines[lines.encoder_size == "small"].status) == {"measured here"}
-        assert lines.encoder_size.map(ablation_tables.ENCODER_SIZES.index).is_monotonic_increasing
+def test_our_rows_never_stand_among_models_with_another_encoder(make_run):
+    encoders = {"minilm": "small", "bert-base-cased": "base", "some/roberta-large": "large", "a-folder": "unknown"}
+    ours = [make_run("text_only", model={"text_encoder": encoder}) for encoder in encoders]
+    for run in ours:
+        run.record["corpus"] = {"name": "twitter2017", "sha256": {}}
+    lines = beside_published("twitter2017", ours)
+    mine = lines[lines.status == "measured here"]
+    sizes = {name.rsplit("/")[-1]: size for name, size in encoders.items()}
+    assert dict(zip(mine.model.str.removeprefix("hamner text_only, "), mine.encoder_size, strict=True)) == sizes
+    assert set(lines[lines.encoder_size == "small"].status) == {"measured here"}
+    assert lines.encoder_size.map(ablation_tables.ENCODER_SIZES.index).is_monotonic_increasing
 
 
 def test_the_map_frames_what_a_row_must_cost_and_says_which_rows_have_no_record(table):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,9 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from typer.testing import CliRunner, Result
 
+from hamner.errors import HamnerError
 from hamner.study import ablation_tables, commands, notebooks, reproduction, tables
-
-app = typer.Typer()
-app.command()(commands.reproduce)
+from hamner.training import Run
 
 
 @pytest.fixture
@@ -34,13 +35,26 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(notebooks, "project_folder", lambda: tmp_path)
     monkeypatch.setattr(commands, "project_folder", lambda: tmp_path)
     monkeypatch.setattr(tables, "project_folder", lambda: tmp_path)
-    monkeypatch.setattr(ablation_tables, "write_minitweets", lambda: [])
+    monkeypatch.setattr(ablation_tables, "write_minitweets", lambda: [written(tmp_path / "data" / "tables")])
+    monkeypatch.setattr(ablation_tables, "minitweets_runs", lambda: ([], [Run(Path("tried"), {})]))
     monkeypatch.setattr(reproduction, "trained_model", lambda: pytest.fail("nothing here shows the model"))
     return tmp_path
 
 
+def written(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "minitweets.md").write_text("expected and measured")
+    return folder / "minitweets.md"
+
+
+def run(command: Callable[..., None], *options: str) -> Result:
+    alone = typer.Typer()
+    alone.command()(command)
+    return CliRunner().invoke(alone, list(options))
+
+
 def reproduce(*options: str) -> Result:
-    return CliRunner().invoke(app, list(options))
+    return run(commands.reproduce, *options)
 
 
 def test_a_failing_notebook_gives_exit_status_1_is_named_and_keeps_its_file(project: Path) -> None:
@@ -79,10 +93,45 @@ def test_a_notebook_that_shows_the_model_has_it_trained_and_compared(project: Pa
 def test_students_get_every_notebook_without_its_solutions(project: Path) -> None:
     source = project / "notebooks" / "py" / "01_good.py"
     source.write_text('# %%\nasked = 1\n\n# %% tags=["solution"]\nanswer = 42\n')
-    students = typer.Typer()
-    students.command()(commands.students)
-    assert CliRunner().invoke(students, []).exit_code == 0
+    assert run(commands.students).exit_code == 0
     written = (project / "notebooks" / "students" / "01_good.ipynb").read_text()
     assert "asked = 1" in written and "# your turn" in written
     assert "42" not in written
     assert (project / "notebooks" / "students" / "02_bad.ipynb").exists()
+
+
+@pytest.mark.parametrize("command", [commands.reproduce, commands.students])
+def test_without_jupytext_a_command_ends_in_the_remedy(command: Callable[..., None], monkeypatch) -> None:
+    monkeypatch.delitem(sys.modules, "hamner.study.notebooks")
+    monkeypatch.setitem(sys.modules, "jupytext", None)
+    error = run(command).exception
+    assert isinstance(error, HamnerError)
+    assert "jupytext is missing: pip install 'hamner[notebooks]'" in str(error)
+
+
+def test_tables_writes_every_table_and_names_the_runs_that_it_leaves_out(project: Path) -> None:
+    result = run(commands.tables)
+    assert result.exit_code == 0
+    folder = project / "data" / "tables"
+    assert {path.name for path in folder.iterdir()} == {"results.csv", "results.md", "minitweets.md"}
+    assert all(f"{path} written" in result.stdout for path in folder.iterdir())
+    assert "tried is left out of minitweets.md" in result.stdout
+
+
+def test_a_table_that_cannot_be_made_is_an_error_and_the_others_are_written(project: Path, monkeypatch) -> None:
+    def refuse() -> list[Path]:
+        raise HamnerError("one seed twice")
+
+    monkeypatch.setattr(tables, "write_tables", refuse)
+    result = run(commands.tables)
+    assert isinstance(result.exception, HamnerError)
+    assert (project / "data" / "tables" / "minitweets.md").exists()
+    reported = reproduce("--only", "01")
+    assert reported.exit_code == 1
+    assert "01_good: new" in reported.stdout
+    assert "FAILED: one seed twice" in reported.stdout
+
+
+def test_reproduce_writes_the_tables_and_compares_them(project: Path) -> None:
+    assert "minitweets.md: new" in reproduce("--only", "01").stdout
+    assert "Tables\n  3 of 3 files as committed" in reproduce("--only", "01").stdout

@@ -3,10 +3,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from scipy.stats import binom
 
 from hamner.corpora import load_corpus
 from hamner.errors import HamnerError
-from hamner.study.minitweets import CUES, beside_ceiling, ceilings, measured, mentions_of, type_accuracy
+from hamner.study.minitweets import (
+    CUES,
+    beside_ceiling,
+    ceilings,
+    measured,
+    mentions_of,
+    sampling_error,
+    type_accuracy,
+)
 from hamner.study.tables import runs
 
 
@@ -54,6 +63,11 @@ def test_text_alone_was_measured_at_its_ceiling(corpus):
         table = beside_ceiling(measured([run]), "text_only", "text_only")
         assert (table.loc[["scene", "object", "relation", "position"], "off"].abs() < 3).all()
         assert table.loc["text", "mean"] > 0.95
+
+
+def test_a_sampling_error_is_the_deviation_of_a_binomial_share():
+    assert sampling_error(0.25, 300) == pytest.approx(binom(300, 0.25).std() / 300)
+    assert sampling_error(1.0, 300) == 0
 
 
 def test_a_run_on_another_minitweets_is_refused(corpus):

@@ -261,7 +261,7 @@ def test_a_folder_that_cannot_tag_says_why(make_run, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="damaged"):
         Tagger(run)
     run.weights.unlink()
-    with pytest.raises(TaggerError, match=r"without its weights \(model.safetensors\): train it again"):
+    with pytest.raises(TaggerError, match=r"without its weights \(model.safetensors\): train it into another folder"):
         Tagger(run)
 
 

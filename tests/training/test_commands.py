@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from hamner.corpora import Corpus
 from hamner.evaluation import read_predictions, score
-from hamner.training import Run, RunError, TrainConfig
-from hamner.training.commands import GRID, ablate, train
-from hamner.training.presets import PRESETS, merged, preset
+from hamner.training import Run, RunError
+from hamner.training.commands import ablate, train
+from hamner.training.presets import PRESETS, merged
+from hamner.training.rows import GRID, config_of_row, full_settings, study_config
 from hamner.training.runs import row_of_run, run_name
 
 app = Typer()
@@ -49,6 +50,13 @@ def test_the_full_model_trains_on_captions_from_the_command_line(arguments, tiny
     assert score([p.tags for p in tiny.test], [predictions[p.id] for p in tiny.test]).overall.f1 == run.f1()
 
 
+def test_a_finished_run_without_its_weights_is_said_to_be_no_tagger(arguments):
+    here = ["train", *arguments, "--run", "here"]
+    assert "weights are not here" not in invoke(*here)
+    Path("here/model.safetensors").unlink()
+    assert "weights are not here" in invoke(*here)
+
+
 def test_ablate_trains_each_row_once_and_the_second_time_not_at_all(arguments):
     chosen = ["--row", "full", "--row", "no_semantic", "--row", "text_only", "--row", "shuffled_images"]
     invoke("ablate", *arguments, *chosen, "--seeds", "2")
@@ -81,8 +89,7 @@ def test_captions_and_a_backbone_do_not_go_together(arguments):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_a_config_of_the_full_model(name):
-    config = TrainConfig.from_dict(merged(preset(name), {"model": {"vision": True}, "visual": {"seed": 0}}))
-    assert row_of_run(config) == "full"
+    assert row_of_run(config_of_row(full_settings("corpus", preset_name=name), "full", 1)) == "full"
 
 
 def test_the_later_of_two_settings_holds_and_the_rest_stays():
@@ -92,8 +99,6 @@ def test_the_later_of_two_settings_holds_and_the_rest_stays():
 
 
 def test_every_row_of_the_grid_has_a_name_of_its_own():
-    from hamner.training.commands import _of_row
-
-    names = {run_name("corpus", _of_row({"model": {"vision": True}, "visual": {}}, row, 1)) for row in GRID}
+    names = {run_name("corpus", study_config("corpus", row)) for row in GRID}
     assert len(names) == len(GRID)
     assert not any("custom" in name for name in names)

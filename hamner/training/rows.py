@@ -1,0 +1,46 @@
+"""The study's runs: which rows it compares, and the config of each row of a corpus with a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hamner.model.ablations import CONTROLS, ablate
+from hamner.training.config import TrainConfig
+from hamner.training.presets import merged, preset
+
+GRID = (
+    "full", "text_only", "no_local_text", "no_global", "no_objects", "no_semantic", "no_spatial",
+    "no_absolute_geometry", "no_relative_geometry", "no_relevance", "no_integration", "no_iteration", "one_iteration",
+    "three_iterations", "four_iterations", "no_coattention", "blank_images", "shuffled_images",
+)  # fmt: skip
+"""The rows and controls that are trained when nobody names others."""
+
+
+def full_settings(corpus: str, given: dict[str, Any] | None = None, preset_name: str | None = None) -> dict[str, Any]:
+    """The settings of the full model on a corpus, nested as in `TrainConfig.to_dict`: its preset, and `given` over it.
+
+    Without `preset_name` that of the study: `small` for minitweets, `standard` for others.
+    """
+    name = preset_name or ("small" if corpus == "minitweets" else "standard")
+    return merged(preset(name), {"model": {"vision": True}, "visual": {}}, given or {})
+
+
+def of_captions(files: Sequence[Path | str]) -> dict[str, Any]:
+    """The settings with which captions stand in for pictures."""
+    return {"visual": {"backbone": "captions", "objects": "phrases", "captions": [str(file) for file in files]}}
+
+
+def config_of_row(full: dict[str, Any], row: str, seed: int) -> TrainConfig:
+    """The config of one row or control of the full model, with this seed. Raises HamnerError for an unknown row."""
+    config = TrainConfig.from_dict(merged(full, {"seed": seed}))
+    model = ablate(config.model, row)
+    pictures: Any = row.removesuffix("_images") if row in CONTROLS else "own"
+    return replace(config, model=model, visual=config.visual if model.vision else None, pictures=pictures)
+
+
+def study_config(corpus: str, row: str, seed: int = 1) -> TrainConfig:
+    """The config with which the study trains a row on a corpus: that of `hamner ablate` without further options."""
+    return config_of_row(full_settings(corpus), row, seed)
