@@ -21,13 +21,19 @@ def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
 def softmax_by_group(logits: Tensor, mask: Tensor, group: Tensor, share: Tensor) -> Tensor:
     """Softmax within each group of the last dimension, times the group's share.
 
-    Logits and mask (B, ..., m), the group of each element (m,), and each group's share (B, groups).
+    Logits (B, ..., m) and a mask that broadcasts to them, the group of each element (m,) in rising order, and each
+    group's share (B, groups).
     """
-    weights = torch.zeros_like(logits)
-    for number in range(share.shape[-1]):
-        of_group = share[:, number].view(-1, *[1] * (logits.ndim - 1))
-        weights = weights + of_group * masked_softmax(logits, mask & (group == number))
-    return weights
+    sizes = group.bincount(minlength=share.shape[-1]).tolist()
+    of_groups = zip(logits.split(sizes, -1), mask.split(sizes, -1), share.unbind(-1), strict=True)
+    return torch.cat(
+        [
+            masked_softmax(part, real) * of_group.view(-1, *[1] * (logits.ndim - 1))
+            for part, real, of_group in of_groups
+            if part.shape[-1]
+        ],
+        -1,
+    )
 
 
 def from_zero(layer: nn.Module) -> None:
@@ -71,9 +77,16 @@ class Attention(nn.Module):
         mask = mask[:, None, None, :]
         weights = masked_softmax(logits, mask) if groups is None else softmax_by_group(logits, mask, *groups)
         mixed = weights @ v  # (B, h, n, d/h)
+        result = mixed.transpose(1, 2).flatten(2)
         if message is not None:
-            mixed = mixed + torch.einsum("bhnm,bnmhc->bhnc", weights, message.unflatten(-1, (self.heads, -1)))
-        return self.out(mixed.transpose(1, 2).flatten(2)), weights
+            result = result + passed(weights, message)
+        return self.out(result), weights
+
+
+def passed(weights: Tensor, message: Tensor) -> Tensor:
+    """What arrives of messages (B, n, m, d), of which each head has its part, with weights (B, h, n, m): (B, n, d)."""
+    heads = message.unflatten(-1, (weights.shape[1], -1))
+    return torch.einsum("bhnm,bnmhc->bnhc", weights, heads).flatten(2)
 
 
 class FeedForward(nn.Sequential):

@@ -46,7 +46,7 @@ class ModelConfig:
     width: int | None = setting(None, "ours", "channels of all representations; None: the text encoder's hidden size")
     heads: int = setting(4, "ours", "attention heads of each block outside the text encoder")
     vision: bool = setting(False, "stated", "look at pictures; without it the model is text-only")
-    visual_noise: float = setting(0.0, "ours", "standard deviation of the noise on G and O in training")
+    visual_dropout: float = setting(0.0, "ours", "dropout on the frozen features of pictures")
     global_vision: bool = setting(True, "stated", "the grid of the whole picture, and the scene vector")
     objects: bool = setting(True, "stated", "objects, in whichever encodings are on")
     semantic: bool = setting(True, "stated", "semantic encoding: objects and scene related by what they are")
@@ -65,10 +65,9 @@ class ModelConfig:
             raise ModelConfigError(f"heads ({self.heads}) must divide the width ({self.width})")
         if self.iterations < 0:
             raise ModelConfigError(f"iterations must be at least 0, not {self.iterations}")
-        if self.visual_noise < 0:
-            raise ModelConfigError(f"visual_noise must be at least 0, not {self.visual_noise}")
-        if not 0 <= self.dropout < 1:
-            raise ModelConfigError(f"dropout is a share from 0 to below 1, not {self.dropout}")
+        for name in ("dropout", "visual_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ModelConfigError(f"{name} is a share from 0 to below 1, not {getattr(self, name)}")
         if self.objects and not (self.semantic or self.spatial):
             raise ModelConfigError("objects are in no encoding: turn semantic or spatial on, or objects off")
         if not self.grains:

@@ -4,11 +4,12 @@ s      = LN(W_s sum_i a_i h_i), a = softmax(h w)  the whole post, h the encoder'
 
 G      = LN(W_g F)                           the whole picture, region by region        *stated*
 O      = LN(W_o f + E_c[class] + w_s score)  its objects *stated*; how they are put together is *ours*
+                                             (F and f standardised and, in training, with some channels dropped)
 O_sem  = Block([g; O], psi), g = mean(G)     what the objects are to one another and to the scene, without geometry
 O_spa  = Block(O + place, phi)               where they are, and where from one another
 
 That there is a semantic and a spatial encoding is *stated*, their form is *ours*. All geometry is in the spatial block
-alone, so that leaving it out leaves out all geometry.
+alone, and objects are compared with one another in the semantic block alone: leaving one out leaves all of it out.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hamner.model.attention import Attention, FeedForward, masked_softmax
+from hamner.model.attention import Attention, FeedForward, masked_softmax, passed
 from hamner.model.batch import Pictures
 from hamner.model.config import ModelConfig
 
@@ -61,11 +62,13 @@ class Vision(nn.Module):
 
     def __init__(self, config: ModelConfig, width: int, channels: int, classes: int) -> None:
         super().__init__()
-        noise = config.visual_noise
+        dropout = config.visual_dropout
         self.grid = None
         if config.global_vision:
-            self.grid = nn.Sequential(nn.Linear(channels, width), nn.LayerNorm(width), Noise(noise))
-        self.objects = Objects(width, channels, classes, noise) if config.objects else None
+            self.grid = nn.Sequential(
+                Standardised(dropout, alike=True), nn.Linear(channels, width), nn.LayerNorm(width)
+            )
+        self.objects = Objects(width, channels, classes, dropout) if config.objects else None
         self.semantic = SemanticBlock(config, width) if config.objects and config.semantic else None
         self.spatial = SpatialBlock(config, width) if config.objects and config.spatial else None
 
@@ -76,7 +79,7 @@ class Vision(nn.Module):
         looks: dict[str, Tensor] = {}
         scene = None
         if self.grid is not None:
-            G = self.grid(standardised(pictures.grid))  # (B, R, d)
+            G = self.grid(pictures.grid)  # (B, R, d)
             scene = G.mean(1, keepdim=True)  # g (B, 1, d)
             grains.append((0, G, seen.expand(G.shape[:2])))
         if self.objects is not None:
@@ -86,7 +89,8 @@ class Vision(nn.Module):
                 O_sem, looks["semantic"] = self.semantic(O, there, scene, seen)
                 grains.append((1, O_sem, there))
             if self.spatial is not None:
-                O_spa, looks["spatial"] = self.spatial(O, pictures.boxes, placed)
+                O_spa, weights = self.spatial(O, pictures.boxes, placed)
+                looks |= {} if weights is None else {"spatial": weights}
                 grains.append((2, O_spa, placed))
         memory = Memory(
             torch.cat([regions for _, regions, _ in grains], 1),
@@ -96,78 +100,69 @@ class Vision(nn.Module):
         return memory, looks
 
 
-def standardised(features: Tensor) -> Tensor:
-    """Each feature vector with mean 0 and variance 1: sources differ in scale by more than ten times (*ours*)."""
-    return nn.functional.layer_norm(features, features.shape[-1:])
+class Standardised(nn.Module):
+    """Each feature vector (B, R, C) with mean 0 and variance 1, for sources differ in scale by more than ten times.
 
-
-class Noise(nn.Module):
-    """In training, Gaussian noise of standard deviation `scale` on each number (*ours*).
-
-    A frozen backbone sees each picture just once: without noise a picture is the same numbers in every epoch, and soon
-    known by heart.
+    In training some channels are dropped, of all R vectors the same ones if these are to be treated `alike` (*ours*).
+    A frozen backbone sees each picture just once: without dropout a picture is the same numbers in every epoch, and
+    soon known by heart.
     """
 
-    def __init__(self, scale: float) -> None:
+    def __init__(self, dropout: float, alike: bool = False) -> None:
         super().__init__()
-        self.scale = scale
+        self.dropout = nn.Dropout(dropout)
+        self.alike = alike
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.scale * torch.randn_like(x) if self.training and self.scale else x
+    def forward(self, features: Tensor) -> Tensor:
+        features = nn.functional.layer_norm(features, features.shape[-1:])
+        if not self.training:
+            return features
+        kept = torch.ones_like(features[:, :1] if self.alike else features)
+        return features * self.dropout(kept)
 
 
 class Objects(nn.Module):
     """O = LN(W_o f + E_c[class] + w_s score), (B, K, d)."""
 
-    def __init__(self, width: int, channels: int, classes: int, noise: float) -> None:
+    def __init__(self, width: int, channels: int, classes: int, dropout: float) -> None:
         super().__init__()
+        self.standardised = Standardised(dropout)
         self.feature = nn.Linear(channels, width)
         self.label = nn.Embedding(classes, width, padding_idx=0)
         self.score = nn.Linear(1, width, bias=False)
         self.norm = nn.LayerNorm(width)
-        self.noise = Noise(noise)
         # What an object looks like comes first: its class and score start as small additions.
         for added in (self.label.weight, self.score.weight):
             nn.init.normal_(added, std=0.02)
         nn.init.zeros_(self.label.weight[0])
 
     def forward(self, pictures: Pictures) -> Tensor:
-        looks = self.feature(standardised(pictures.objects))
-        return self.noise(self.norm(looks + self.label(pictures.classes) + self.score(pictures.scores[:, :, None])))
+        looks = self.feature(self.standardised(pictures.objects))
+        return self.norm(looks + self.label(pictures.classes) + self.score(pictures.scores[:, :, None]))
 
 
-class RelationBlock(nn.Module):
-    """One pre-LN Transformer block whose attention knows how each pair of nodes stands to one another.
+class Pairs(nn.Module):
+    """How each pair of nodes stands to one another, `count` numbers, to a bias and a message.
 
-    From `pairs` numbers of each pair an MLP gives what is added to the logits (after Hu et al. 2018, Relation Networks)
-    and, *ours*, a message that passes from j to i beside j's value. Attention weights sum to 1, so that without it no
-    node can tell "three are like me" from "one is", or "two are left of me" from "one is".
+    The bias is added to the logits of attention (after Hu et al. 2018, Relation Networks); the message (*ours*) passes
+    from j to i. Attention weights sum to 1, so that without it no node can tell "three are like me" from "one is", or
+    "two are left of me" from "one is".
     """
 
-    def __init__(self, config: ModelConfig, width: int, pairs: int) -> None:
+    def __init__(self, config: ModelConfig, width: int, count: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.attention = Attention(width, config.heads)
-        self.feed_forward = FeedForward(width)
-        self.pair = nn.Sequential(nn.Linear(pairs, 64), nn.GELU()) if pairs else None
-        self.bias = nn.Linear(64, config.heads, bias=False) if pairs else None
-        self.message = nn.Linear(64, width) if pairs else None
+        self.hidden = nn.Sequential(nn.Linear(count, 64), nn.GELU())
+        self.bias = nn.Linear(64, config.heads, bias=False)
+        self.message = nn.Linear(64, width)
 
-    def forward(self, nodes: Tensor, mask: Tensor, pairs: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Nodes (B, K, d), their mask (B, K) and pairs (B, K, K, P) to nodes (B, K, d) and the weights (B, h, K, K)."""
-        bias = message = None
-        if pairs is not None and self.pair is not None and self.bias is not None and self.message is not None:
-            pair = self.pair(pairs)  # (B, K, K, 64)
-            bias = self.bias(pair).permute(0, 3, 1, 2)  # (B, h, K, K)
-            message = self.message(pair)  # (B, K, K, d)
-        x = self.norm(nodes)
-        related, weights = self.attention(x, x, mask, bias, message)
-        nodes = nodes + related
-        return nodes + self.feed_forward(nodes), weights
+    def forward(self, pairs: Tensor) -> tuple[Tensor, Tensor]:
+        """Pairs (B, K, K, count) to the bias (B, h, K, K) and the message (B, K, K, d)."""
+        hidden = self.hidden(pairs)
+        return self.bias(hidden).permute(0, 3, 1, 2), self.message(hidden)
 
 
 class SemanticBlock(nn.Module):
-    """A relation block over [g; O], the scene is a node too; a pair's numbers say in what respects the two are alike.
+    """One pre-LN Transformer block over [g; O], the scene is a node too, that knows in what respects two are alike.
 
     psi_a(i, j) = cos(W_a x_i, W_a x_j) in ASPECTS respects a: two of a kind are alike in most from the start (*ours*).
     """
@@ -175,7 +170,10 @@ class SemanticBlock(nn.Module):
     def __init__(self, config: ModelConfig, width: int) -> None:
         super().__init__()
         self.aspects = nn.Linear(width, ASPECTS * (width // ASPECTS), bias=False)
-        self.block = RelationBlock(config, width, ASPECTS)
+        self.pairs = Pairs(config, width, ASPECTS)
+        self.norm = nn.LayerNorm(width)
+        self.attention = Attention(width, config.heads)
+        self.feed_forward = FeedForward(width)
 
     def forward(self, objects: Tensor, mask: Tensor, scene: Tensor | None, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Objects (B, K, d), their mask, the scene (B, 1, d) or None and its mask (B, 1) to O_sem and the weights."""
@@ -183,32 +181,42 @@ class SemanticBlock(nn.Module):
         node_mask = mask if scene is None else torch.cat([seen, mask], 1)
         of = nn.functional.normalize(self.aspects(nodes).unflatten(-1, (ASPECTS, -1)), dim=-1)
         alike = torch.einsum("biac,bjac->bija", of, of)
-        nodes, weights = self.block(nodes, node_mask, alike)
+        x = self.norm(nodes)
+        related, weights = self.attention(x, x, node_mask, *self.pairs(alike))
+        nodes = nodes + related
+        nodes = nodes + self.feed_forward(nodes)
         return nodes[:, -objects.shape[1] :], weights
 
 
 class SpatialBlock(nn.Module):
-    """A relation block over the objects; a pair's numbers say how the two boxes lie (`phi`).
+    """A block over the objects that knows where each box lies, and how each pair of them does (`phi`).
 
     Absolute geometry: Fourier features of the box, through an MLP and a LayerNorm (at the scale of the content, else it
-    is never learnt), added to the block's input. Relative geometry: phi.
+    is never learnt), added to the object. Relative geometry: who attends to whom, and what passes between them, comes
+    from phi alone. So an object learns where the others are and not what they are.
     """
 
     def __init__(self, config: ModelConfig, width: int) -> None:
         super().__init__()
-        self.position = None
+        self.position = self.pairs = None
         if config.absolute_geometry:
             self.position = nn.Sequential(
                 nn.Linear(FOURIER, width), nn.GELU(), nn.Linear(width, width), nn.LayerNorm(width)
             )
-        self.relative = config.relative_geometry
-        self.block = RelationBlock(config, width, PHI if self.relative else 0)
+        if config.relative_geometry:
+            self.pairs, self.out = Pairs(config, width, PHI), nn.Linear(width, width)
+        self.feed_forward = FeedForward(width)
 
-    def forward(self, objects: Tensor, boxes: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, objects: Tensor, boxes: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
         """Objects (B, K, d), boxes (B, K, 4), mask of known boxes (B, K) to O_spa and the weights (B, h, K, K)."""
+        nodes, weights = objects, None
         if self.position is not None:
-            objects = objects + self.position(fourier(boxes))
-        return self.block(objects, mask, phi(boxes, mask) if self.relative else None)
+            nodes = nodes + self.position(fourier(boxes))
+        if self.pairs is not None:
+            bias, message = self.pairs(phi(boxes, mask))
+            weights = masked_softmax(bias, mask[:, None, None, :])
+            nodes = nodes + self.out(passed(weights, message))
+        return nodes + self.feed_forward(nodes), weights
 
 
 def centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor]:

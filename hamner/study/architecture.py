@@ -249,18 +249,20 @@ def _channels(encoding: nn.Module) -> int:
 def _spatial(page: Page, spatial: SpatialBlock, lane: Span, width: int) -> None:
     """The spatial encoding, and above it the ways in which it is told where boxes are."""
     box, title, source = Box(*lane, SECOND, HIGH), r"Spatial $\mathbf{O_{spa}}$", SOURCES["spatial"]
-    page.block("vision.spatial", box, title, f"K × {width}", source, ORANGE, spatial.block.parameters())
+    beside = [parameter for name, parameter in spatial.named_parameters() if not name.startswith("position.")]
+    page.block("vision.spatial", box, title, f"K × {width}", source, ORANGE, beside)
     page.down("vision.objects", "vision.spatial", page.boxes["vision.objects"].right - 0.12, box.left + 0.1)
     page.down("vision.spatial", "memory")
-    geometry = _lanes(lane, (spatial.position is not None) + spatial.relative or 1, gap=0.05)
-    if spatial.position is not None or spatial.relative:
+    ways = sum(way is not None for way in (spatial.position, spatial.pairs))
+    geometry = _lanes(lane, ways or 1, gap=0.05)
+    if ways:
         page.tensor("boxes", Box(*lane, INPUTS, HIGH), "Boxes", "K × 4")
     if spatial.position is not None:
         name, box, source = "vision.spatial.position", Box(*geometry.pop(0), FIRST, HIGH), SOURCES["absolute_geometry"]
         page.block(name, box, "Places", f"K × {width}", source, ORANGE, spatial.position.parameters())
         page.down("boxes", name)
         page.down(name, "vision.spatial")
-    if spatial.relative:
+    if spatial.pairs is not None:
         page.tensor("phi", Box(*geometry.pop(0), FIRST, HIGH), r"Pairs $\mathbf{\varphi}$", f"K² × {PHI}")
         page.down("boxes", "phi")
         page.down("phi", "vision.spatial")

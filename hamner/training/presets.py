@@ -9,9 +9,9 @@ from hamner.errors import HamnerError
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {},
     "small": {
-        "epochs": 12,
-        "head_lr": 6e-4,
-        "model": {"frozen_text": True, "layers": "mix", "width": 128, "dropout": 0.3, "visual_noise": 0.7},
+        "epochs": 24,
+        "batch_size": 32,
+        "model": {"frozen_text": True, "layers": "mix", "width": 64, "dropout": 0.3, "visual_dropout": 0.5},
     },
     "paper": {
         "epochs": 20,

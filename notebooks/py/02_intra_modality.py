@@ -174,18 +174,17 @@ pd.DataFrame({"weight x words": times.numpy()}, index=posts[0].words).round(2).T
 # *scene*.
 
 # %%
-from hamner.model.intra_modality import standardised
-
 pictures, vision = batch.pictures, model.vision
-G = vision.grid(standardised(pictures.grid))
+G = vision.grid(pictures.grid)
 g = G.mean(dim=1, keepdim=True)
 print("F:", tuple(pictures.grid.shape), "-> G:", tuple(G.shape), "-> g:", tuple(g.shape))
 
 # %% [markdown]
-# *Standardised* means mean 0 and variance 1 for each region. Features of one network are ten
-# times as large as those of another, and what learns from them should not have to care. In
-# training (not here) $G$ and $O$ get some noise too: a frozen network sees each picture just once,
-# and a tagger that gets the very same numbers in every epoch soon knows pictures by heart.
+# Before that $F$ is *standardised*: mean 0 and variance 1 for each region. Features of one network
+# are far larger than those of another, and what learns from them should not have to care. In
+# training (not here) half of the channels are dropped as well, other ones for each picture and
+# epoch: a frozen network sees a picture just once, and a tagger that gets the very same numbers in
+# every epoch soon knows pictures by heart.
 #
 # ## 3. Objects
 #
@@ -195,7 +194,7 @@ print("F:", tuple(pictures.grid.shape), "-> G:", tuple(G.shape), "-> g:", tuple(
 # %%
 real = pictures.object_mask
 objects = vision.objects(pictures)  # O
-looks = vision.objects.feature(standardised(pictures.objects))
+looks = vision.objects.feature(vision.objects.standardised(pictures.objects))
 extras = vision.objects.label(pictures.classes) + vision.objects.score(
     pictures.scores[..., None]
 )
@@ -306,18 +305,15 @@ table.groupby("same type").psi.agg(["count", "mean", "std"]).round(3)
 # are what lets an object count those of its kind.
 
 # %%
-block = semantic.block
-pair = block.pair(psi)
-bias = block.bias(pair).permute(0, 3, 1, 2)  # a number for each head and pair
-message = block.message(pair)  # a vector for each pair
+bias, message = semantic.pairs(psi)  # for each pair: a number a head, and a vector
 print("bias:", tuple(bias.shape), "| message:", tuple(message.shape))
 
 # %%
 node_mask = torch.cat([pictures.image_mask[:, None], real], dim=1)
-x = block.norm(nodes)
-related_to, attention = block.attention(x, x, node_mask, bias, message)
+x = semantic.norm(nodes)
+related_to, attention = semantic.attention(x, x, node_mask, bias, message)
 after = nodes + related_to
-after = after + block.feed_forward(after)
+after = after + semantic.feed_forward(after)
 O_sem, weights = semantic(objects, real, g, pictures.image_mask[:, None])
 assert torch.allclose(after[:, 1:], O_sem, atol=1e-4)
 assert torch.allclose(weights, output.trace.semantic, atol=1e-4)
@@ -357,6 +353,10 @@ save(drawn, "geometry")
 # That is *relative* geometry. *Absolute* geometry, where a box lies in the picture, is added to
 # the block's input: centre and size with their sines and cosines, through a small network. It
 # ends in a LayerNorm, so that it speaks as loud as the content; otherwise it is never learnt.
+#
+# From $\varphi$ come a bias and a message for each pair, as from $\psi$ above, and here they are
+# all there is: no queries, no keys, no values. An object learns *where* the others are, and not
+# *what* they are. To compare things is the semantic block's work alone.
 
 # %%
 from hamner.model.intra_modality import fourier
@@ -371,14 +371,12 @@ print(
 )
 
 # %%
-pair = spatial.block.pair(geometry)
-x = spatial.block.norm(placed)
-bias = spatial.block.bias(pair).permute(0, 3, 1, 2)
-moved_to, _ = spatial.block.attention(
-    x, x, pictures.box_mask, bias, spatial.block.message(pair)
-)
-after = placed + moved_to
-assert torch.allclose(after + spatial.block.feed_forward(after), O_spa, atol=1e-4)
+from hamner.model.attention import masked_softmax, passed
+
+bias, message = spatial.pairs(geometry)
+by_place = masked_softmax(bias, pictures.box_mask[:, None, None, :])
+after = placed + spatial.out(passed(by_place, message))
+assert torch.allclose(after + spatial.feed_forward(after), O_spa, atol=1e-4)
 assert torch.allclose(weights, output.trace.spatial, atol=1e-4)
 
 # %% [markdown]

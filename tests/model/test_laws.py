@@ -135,6 +135,20 @@ def test_without_the_spatial_branch_moving_boxes_changes_nothing(batch: Batch) -
     assert torch.equal(model(moved(batch)).emissions, model(batch).emissions)
 
 
+def test_objects_are_compared_in_the_semantic_block_alone(batch: Batch) -> None:
+    """Another first object changes what every other one is in O_sem, and of O_spa its own row and nothing else."""
+    objects = batch.objects.clone()
+    objects[:, 0] += torch.randn(objects.shape[-1], generator=torch.Generator().manual_seed(9))
+    vision = build().vision
+    (before, looks), (after, other) = vision(batch.pictures), vision(replace(batch, objects=objects).pictures)
+    assert torch.equal(looks["spatial"], other["spatial"])
+    changed = [(before.regions - after.regions)[:, before.grain == grain].abs().amax(-1) for grain in (1, 2)]
+    others = batch.object_mask & (torch.arange(batch.objects.shape[1]) > 0)
+    assert (changed[0][others] > 0).all()
+    assert (changed[1][others] == 0).all()
+    assert (changed[1][:, 0][batch.image_mask & batch.object_mask[:, 0]] > 0).all()
+
+
 @pytest.mark.parametrize("geometry", [{}, {"absolute_geometry": False}, {"relative_geometry": False}])
 def test_with_the_spatial_branch_moving_boxes_changes_the_output(geometry: dict[str, Any], batch: Batch) -> None:
     model = build(**geometry)
@@ -297,10 +311,19 @@ def test_no_grain_can_be_shut_out(batch: Batch) -> None:
     assert (model(batch).integration[0] > 0.06).all()
 
 
-def test_visual_noise_is_for_training_alone(batch: Batch) -> None:
-    noisy, quiet = build(visual_noise=0.5), build()
-    assert torch.equal(noisy(batch).emissions, quiet(batch).emissions)
-    noisy.train(), quiet.train()
-    objects = noisy.vision.objects(batch.pictures)
-    assert not torch.allclose(objects, noisy.vision.objects(batch.pictures))
-    assert torch.equal(quiet.vision.objects(batch.pictures), quiet.vision.objects(batch.pictures))
+def test_channels_are_dropped_in_training_alone_and_alike_in_all_of_a_picture(batch: Batch) -> None:
+    dropping, plain = build(visual_dropout=0.5), build()
+    assert torch.equal(dropping(batch).emissions, plain(batch).emissions)
+    dropping.train(), plain.train()
+    objects, grid = (part(getattr(batch, name)) for part, name in standardising(dropping))
+    known, whole = (part(getattr(batch, name)) for part, name in standardising(plain))
+    of_grid, of_objects = grid == 0, objects == 0
+    assert (of_grid == of_grid[:, :1]).all()
+    assert not (of_objects == of_objects[:, :1]).all()
+    assert not (of_grid[0] == of_grid[1]).all()
+    torch.testing.assert_close(grid, 2 * whole * ~of_grid)  # what is kept makes up for what is not
+    torch.testing.assert_close(objects, 2 * known * ~of_objects)
+
+
+def standardising(model: HamNer) -> list[tuple[nn.Module, str]]:
+    return [(model.vision.objects.standardised, "objects"), (model.vision.grid[0], "grid")]
