@@ -182,8 +182,8 @@ g = G.mean(dim=1, keepdim=True)
 print("F:", tuple(pictures.grid.shape), "-> G:", tuple(G.shape), "-> g:", tuple(g.shape))
 
 # %% [markdown]
-# *Standardised* means mean 0 and variance 1 for each region. Features of one network are ten
-# times as large as those of another, and what learns from them should not have to care. In
+# *Standardised* means mean 0 and variance 1 for each region. Features of one network are far
+# larger than those of another, and what learns from them should not have to care. In
 # training (not here) $G$ and $O$ get some noise too: a frozen network sees each picture just once,
 # and a tagger that gets the very same numbers in every epoch soon knows pictures by heart.
 #
@@ -268,28 +268,21 @@ of = torch.nn.functional.normalize(semantic.aspects(crops).unflatten(-1, (ASPECT
 psi_many = torch.einsum("biac,bjac->bij", of, of) / ASPECTS
 
 # %%
-lines = {
-    name: pd.read_json(corpus.folder / f"{name}.jsonl", lines=True).set_index("image")
-    for name in ("annotations", "pictures")
-}
+from hamner.vision.objects import ANNOTATIONS, kept, read_annotations
+
+annotated = read_annotations(corpus.folder / ANNOTATIONS)
+drawn = pd.read_json(corpus.folder / "pictures.jsonl", lines=True).set_index("image")
 
 
-def rounded(box):
-    return tuple(round(side, 3) for side in box)
-
-
-def types_of(post, boxes):
-    known = zip(
-        lines["annotations"].objects[post.image.name], lines["pictures"].types[post.image.name]
-    )
-    by_box = {rounded(item["box"]): type for item, type in known}
-    return [by_box.get(rounded(box)) for box in boxes.tolist()]
+def types_of(post):
+    numbers = kept(annotated[post.image.name], many.boxes.shape[1])  # the features' order
+    return [drawn.types[post.image.name][number] for number in numbers]
 
 
 # %%
 pairs = []
 for number, post in enumerate(related):
-    types = types_of(post, many.boxes[number])
+    types = types_of(post)
     for i, one in enumerate(types):
         for j, other in enumerate(types[:i]):
             if one and other:  # the small things of the topic have no type
