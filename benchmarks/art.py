@@ -21,6 +21,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from hamner.corpora import Corpus, load_corpus
 from hamner.vision import FeatureStore, VisualSource
+from hamner.vision.objects import ANNOTATIONS, kept, read_annotations
 
 
 def main() -> None:
@@ -49,17 +50,16 @@ def main() -> None:
 def objects(corpus: Corpus, split: str, store: FeatureStore) -> list[dict[str, Any]]:
     """Each object of a split's pictures with what the probes see of it; `type` is None for a topic thing."""
     drawn = {line["image"]: line for line in lines(corpus.folder / "pictures.jsonl")}
-    boxes = {line["image"]: line["objects"] for line in lines(corpus.folder / "annotations.jsonl")}
+    annotated = read_annotations(corpus.folder / ANNOTATIONS)
     found = []
     for file, id in {post.image: post.id for post in corpus[split] if post.image is not None}.items():
         features, picture = store[id], drawn[file.name]
         with Image.open(file) as image:
             pixels = np.asarray(image.convert("RGB"))
-        for number, item in enumerate(boxes[file.name]):
-            # The store has the objects by score; a box tells which is which.
-            row = int(np.abs(features.boxes - np.array(item["box"])).sum(1).argmin())
+        for row, number in enumerate(kept(annotated[file.name], store.max_objects)):
+            item = annotated[file.name][number]
             vector = features.objects[row]
-            left, top, right, bottom = (round(share * pixels.shape[0]) for share in item["box"])
+            left, top, right, bottom = (round(share * pixels.shape[0]) for share in item.box)
             crop = pixels[top:bottom, left:right].reshape(-1, 3)
             colours, _ = np.histogramdd(crop, bins=4, range=[(0, 256)] * 3)
             found.append(
@@ -69,7 +69,7 @@ def objects(corpus: Corpus, split: str, store: FeatureStore) -> list[dict[str, A
                     "topic": picture["topic"],
                     "type": picture["types"][number],
                     "crop": (vector - vector.mean()) / vector.std(),
-                    "drawing": [picture["treatments"][number], item["class"]],
+                    "drawing": [picture["treatments"][number], item.name],
                     "colours": colours.ravel() / len(crop),
                     "file size": [file.stat().st_size],
                 }

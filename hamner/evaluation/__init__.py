@@ -8,6 +8,7 @@ from hamner.evaluation.intervals import (
     bootstrap_interval,
     over_seeds,
     paired_bootstrap,
+    wilson,
 )
 from hamner.evaluation.mistakes import KINDS, Match, count_kinds, match_posts, match_spans
 from hamner.evaluation.predictions import PredictionsError, align, read_predictions, write_predictions
@@ -36,5 +37,6 @@ __all__ = [
     "reliability",
     "score",
     "training_mentions",
+    "wilson",
     "write_predictions",
 ]

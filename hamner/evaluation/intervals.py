@@ -12,6 +12,7 @@ Application* (1997), section 4.2.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -117,6 +118,14 @@ def over_seeds(values: Sequence[float]) -> Spread:
         raise ScoringError("no runs to summarise: at least one value is needed")
     sd = statistics.stdev(values) if len(values) > 1 else None
     return Spread(len(values), statistics.fmean(values), sd, min(values), max(values))
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share that was measured on `count` cases (Wilson 1927): never below 0 or above 1."""
+    z = statistics.NormalDist().inv_cdf(0.975)
+    middle = share + z**2 / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return (middle - half) / (1 + z**2 / count), (middle + half) / (1 + z**2 / count)
 
 
 def _resampled_sums(counts: np.ndarray, resamples: int, level: float, seed: int) -> np.ndarray:

@@ -52,7 +52,7 @@ def draw_picture(picture: Picture, seed: int = SEED) -> Image.Image:
 
 
 def _file(picture: str) -> str:
-    """WebP without loss takes a sixth less than PNG, so that more pictures fit into the corpus."""
+    """WebP without loss takes less room than PNG, so that more pictures fit into the corpus."""
     return f"{picture}.webp"
 
 

@@ -7,9 +7,9 @@ uniform. It is never stretched to look well.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ from torch import Tensor
 from hamner.corpora import Corpus, Post, project_folder
 from hamner.corpora.tags import Span
 from hamner.errors import HamnerError
+from hamner.evaluation import wilson
 from hamner.model.batch import Batch, Output, Trace
 from hamner.model.hamner import HamNer
 from hamner.study.minitweets import CUES, Mention
@@ -36,7 +37,10 @@ from hamner.tagger.confidence import span_probabilities
 from hamner.tagger.evidence import Evidence, attention, occlusions
 from hamner.tagger.tagger import Tagger
 from hamner.training.batching import Split, collate, piece_limit, windows
-from hamner.vision.store import FeatureStore
+from hamner.vision.store import FEATURES, FeatureStore
+
+if TYPE_CHECKING:
+    from hamner.vision.objects import FoundObject
 
 BATCH = 32
 MAP = "viridis"
@@ -58,7 +62,7 @@ def visual_features(tagger: Tagger, corpus: Corpus, posts: Sequence[Post], folde
     from hamner.vision.pictures import PictureExtractor  # here, for it brings torchvision with it
 
     extractor = PictureExtractor.load(source, corpus.folder, str(tagger.device))
-    store = FeatureStore(project_folder() / "data" / "features" if folder is None else folder, extractor)
+    store = FeatureStore(project_folder() / FEATURES if folder is None else folder, extractor)
     store.fill(posts, progress=False)
     return store
 
@@ -75,8 +79,7 @@ def forward(tagger: Tagger, posts: Sequence[Post], store: FeatureStore) -> tuple
     split = Split(cut, lambda number: store[posts[number].id])
     batch = collate([split[number] for number in range(len(cut))], tagger.tokenizer.pad_token_id).to(tagger.device)
     layers, embeddings = tagger.model.text.read(batch)
-    read = {name: value for name, value in batch.tensors().items() if "piece" not in name}
-    batch = Batch(**read | {"word_layers": layers, "word_embeddings": embeddings})
+    batch = replace(batch, word_layers=layers, word_embeddings=embeddings)
     return batch, tagger.model(batch, trace=True)
 
 
@@ -108,18 +111,25 @@ def answer_boxes(corpus: Corpus, mentions: Sequence[Mention]) -> list[np.ndarray
 
     Raises HamnerError where a picture's objects are not annotated.
     """
+    return [
+        np.array([objects[number].box for number in name.objects], np.float32).reshape(-1, 4)
+        for name, objects in zip(mentions, _annotated(corpus, mentions), strict=True)
+    ]
+
+
+def _annotated(corpus: Corpus, mentions: Sequence[Mention]) -> list[list[FoundObject]]:
+    """The annotated objects of each mention's picture."""
     from hamner.vision.objects import ANNOTATIONS, read_annotations  # here, for it brings torchvision with it
 
     annotated = read_annotations(corpus.folder / ANNOTATIONS)
     pictures = {post.id: post.image for _, posts in corpus.splits() for post in posts}
-    boxes = []
+    found = []
     for name in mentions:
         picture = pictures[name.post]
         if picture is None or picture.name not in annotated:
             raise HamnerError(f"post {name.post} has no picture whose objects are annotated")
-        objects = annotated[picture.name]
-        boxes.append(np.array([objects[number].box for number in name.objects], np.float32).reshape(-1, 4))
-    return boxes
+        found.append(annotated[picture.name])
+    return found
 
 
 @torch.no_grad()
@@ -136,10 +146,15 @@ def seen_objects(tagger: Tagger, corpus: Corpus, mentions: Sequence[Mention], st
     drop         by how much the probability of what the tagger said falls when the object is taken away
     picture_drop the same, when the whole picture is taken away
 
-    Where the tagger said nothing, drops are those of the right answer.
+    Where the tagger said nothing, drops are those of the right answer. Raises HamnerError for a run that took its
+    objects from elsewhere than the annotations: which of them answer is not known.
     """
+    from hamner.vision.objects import kept  # here, for it brings torchvision with it
+
+    if tagger.config.visual is None or tagger.config.visual.objects != "annotations":
+        raise HamnerError(f"the run in {tagger.run.folder} has not seen the annotated objects: take one that has")
     posts = {post.id: post for _, some in corpus.splits() for post in some}
-    answers = answer_boxes(corpus, mentions)
+    annotated = _annotated(corpus, mentions)
     rows: list[dict[str, Any]] = []
     for begin in range(0, len(mentions), BATCH):
         some = mentions[begin : begin + BATCH]
@@ -151,15 +166,12 @@ def seen_objects(tagger: Tagger, corpus: Corpus, mentions: Sequence[Mention], st
             said = tagger.model.decoder.tags[decoded[row][name.start]][2:]
             real = batch.pictures.object_mask[row].nonzero()[:, 0].tolist()
             picture, *drops = _drops(tagger, batch, row, Span(said or name.type, name.start, name.end), real)
-            # Answers number the objects as the annotations do, features sort them by score: boxes tell which is which.
-            boxes = batch.pictures.boxes[row].cpu().numpy()
-            apart = np.abs(boxes[:, None] - answers[begin + row]).max(-1)  # (K, a)
-            answer = (apart < 1e-5).any(1)
+            numbers = kept(annotated[begin + row], batch.pictures.boxes.shape[1])
             looked = of_objects(output.trace, weights[row, name.start])
             known = {"post": name.post, "start": name.start, "cue": name.cue, "type": name.type, "said": said}
             known |= {"relevance": output.relevance[row].item(), "picture_drop": picture}
             rows += [
-                known | {"object": k, "answer": bool(answer[k]), "attention": looked[k].item(), "drop": drop}
+                known | {"object": k, "answer": numbers[k] in name.objects, "attention": looked[k].item(), "drop": drop}
                 for k, drop in zip(real, drops, strict=True)
             ]
     return pd.DataFrame(rows)
@@ -212,13 +224,6 @@ def pointing_game(seen: pd.DataFrame) -> pd.DataFrame:
 
 def _points_at_answer(objects: pd.DataFrame, by: str) -> float:
     return objects.answer[objects[by] == objects[by].max()].mean()
-
-
-def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a share that was measured on `count` cases (Wilson 1927): never below 0 or above 1."""
-    middle = share + z**2 / (2 * count)
-    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return (middle - half) / (1 + z**2 / count), (middle + half) / (1 + z**2 / count)
 
 
 # Figures
@@ -278,7 +283,7 @@ def attention_and_occlusion(cases: Sequence[Case]) -> Figure:
     for row, case in zip(panels, cases, strict=True):
         _draw_picture(row[0], case.image)
         for box in case.answers:
-            _draw_box(row[0], box, BLACK, width=2.2)
+            _draw_box(row[0], box, BLACK)
         row[0].set_title(case.title, fontsize=9)
         _draw_values(row[1], case, "attention", looked, MAP)
         flat = ": flat over the grid" if case.evidence.flat else ""
@@ -336,16 +341,16 @@ def _draw_values(axes: Axes, case: Case, what: str, scale: Normalize, colours: s
     for item in case.evidence.objects:
         if item.box is not None:
             value = getattr(item, what)
-            _draw_box(axes, item.box, colormaps[colours](scale(value)), width=2.2)
+            _draw_box(axes, item.box, colormaps[colours](scale(value)))
             x1, y1, x2, y2 = item.box
             number = f"{value:.1f}" if what == "attention" else signed(value)
             middle: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7.5, "path_effects": HALO}
             axes.text((x1 + x2) / 2, (y1 + y2) / 2, number, **middle)
 
 
-def _draw_box(axes: Axes, box: Sequence[float], colour: Any, width: float) -> None:
+def _draw_box(axes: Axes, box: Sequence[float], colour: Any) -> None:
     x1, y1, x2, y2 = box
-    shape: dict[str, Any] = {"fill": False, "linewidth": width, "path_effects": HALO}
+    shape: dict[str, Any] = {"fill": False, "linewidth": 2.2, "path_effects": HALO}
     axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, edgecolor=colour, **shape))
 
 

@@ -8,6 +8,7 @@ from hamner.study.minitweets import CUES, mentions_of, type_accuracy
 from hamner.training import Run, train
 from hamner.training.rows import study_config
 from hamner.training.runs import run_name
+from hamner.vision.store import FEATURES
 
 NAME = "minitweets"
 MODEL = "minitweets-full"
@@ -16,8 +17,8 @@ MODEL = "minitweets-full"
 
 def trained_model() -> Run:
     """The full model on minitweets under data/models/minitweets-full; trained now where it is not there yet."""
-    data = project_folder() / "data"
-    return train(load_corpus(NAME), study_config(NAME, "full"), data / "models" / MODEL, features=data / "features")
+    folder = project_folder() / "data" / "models" / MODEL
+    return train(load_corpus(NAME), study_config(NAME, "full"), folder, features=project_folder() / FEATURES)
 
 
 def compare_with_record(run: Run) -> list[str]:

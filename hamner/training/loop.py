@@ -47,10 +47,9 @@ from hamner.training.runs import (
     write_json,
 )
 from hamner.vision.features import VisualFeatures
-from hamner.vision.store import FeatureStore
+from hamner.vision.store import FEATURES, FeatureStore
 
 RUNS = Path("data/runs")
-FEATURES = Path("data/features")
 
 
 def build_model(config: ModelConfig, seed: int, channels: int = 0, classes: int = 1) -> HamNer:

@@ -9,7 +9,7 @@ import typer
 
 from hamner.corpora import load_corpus
 from hamner.vision.features import VisualSource
-from hamner.vision.store import FeatureStore
+from hamner.vision.store import FEATURES, FeatureStore
 
 
 def features(
@@ -29,7 +29,7 @@ def features(
     ] = "pretrained",
     seed: Annotated[int, typer.Option(min=0, help="seed of random weights")] = 0,
     root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="read the corpus from DIR/CORPUS")] = None,
-    folder: Annotated[Path, typer.Option(help="where features are kept")] = Path("data/features"),
+    folder: Annotated[Path, typer.Option(help="where features are kept")] = FEATURES,
     device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda")] = "cpu",
 ) -> None:
     """Compute the frozen features of all pictures of CORPUS, and report which are missing or unreadable.

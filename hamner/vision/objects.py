@@ -52,13 +52,18 @@ class Objects:
     @classmethod
     def of(cls, found: Sequence[FoundObject], class_names: Sequence[str], max_objects: int) -> Objects:
         """The `max_objects` of best score, best first (equal scores: as given); an unknown name is class 0."""
-        best = sorted(found, key=lambda item: -item.score)[:max_objects]
+        best = [found[number] for number in kept(found, max_objects)]
         ids = {name: id for id, name in enumerate(class_names)}
         return cls(
             boxes=np.array([item.box for item in best], np.float32).reshape(-1, 4),
             classes=np.array([ids.get(item.name, 0) for item in best], np.int32),
             scores=np.array([item.score for item in best], np.float32),
         )
+
+
+def kept(found: Sequence[FoundObject], max_objects: int) -> list[int]:
+    """Which of the found objects `Objects.of` keeps, by number: row k of the features is that of object kept[k]."""
+    return sorted(range(len(found)), key=lambda number: -found[number].score)[:max_objects]
 
 
 class ObjectFinder(Protocol):

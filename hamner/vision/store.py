@@ -41,6 +41,9 @@ from hamner.vision.images import ImageError
 SHARD = 32
 """Pictures a shard: so few that a killed run loses little, so many that 100,000 pictures make but 3,125 files."""
 
+FEATURES = Path("data/features")
+"""Where features are kept unless another folder is named."""
+
 VERSION = 1
 """Part of every store's name: to be raised when the same identity would no longer give the same numbers."""
 
@@ -103,7 +106,7 @@ class FeatureStore:
         cls,
         corpus: Corpus,
         source: VisualSource,
-        folder: Path = Path("data/features"),
+        folder: Path = FEATURES,
         *,
         encoder: TextEncoder | None = None,
         device: str = "cpu",

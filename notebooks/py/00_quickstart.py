@@ -164,7 +164,7 @@ from hamner.study.style import save
 save(stage_figures.same_words(tagged), "same_words")
 
 # %% [markdown]
-# *One sentence of minitweets' test split with six pictures: the type that the tagger gives to
+# *One sentence of minitweets' test split with five pictures and with none: the type that the tagger gives to
 # the name, its score, and the relevance that it ascribes to the picture.*
 #
 # The first four pictures are about the words, so the type should follow what they show. The

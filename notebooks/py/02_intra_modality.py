@@ -267,28 +267,21 @@ of = torch.nn.functional.normalize(semantic.aspects(crops).unflatten(-1, (ASPECT
 psi_many = torch.einsum("biac,bjac->bij", of, of) / ASPECTS
 
 # %%
-lines = {
-    name: pd.read_json(corpus.folder / f"{name}.jsonl", lines=True).set_index("image")
-    for name in ("annotations", "pictures")
-}
+from hamner.vision.objects import ANNOTATIONS, kept, read_annotations
+
+annotated = read_annotations(corpus.folder / ANNOTATIONS)
+drawn = pd.read_json(corpus.folder / "pictures.jsonl", lines=True).set_index("image")
 
 
-def rounded(box):
-    return tuple(round(side, 3) for side in box)
-
-
-def types_of(post, boxes):
-    known = zip(
-        lines["annotations"].objects[post.image.name], lines["pictures"].types[post.image.name]
-    )
-    by_box = {rounded(item["box"]): type for item, type in known}
-    return [by_box.get(rounded(box)) for box in boxes.tolist()]
+def types_of(post):
+    numbers = kept(annotated[post.image.name], many.boxes.shape[1])  # the features' order
+    return [drawn.types[post.image.name][number] for number in numbers]
 
 
 # %%
 pairs = []
 for number, post in enumerate(related):
-    types = types_of(post, many.boxes[number])
+    types = types_of(post)
     for i, one in enumerate(types):
         for j, other in enumerate(types[:i]):
             if one and other:  # the small things of the topic have no type

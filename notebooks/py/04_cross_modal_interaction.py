@@ -389,4 +389,5 @@ pd.DataFrame(found).round(2)
 #   all or only the words.
 # - The form of its co-attention, and whether a gate follows. Ours is after Xiong et al. (2017), with a
 #   gate as related models have it.
-# - Where relevance enters: we scale what a word receives, and bias its attention by grain.
+# - Where relevance enters: we scale what a word receives, and give each grain its share of what
+#   it reads.

@@ -16,8 +16,8 @@
 # | **Time** | about 35 minutes to read, less than a minute to run |
 # | **Of the paper** | the experimental set-up: optimiser, learning rate, choice of the epoch |
 #
-# Training the full model takes minutes on a laptop, and hours where the text encoder learns
-# along on real tweets. So the curves below come from *records* of runs that were made once. What
+# Training takes minutes on a laptop, and more of them where the text encoder learns along on real
+# tweets. So the curves below come from *records* of runs that were made once. What
 # happens inside a step we try out on a slice so small that it trains while you read.
 
 # %% [markdown]
@@ -36,7 +36,6 @@ if importlib.util.find_spec("hamner") is None:
     sys.path.insert(0, "checkout")
 
 # %%
-import os
 from dataclasses import replace
 
 import pandas as pd
@@ -46,8 +45,9 @@ from hamner import Run, load_corpus
 from hamner.corpora import project_folder
 from hamner.study import ablation_tables
 from hamner.study.style import save
+from hamner.vision.store import FEATURES
 
-os.chdir(project_folder())  # features and runs are found from here
+KEPT = project_folder() / FEATURES  # features that are computed already
 
 # %% [markdown]
 # ## 1. A run is a folder
@@ -191,7 +191,7 @@ from hamner.vision.store import FeatureStore
 
 # %%
 tokenizer = load_tokenizer(config.model.text_encoder)
-store = FeatureStore.open(tiny, config.visual, progress=False)
+store = FeatureStore.open(tiny, config.visual, KEPT, progress=False)
 train_split = Split(windows(tiny.train, tokenizer, 128), pictures_of(tiny.train, store, config))
 batch = collate([train_split[number] for number in range(16)], pad=tokenizer.pad_token_id)
 {name: tuple(getattr(batch, name).shape) for name in ("pieces", "tags", "grid", "objects")}
@@ -259,7 +259,7 @@ from tempfile import TemporaryDirectory
 from hamner import train
 
 scratch = TemporaryDirectory()
-whole = train(tiny, config, Path(scratch.name) / "whole", progress=False)
+whole = train(tiny, config, Path(scratch.name) / "whole", features=KEPT, progress=False)
 history = pd.DataFrame(whole.record["history"]).set_index("epoch")
 assert history.loss.is_monotonic_decreasing
 history[["loss", "valid_f1"]].round(2)
@@ -288,7 +288,7 @@ def save_and_die(*arguments):
 save_checkpoint, folder = loop.save_checkpoint, Path(scratch.name) / "cut"
 with patch.object(loop, "save_checkpoint", save_and_die):
     try:
-        train(tiny, config, folder, progress=False)
+        train(tiny, config, folder, features=KEPT, progress=False)
     except KeyboardInterrupt:
         print("cut off; left behind:", *sorted(path.name for path in folder.glob("[!.]*")))
 
@@ -310,7 +310,7 @@ print("epochs done:", len(progress["state"]["history"]), "of", progress["config"
 from hamner import HamnerError
 
 try:
-    train(tiny, replace(config, head_lr=1e-3), folder, progress=False)
+    train(tiny, replace(config, head_lr=1e-3), folder, features=KEPT, progress=False)
 except HamnerError as error:
     print(str(error).replace(scratch.name, "..."))
 
@@ -318,7 +318,7 @@ except HamnerError as error:
 # And with the right ones, the same call goes on where it stopped.
 
 # %%
-resumed = train(tiny, config, folder, progress=False)
+resumed = train(tiny, config, folder, features=KEPT, progress=False)
 assert resumed.record["history"][0]["loss"] == progress["state"]["history"][0]["loss"]
 sorted(path.name for path in folder.glob("[!.]*"))
 

@@ -278,6 +278,7 @@ save(attention.pointing(games), "pointing_game")
 # training: it must play about as chance does.
 
 # %%
+from hamner.evaluation import wilson
 from hamner.training.loop import build_model
 
 untrained = Tagger.from_pretrained(tagger.run.folder)
@@ -294,7 +295,7 @@ played.loc[[cue for cue in CUES if cue in played.index]].round(2)
 # branch of stage 3 starts at zero, so all objects tie.)
 
 # %%
-low, high = attention.wilson(control.attention.mean(), len(control))
+low, high = wilson(control.attention.mean(), len(control))
 print(f"untrained: {low:.2f} to {high:.2f}; chance {control.chance.mean():.2f}")
 assert high < games.attention.mean()
 assert np.isclose(control.occlusion.mean(), control.chance.mean())

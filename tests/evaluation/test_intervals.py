@@ -4,8 +4,11 @@ import random
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from hamner.evaluation import ScoringError, bootstrap_interval, over_seeds, paired_bootstrap, score
+from hamner.evaluation import ScoringError, bootstrap_interval, over_seeds, paired_bootstrap, score, wilson
 
 FOUND, MISSED = ["B-PER", "O"], ["O", "O"]
 
@@ -135,3 +138,15 @@ def test_one_seed_has_a_mean_but_no_deviation():
 def test_no_seeds_are_an_error():
     with pytest.raises(ScoringError, match="no runs"):
         over_seeds([])
+
+
+@given(st.integers(1, 1000), st.floats(0, 1))
+def test_the_interval_of_a_share_holds_it_and_stays_between_0_and_1(count: int, share: float) -> None:
+    low, high = wilson(share, count)
+    assert -1e-9 <= low <= share + 1e-9
+    assert share - 1e-9 <= high <= 1 + 1e-9
+
+
+def test_the_interval_of_a_share_is_that_of_scipy() -> None:
+    expected = binomtest(30, 100).proportion_ci(method="wilson")
+    assert wilson(0.3, 100) == pytest.approx((expected.low, expected.high))

@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from transformers import BertConfig, BertModel
 
@@ -85,6 +83,11 @@ class TestWhatWasSeen:
         with pytest.raises(HamnerError, match="looks at no pictures"):
             attention.visual_features(blind, corpus, corpus.test[:1])
 
+    def test_answers_are_marked_among_annotated_objects_alone(self, corpus, names, store, tmp_path):
+        other = make_tagger(corpus, tmp_path, VisualSource(weights="random", crop_size=32, objects="tiles"))
+        with pytest.raises(HamnerError, match="has not seen the annotated objects"):
+            attention.seen_objects(other, corpus, names, store)
+
     def test_every_object_of_a_picture_has_a_row_and_its_answers_are_marked(self, seen, names, store):
         assert len(seen) == sum(int(store[name.post].object_mask.sum()) for name in names)
         assert seen.groupby("post").answer.sum().to_dict() == {name.post: len(name.objects) for name in names}
@@ -139,12 +142,6 @@ class TestThePointingGame:
 
     def test_a_name_without_an_answer_does_not_play(self):
         assert attention.pointing_game(objects_of("a", [False, False], [1, 2], [0, 0])).empty
-
-    @given(st.integers(1, 1000), st.floats(0, 1))
-    def test_the_interval_of_a_share_holds_it_and_stays_between_0_and_1(self, count, share):
-        low, high = attention.wilson(share, count)
-        assert -1e-9 <= low <= share + 1e-9
-        assert share - 1e-9 <= high <= 1 + 1e-9
 
 
 def test_entropy_is_1_for_a_flat_map_and_0_for_a_single_region():

@@ -13,10 +13,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from hamner.corpora import project_folder
-from hamner.study import figures, style
+from hamner.study import ablation_tables, architecture, attention, figures, stage_figures, style
 
 FIGURES = project_folder() / "figures"
-FUNCTIONS = {name for name, function in inspect.getmembers(figures, inspect.isfunction) if name != "styled"}
+MODULES = (ablation_tables, architecture, attention, figures, stage_figures)
 
 
 def some_figure() -> Figure:
@@ -69,7 +69,12 @@ def test_every_figure_stands_in_the_readme_with_its_notebook_function_and_comman
     assert names == {path.stem for path in FIGURES.glob("*.svg")}
     contact_sheets = {path.stem for path in FIGURES.glob("minitweets_*.png")}  # made with the corpus, by its generator
     assert names == {path.stem for path in FIGURES.glob("*.png")} - contact_sheets
-    assert {function for _, _, module, function, _ in rows if module == "figures"} == FUNCTIONS
+    assert {(module, function) for _, _, module, function, _ in rows} == {
+        (module.__name__.rsplit(".")[-1], name)
+        for module in MODULES
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and inspect.signature(function).return_annotation == "Figure"
+    }
     for name, notebook, module, function, command in rows:
         assert callable(getattr(importlib.import_module(f"hamner.study.{module}"), function))
         assert notebook == command

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hamner.vision.features import VisualSource
-from hamner.vision.objects import AnnotationError, Annotations, MaskRCNN, NoObjects, Tiles, crop, object_finder
+from hamner.vision.objects import (
+    AnnotationError,
+    Annotations,
+    FoundObject,
+    MaskRCNN,
+    NoObjects,
+    Objects,
+    Tiles,
+    crop,
+    kept,
+    object_finder,
+)
 
 BLANK = Image.new("RGB", (100, 50))
 DOG = {"box": [0.1, 0.2, 0.5, 0.6], "class": "dog", "score": 0.9}
@@ -63,6 +74,15 @@ def test_a_wrong_annotation_is_named_by_file_and_line(tmp_path: Path, line: Any,
         Annotations(file, max_objects=2)
     assert str(raised.value).startswith(f"{file}:2: ")
     assert why in str(raised.value)
+
+
+def test_what_is_kept_says_which_object_a_row_of_the_features_is() -> None:
+    scores = (0.5, 0.9, 0.1, 0.5)
+    found = [FoundObject((0.0, 0.0, 0.2 * n, 1.0), "dog", score) for n, score in enumerate(scores, start=1)]
+    numbers = kept(found, 3)
+    assert numbers == [1, 0, 3]  # of equal scores the first
+    objects = Objects.of(found, ("(none)", "dog"), 3)
+    assert np.allclose(objects.boxes, [found[number].box for number in numbers])
 
 
 def test_a_picture_that_the_annotations_leave_out_is_an_error(tmp_path: Path) -> None:
