@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
@@ -13,31 +15,34 @@ from hamner.tagger.confidence import calibrated
 from hamner.tagger.tagger import CALIBRATION, Tagger, TaggerError
 from hamner.training.loop import pictures_of
 from hamner.training.runs import Run, write_json
-from hamner.vision.store import FeatureStore
+from hamner.vision.store import FEATURES, FeatureStore
 
 TEMPERATURES = (0.05, 20.0)
 AT_ONCE = 64
 """Posts whose features are in memory together."""
 
 
-def judged_entities(tagger: Tagger, corpus: Corpus, split: str = "valid") -> tuple[np.ndarray, np.ndarray]:
+def judged_entities(
+    tagger: Tagger, corpus: Corpus, split: str = "valid", features: Path | str = FEATURES
+) -> tuple[np.ndarray, np.ndarray]:
     """(confidence, whether it is right) of each entity that the tagger finds in `split`, both (entities,).
 
-    Right means that gold has the same span and type (seqeval protocol). Pictures are seen as in training. Confidences
-    are as the tagger gives them: `hamner.evaluation.reliability` draws the diagram from these.
+    Right means that gold has the same span and type (seqeval protocol). Pictures are seen as in training; their
+    features are kept under `features`. Confidences are as the tagger gives them: `hamner.evaluation.reliability` draws
+    the diagram from these.
     """
     posts, source = corpus[split], tagger.config.visual
     look = None
     if source is not None:
         encoder = PhraseEncoder(tagger.config.model.text_encoder) if source.backbone == "captions" else None
-        store = FeatureStore.open(corpus, source, encoder=encoder, device=str(tagger.device))
+        store = FeatureStore.open(corpus, source, Path(features), encoder=encoder, device=str(tagger.device))
         look = pictures_of(posts, store, tagger.config)
     confidence: list[float] = []
     right: list[bool] = []
     for begin in range(0, len(posts), AT_ONCE):
         some = range(begin, min(begin + AT_ONCE, len(posts)))
-        features = None if look is None else [look(number) for number in some]
-        tagged = tagger.many([posts[number].words for number in some], features=features, evidence=False)
+        seen = None if look is None else [look(number) for number in some]
+        tagged = tagger.many([posts[number].words for number in some], features=seen, evidence=False)
         for number, post in zip(some, tagged, strict=True):
             gold = {(span.type, span.start, span.end - 1) for span in spans(posts[number].tags or ())}
             confidence += [entity.score for entity in post.entities]
@@ -45,7 +50,7 @@ def judged_entities(tagger: Tagger, corpus: Corpus, split: str = "valid") -> tup
     return np.array(confidence), np.array(right, dtype=bool)
 
 
-def calibrate(run: Run, corpus: Corpus, device: str = "cpu") -> float:
+def calibrate(run: Run, corpus: Corpus, device: str = "cpu", features: Path | str = FEATURES) -> float:
     """Fit the temperature on valid by maximum likelihood (Guo et al., ICML 2017) and leave it in the run's folder.
 
     Writes calibration.json, whole or not at all: the temperature, how many entities it was fitted on, and their mean
@@ -60,7 +65,7 @@ def calibrate(run: Run, corpus: Corpus, device: str = "cpu") -> float:
         )
     tagger = Tagger(run, device)
     tagger.temperature = None
-    confidence, right = judged_entities(tagger, corpus)
+    confidence, right = judged_entities(tagger, corpus, features=features)
     if not len(confidence):
         raise TaggerError(f"the run in {run.folder} finds no entity in valid, so there is nothing to calibrate on")
     temperature = fit_temperature(confidence, right)

@@ -105,7 +105,7 @@ print("input embeddings (B, n, d_enc):", tuple(embedded.shape))
 # %%
 text = model.text
 shares = text.mix.softmax(dim=0)
-pd.DataFrame({"share (%)": 100 * shares.numpy()}).round(1).T
+pd.DataFrame({"share (%)": 100 * shares.double().numpy()}).round(1).T
 
 # %% [markdown]
 # To the mix a second view is added, *local* knowledge: a convolution of width 7 over the input

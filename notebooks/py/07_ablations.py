@@ -120,8 +120,9 @@ pd.Series(ablation_tables.ABILITY, name="lacks").rename_axis("row").to_frame()
 # %% [markdown]
 # A ceiling is a promise in one direction only. A row *may* fall below it, when training does not
 # find the way that is left. And a row may stay *above* the ceiling that we gave it. That is no
-# miracle: then the ability did not live in that part alone. The spatial encoder, for one,
-# compares objects with one another as well, so it can stand in for the semantic encoder.
+# miracle: then the ability did not live in that part alone. Words, for one, read all things of a
+# picture at once, and once more in the second iteration: what they found first can tell them what
+# to look for then. So stage 3 can compare things too, and stand in for the semantic encoder.
 #
 # ## 4. Which runs are there?
 #

@@ -66,6 +66,7 @@ def test_a_committed_notebook_shows_no_error_warning_or_progress_bar(source: Pat
     assert outputs
     assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
     assert "\r" not in "".join(output.get("text", "") for output in outputs)
+    assert not [output for output in outputs if "application/vnd.jupyter.widget-view+json" in output.get("data", {})]
 
 
 def test_a_committed_notebook_says_nothing_of_the_machine_it_ran_on(source: Path) -> None:
