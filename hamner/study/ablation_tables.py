@@ -21,12 +21,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from hamner.corpora import TYPES, Post, load_corpus, project_folder
+from hamner.drawing.style import BLACK, BLUE, CORPUS_NAMES, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.errors import HamnerError
 from hamner.evaluation import Reliability, align, bootstrap_interval, over_seeds, paired_bootstrap, read_predictions
 from hamner.files import written_whole
 from hamner.model.ablations import ROWS
 from hamner.study.minitweets import CUES, ceilings, measured, sampling_error
-from hamner.study.style import BLACK, BLUE, CORPUS_NAMES, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.study.tables import by_row, name_of, results, runs
 from hamner.training import Run
 from hamner.training.rows import GRID, config_of_row, full_settings, of_captions, study_config

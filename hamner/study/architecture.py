@@ -17,10 +17,10 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.path import Path
 from torch import nn
 
+from hamner.drawing.style import BLACK, BLUE, GREEN, GREY, ORANGE, styled
 from hamner.model.config import ModelConfig, sources
 from hamner.model.hamner import HamNer
 from hamner.model.intra_modality import PHI, SpatialBlock, Vision
-from hamner.study.style import BLACK, BLUE, GREEN, GREY, ORANGE, styled
 
 WIDTH = 6.4
 TEXT, PICTURE = (0.12, 2.76), (2.98, 6.28)

@@ -16,25 +16,22 @@ import pandas as pd
 import torch
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
 
 from hamner.corpora import Corpus, Post, project_folder
 from hamner.corpora.tags import Span
+from hamner.drawing.parts import MAP, colour_bar, draw_box, draw_picture, draw_regions, write_in
+from hamner.drawing.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.errors import HamnerError
 from hamner.evaluation import wilson
 from hamner.model.batch import Batch, Output, Trace
 from hamner.model.hamner import HamNer
 from hamner.study.minitweets import CUES, Mention
-from hamner.study.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.tagger.confidence import span_probabilities
-from hamner.tagger.evidence import Evidence, attention, occlusions
+from hamner.tagger.evidence import Evidence, attention, entropy, occlusions
 from hamner.tagger.tagger import Tagger
 from hamner.training.batching import Split, collate, piece_limit, windows
 from hamner.vision.store import FEATURES, FeatureStore
@@ -43,8 +40,6 @@ if TYPE_CHECKING:
     from hamner.vision.objects import FoundObject
 
 BATCH = 32
-MAP = "viridis"
-HALO = (withStroke(linewidth=2.5, foreground="white"),)
 CUE_COLOURS = dict(zip(CUES, (BLACK, BLUE, ORANGE, GREEN, VERMILION, PURPLE), strict=True))
 
 
@@ -240,23 +235,14 @@ def honest_scales(image: Image.Image, maps: Mapping[str, np.ndarray]) -> Figure:
     scale = Normalize(0, max(2.0, *(float(values.max()) for values in maps.values())))
     for (stretched, honest), (title, values) in zip(panels.T, maps.items(), strict=True):
         own = Normalize(float(values.min()), float(values.max()))
-        _draw_grid(stretched, image, values, own, "jet")
+        draw_regions(stretched, image, values, own, "jet")
         stretched.set_title(f"{title}\n{values.min():.2g} to {values.max():.2g}", fontsize=9.5)
-        _draw_grid(honest, image, values, scale, MAP)
+        draw_regions(honest, image, values, scale)
         honest.set_title(f"entropy {entropy(values):.3f} of 1", fontsize=9.5)
     panels[0, 0].set_ylabel("each stretched", fontsize=10)
     panels[1, 0].set_ylabel("one scale", fontsize=10)
-    below: dict[str, Any] = {"location": "bottom", "shrink": 0.6, "aspect": 30}
-    bar = figure.colorbar(ScalarMappable(scale, MAP), ax=panels[1].tolist(), ticks=MaxNLocator(4), **below)
-    bar.set_label("attention × number of regions (1 = uniform)")
-    bar.outline.set_visible(False)
+    colour_bar(figure, panels[1], scale, "attention × number of regions (1 = uniform)")
     return figure
-
-
-def entropy(weights: np.ndarray) -> float:
-    """Entropy of a map (R,) as a share of the greatest: 1 is flat, 0 is a single region."""
-    share = weights / weights.sum()
-    return float(-(share * np.log(share.clip(min=1e-12))).sum() / np.log(len(share)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,23 +267,21 @@ def attention_and_occlusion(cases: Sequence[Case]) -> Figure:
     most = max(0.1, *(_greatest(case.evidence, "drop") for case in cases))
     mattered = Normalize(-most, most)
     for row, case in zip(panels, cases, strict=True):
-        _draw_picture(row[0], case.image)
+        draw_picture(row[0], case.image)
         for box in case.answers:
-            _draw_box(row[0], box, BLACK)
+            draw_box(row[0], box, BLACK)
         row[0].set_title(case.title, fontsize=9)
         _draw_values(row[1], case, "attention", looked, MAP)
         flat = ": flat over the grid" if case.evidence.flat else ""
         row[1].set_title(f"attention{flat}", fontsize=9)
         _draw_values(row[2], case, "drop", mattered, "PuOr")
         row[2].set_title(f"drop when hidden\n(whole picture: {signed(case.evidence.picture_drop)})", fontsize=9)
-    below: dict[str, Any] = {"location": "bottom", "shrink": 0.9, "aspect": 22, "pad": 0.01}
+    place: dict[str, Any] = {"shrink": 0.9, "aspect": 22, "pad": 0.01}
     for column, scale, colours, label in (
         (1, looked, MAP, "weight × number of regions\n(1 = uniform)"),
         (2, mattered, "PuOr", "fall in probability\n(below 0: it rises)"),
     ):
-        bar = figure.colorbar(ScalarMappable(scale, colours), ax=panels[:, column].tolist(), **below)
-        bar.set_label(label, fontsize=9.5)
-        bar.outline.set_visible(False)
+        colour_bar(figure, panels[:, column], scale, label, colours, **place)
     return figure
 
 
@@ -312,46 +296,15 @@ def _greatest(evidence: Evidence, what: str) -> float:
     return max(values + ([] if grid is None else [float(np.abs(grid).max())]), default=0.0)
 
 
-def _draw_picture(axes: Axes, image: Image.Image, grey: bool = False) -> None:
-    place: dict[str, Any] = {"extent": (0, 1, 1, 0), "aspect": image.height / image.width}
-    if grey:
-        axes.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255, **place)
-    else:
-        axes.imshow(image, **place)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-
-
-def _draw_grid(axes: Axes, image: Image.Image, values: np.ndarray, scale: Normalize, colours: str) -> None:
-    """A map over the square grid, region by region, over the grey picture."""
-    _draw_picture(axes, image, grey=True)
-    side = int(np.sqrt(len(values)))
-    place: dict[str, Any] = {"extent": (0, 1, 1, 0), "aspect": image.height / image.width}
-    axes.imshow(values.reshape(side, side), cmap=colours, norm=scale, alpha=0.55, interpolation="nearest", **place)
-
-
 def _draw_values(axes: Axes, case: Case, what: str, scale: Normalize, colours: str) -> None:
     """Attention or drop of one case: regions as a map, objects as boxes with their numbers."""
     grid = case.evidence.grid_attention if what == "attention" else case.evidence.grid_drop
-    if grid is None:
-        _draw_picture(axes, case.image, grey=True)
-    else:
-        _draw_grid(axes, case.image, grid, scale, colours)
+    draw_regions(axes, case.image, grid, scale, colours)
     for item in case.evidence.objects:
         if item.box is not None:
             value = getattr(item, what)
-            _draw_box(axes, item.box, colormaps[colours](scale(value)))
-            x1, y1, x2, y2 = item.box
-            number = f"{value:.1f}" if what == "attention" else signed(value)
-            middle: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7.5, "path_effects": HALO}
-            axes.text((x1 + x2) / 2, (y1 + y2) / 2, number, **middle)
-
-
-def _draw_box(axes: Axes, box: Sequence[float], colour: Any) -> None:
-    x1, y1, x2, y2 = box
-    shape: dict[str, Any] = {"fill": False, "linewidth": 2.2, "path_effects": HALO}
-    axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, edgecolor=colour, **shape))
+            draw_box(axes, item.box, colormaps[colours](scale(value)))
+            write_in(axes, item.box, f"{value:.1f}" if what == "attention" else signed(value))
 
 
 @styled
@@ -439,9 +392,7 @@ def word_maps(
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     panels[0].set_yticks(range(len(words)), words, fontsize=9.5, parse_math=False)
-    bar = figure.colorbar(ScalarMappable(scale, "Blues"), ax=panels.tolist(), location="bottom", shrink=0.6, aspect=30)
-    bar.set_label(f"weight × {label} (1 = uniform)")
-    bar.outline.set_visible(False)
+    colour_bar(figure, panels, scale, f"weight × {label} (1 = uniform)", "Blues")
     return figure
 
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 
-from hamner.evaluation import Interval
-from hamner.study.style import (
+from hamner.drawing.parts import stacked_shares
+from hamner.drawing.style import (
     BLACK,
     BLUE,
     CORPUS_COLOURS,
@@ -26,6 +26,7 @@ from hamner.study.style import (
     VERMILION,
     styled,
 )
+from hamner.evaluation import Interval
 
 
 @styled
@@ -49,26 +50,7 @@ def post_lengths(lengths: Mapping[str, Sequence[int]], limit: int = 128) -> Figu
 @styled
 def entity_types(shares: pd.DataFrame) -> Figure:
     """Share of each entity type (columns) among the entities of each corpus (rows), in percent; one bar a corpus."""
-    figure = Figure(figsize=(5.6, 0.8 + 0.5 * len(shares)))
-    axes = figure.subplots()
-    left = np.zeros(len(shares))
-    for type, colour in TYPE_COLOURS.items():
-        width = shares[type].to_numpy(dtype=float)
-        axes.barh(range(len(shares)), width, left=left, height=0.72, color=colour, edgecolor="white", label=type)
-        for row, (start, share) in enumerate(zip(left, width, strict=True)):
-            if share >= 4:  # a narrower piece has no room for its number
-                middle = start + share / 2
-                ink = BLACK if type in ("ORG", "MISC") else "white"  # legible on the light and the dark colours
-                axes.text(middle, row, f"{share:.0f}", ha="center", va="center", color=ink)
-        left += width
-    axes.set_yticks(range(len(shares)), [CORPUS_NAMES[corpus] for corpus in shares.index])
-    axes.invert_yaxis()
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("share of the entities (%)")
-    axes.tick_params(left=False)
-    axes.spines["left"].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=len(TYPE_COLOURS), handlelength=1.2)
-    return figure
+    return stacked_shares(shares.rename(index=CORPUS_NAMES), TYPE_COLOURS, "share of the entities (%)")
 
 
 @styled

@@ -12,20 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
-from matplotlib.patheffects import withStroke
 from PIL import Image
 
+from hamner.drawing.parts import HALO, MAP, colour_bar, draw_box, draw_picture, draw_regions, stacked_shares, write_in
+from hamner.drawing.style import BLACK, BLUE, GREY, ORANGE, PALE, SKY, TYPE_COLOURS, VERMILION, styled
 from hamner.model.intra_modality import GRAINS
-from hamner.study.style import BLACK, BLUE, GREY, ORANGE, PALE, SKY, TYPE_COLOURS, VERMILION, styled
 from hamner.tagger.tagger import TaggedPost, open_picture
 
-MAP = "viridis"
-HALO = (withStroke(linewidth=2.5, foreground="white"),)
 GRAIN_COLOURS = dict(zip(GRAINS, (SKY, ORANGE, BLUE), strict=True))
 ABOUT_COLOURS = {"the words": BLUE, "something else": VERMILION, "nothing": GREY}
 """What a picture is about."""
@@ -74,10 +70,10 @@ def likeness(image: Image.Image, boxes: np.ndarray, alike: np.ndarray) -> Figure
     """A picture with numbered boxes (K, 4), and how alike its objects are, (K, K): psi, mean over its aspects."""
     figure = Figure(figsize=(6.4, 3.1))
     picture, matrix = figure.subplots(1, 2, width_ratios=[1, 1.12])
-    _draw_picture(picture, image)
+    draw_picture(picture, image)
     for number, box in enumerate(boxes, start=1):
-        _draw_box(picture, box, BLACK)
-        _write_in(picture, box, str(number), 11)
+        draw_box(picture, box, BLACK)
+        write_in(picture, box, str(number), 11, weight="bold")
     names = [str(number) for number in range(1, len(boxes) + 1)]
     shown = matrix.imshow(alike, vmin=-1, vmax=1, cmap="PuOr_r")
     for (row, column), value in np.ndenumerate(alike):
@@ -101,10 +97,10 @@ def geometry(image: Image.Image, boxes: np.ndarray, seen_from: int, share: np.nd
     """
     figure = Figure(figsize=(4.2, 4.3))
     axes = figure.subplots()
-    _draw_picture(axes, image, grey=True)
+    draw_picture(axes, image, grey=True)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     for number, box in enumerate(boxes):
-        _draw_box(axes, box, VERMILION if number == seen_from else BLACK)
+        draw_box(axes, box, VERMILION if number == seen_from else BLACK)
         if number == seen_from:
             continue
         colour, width = (VERMILION, 2.6) if nearest[number] else (BLUE, 1.6)
@@ -119,7 +115,7 @@ def geometry(image: Image.Image, boxes: np.ndarray, seen_from: int, share: np.nd
             box[3] - 0.015 if below else box[1] + 0.015,
         )  # on the side that the arrow leaves free
         axes.text(*place, f"{number + 1}: {dx:+.1f}, {dy:+.1f}", fontsize=9.5, weight="bold", **side)
-    _write_in(axes, boxes[seen_from], str(seen_from + 1), 12)
+    write_in(axes, boxes[seen_from], str(seen_from + 1), 12, weight="bold")
     return figure
 
 
@@ -136,15 +132,15 @@ def heads(image: Image.Image, boxes: np.ndarray, looks_from: int, weights: Mappi
     scale = Normalize(0, max(2.0, *(count * float(each.max()) for each in weights.values())))
     for row, (title, of_block) in zip(panels, weights.items(), strict=True):
         for head, (axes, of_head) in enumerate(zip(row, of_block, strict=True), start=1):
-            _draw_picture(axes, image, grey=True)
+            draw_picture(axes, image, grey=True)
             for number, (box, weight) in enumerate(zip(boxes, count * of_head, strict=True)):
-                _draw_box(axes, box, colormaps[MAP](scale(weight)), filled=True)
+                draw_box(axes, box, colormaps[MAP](scale(weight)), filled=True)
                 if number == looks_from:
-                    _draw_box(axes, box, BLACK)
-                _write_in(axes, box, f"{weight:.1f}", 7.5)
+                    draw_box(axes, box, BLACK)
+                write_in(axes, box, f"{weight:.1f}", weight="bold")
             axes.set_title(f"head {head}", fontsize=9, loc="center")
         row[0].set_ylabel(title, fontsize=10)
-    _colour_bar(figure, panels, scale, "attention × number of objects (1 = uniform)")
+    colour_bar(figure, panels.ravel(), scale, "attention × number of objects (1 = uniform)")
     return figure
 
 
@@ -168,17 +164,13 @@ def picture_vectors(pictures: Sequence[Pooled]) -> Figure:
     panels = figure.subplots(2, len(pictures), squeeze=False)
     scale = Normalize(0, max(2.0, *(float(max(one.grid.max(), *one.objects)) for one in pictures)))
     for (plain, looked), one in zip(panels.T, pictures, strict=True):
-        _draw_picture(plain, one.image)
+        draw_picture(plain, one.image)
         plain.set_title(one.title, fontsize=9.5, loc="center", parse_math=False)
-        _draw_picture(looked, one.image, grey=True)
-        side = round(len(one.grid) ** 0.5)
-        place: dict[str, Any] = {"extent": (0, 1, 1, 0), "aspect": one.image.height / one.image.width}
-        cells = one.grid.reshape(side, side)
-        looked.imshow(cells, cmap=MAP, norm=scale, alpha=0.55, interpolation="nearest", **place)
+        draw_regions(looked, one.image, one.grid, scale)
         for box, weight in zip(one.boxes, one.objects, strict=True):
-            _draw_box(looked, box, colormaps[MAP](scale(weight)))
-            _write_in(looked, box, f"{weight:.1f}", 8)
-    _colour_bar(figure, panels[1:], scale, "weight in v × number of regions (1 = uniform)")
+            draw_box(looked, box, colormaps[MAP](scale(weight)))
+            write_in(looked, box, f"{weight:.1f}", 8, weight="bold")
+    colour_bar(figure, panels[1], scale, "weight in v × number of regions (1 = uniform)")
     return figure
 
 
@@ -238,53 +230,4 @@ def relevance_of_topics(mean: pd.DataFrame) -> Figure:
 @styled
 def integration(beta: pd.DataFrame) -> Figure:
     """Mean beta of each cue (rows) over the grains (columns): shares that sum to 1, one bar a cue."""
-    figure = Figure(figsize=(5.6, 0.9 + 0.48 * len(beta)))
-    axes = figure.subplots()
-    left = np.zeros(len(beta))
-    for grain, colour in GRAIN_COLOURS.items():
-        width = 100 * beta[grain].to_numpy(dtype=float)
-        axes.barh(range(len(beta)), width, left=left, height=0.72, color=colour, edgecolor="white", label=grain)
-        for row, (start, share) in enumerate(zip(left, width, strict=True)):
-            if share >= 5:  # a narrower piece has no room for its number
-                ink = "white" if colour == BLUE else BLACK
-                axes.text(start + share / 2, row, f"{share:.0f}", ha="center", va="center", color=ink)
-        left += width
-    axes.set_yticks(range(len(beta)), beta.index)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("share of the grain, mean β (%)")
-    axes.tick_params(left=False)
-    axes.spines["left"].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=len(GRAINS), handlelength=1.2)
-    return figure
-
-
-# Parts of figures
-
-
-def _draw_picture(axes: Axes, image: Image.Image, grey: bool = False) -> None:
-    look: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255} if grey else {}
-    aspect = image.height / image.width
-    axes.imshow(image.convert("L" if grey else "RGB"), extent=(0, 1, 1, 0), aspect=aspect, **look)
-    axes.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(1, 0))
-    axes.spines[:].set_visible(False)
-
-
-def _draw_box(axes: Axes, box: np.ndarray, colour: Any, filled: bool = False) -> None:
-    x1, y1, x2, y2 = box
-    axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, lw=1.8, path_effects=HALO))
-    if filled:
-        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, facecolor=colour, alpha=0.55, lw=0))
-
-
-def _write_in(axes: Axes, box: np.ndarray, label: str, size: float) -> None:
-    x1, y1, x2, y2 = box
-    place: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 4, "path_effects": HALO}
-    axes.text((x1 + x2) / 2, (y1 + y2) / 2, label, fontsize=size, weight="bold", **place)
-
-
-def _colour_bar(figure: Figure, panels: np.ndarray, scale: Normalize, label: str) -> None:
-    place: dict[str, Any] = {"location": "bottom", "shrink": 0.8, "aspect": 30}
-    bar = figure.colorbar(ScalarMappable(scale, MAP), ax=panels.ravel().tolist(), **place)
-    bar.set_label(label)
-    bar.outline.set_visible(False)
+    return stacked_shares(100 * beta, GRAIN_COLOURS, "share of the grain, mean β (%)")

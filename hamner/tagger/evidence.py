@@ -63,13 +63,18 @@ class Evidence:
         """Entropy of the attention over the grid as a share of the greatest: 1 is flat."""
         if self.grid_attention is None or len(self.grid_attention) == 1:
             return None
-        share = self.grid_attention / self.grid_attention.sum()
-        return float(-(share * np.log(share.clip(min=1e-12))).sum() / np.log(len(share)))
+        return entropy(self.grid_attention)
 
     @property
     def flat(self) -> bool:
         """Whether the attention over the grid is so even that its map says nothing."""
         return (self.grid_entropy or 0.0) > FLAT
+
+
+def entropy(weights: np.ndarray) -> float:
+    """Entropy of a map (R,) of at least two regions as a share of the greatest: 1 is flat, 0 is a single region."""
+    share = weights / weights.sum()
+    return float(-(share * np.log(share.clip(min=1e-12))).sum() / np.log(len(share)))
 
 
 def attention(trace: Trace, pictures: Pictures) -> Tensor:

@@ -8,18 +8,16 @@ from itertools import groupby
 from textwrap import wrap
 from typing import Any
 
-import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 from PIL import Image
 
-from hamner.study.style import BLACK, GREY, TYPE_COLOURS, styled
+from hamner.drawing.parts import HALO, MAP, colour_bar, draw_box, draw_picture, draw_regions
+from hamner.drawing.style import BLACK, GREY, TYPE_COLOURS, styled
 from hamner.tagger.evidence import SeenObject
 from hamner.tagger.tagger import Entity, TaggedPost, open_picture
 
@@ -33,9 +31,6 @@ PANELS = 3
 
 PIXELS = 480
 """The longer side of a picture in a figure."""
-
-MAP = "viridis"
-HALO = (withStroke(linewidth=2.5, foreground="white"),)
 
 SANS, MONO = "DejaVu Sans", "DejaVu Sans Mono"
 CJK = ("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL")
@@ -70,18 +65,12 @@ def tagged_post(post: TaggedPost) -> Figure:
     assert post.picture is not None
     image = open_picture(post.picture)
     image.thumbnail((PIXELS, PIXELS))
-    _draw_picture(axes[0], image, seen)
+    _draw_objects(axes[0], image, seen)
     if seen:
         scale = Normalize(0, max(2.0, *(_greatest(entity) for entity in seen)))
         for one, entity in zip(axes[1:], seen, strict=False):
             _draw_attention(one, image, entity, scale)
-        below.colorbar(
-            ScalarMappable(scale, MAP),
-            ax=list(axes),
-            location="bottom",
-            shrink=0.6,
-            label="attention × number of regions (1 = uniform)",
-        )
+        colour_bar(below, axes, scale, "attention × number of regions (1 = uniform)")
     return figure
 
 
@@ -171,27 +160,21 @@ def _draw_words(axes: Axes, lines: list[Line], notes: list[str], post: TaggedPos
         axes.text(0, len(lines) + 0.4 * number, note, fontsize=7.5, color=GREY, va="center", parse_math=False)
 
 
-def _draw_picture(axes: Axes, image: Image.Image, seen: list[Entity]) -> None:
+def _draw_objects(axes: Axes, image: Image.Image, seen: list[Entity]) -> None:
     """The picture as it is, with the boxes that all entities share."""
-    axes.imshow(image, extent=(0, 1, 1, 0), aspect=image.height / image.width)
+    draw_picture(axes, image)
     axes.set_title("the picture", fontsize=9)
     if seen and seen[0].evidence is not None:
         for number, item in enumerate(seen[0].evidence.objects, start=1):
-            _draw_box(axes, item, f"{number} {drawable(item.name)}".strip(), BLACK)
+            _draw_object(axes, item, f"{number} {drawable(item.name)}".strip(), BLACK)
 
 
 def _draw_attention(axes: Axes, image: Image.Image, entity: Entity, scale: Normalize) -> None:
     evidence = entity.evidence
     assert evidence is not None
-    place: dict[str, Any] = {"extent": (0, 1, 1, 0), "aspect": image.height / image.width}
-    axes.imshow(image.convert("L"), cmap="gray", vmin=0, vmax=255, **place)
-    if evidence.grid_attention is not None:
-        side = int(np.sqrt(len(evidence.grid_attention)))
-        if side * side == len(evidence.grid_attention):
-            cells = evidence.grid_attention.reshape(side, side)
-            axes.imshow(cells, cmap=MAP, norm=scale, alpha=0.5, interpolation="nearest", **place)
+    draw_regions(axes, image, evidence.grid_attention, scale)
     for number, item in enumerate(evidence.objects, start=1):
-        _draw_box(axes, item, f"{number}: {item.attention:.1f}", colormaps[MAP](scale(item.attention)))
+        _draw_object(axes, item, f"{number}: {item.attention:.1f}", colormaps[MAP](scale(item.attention)))
     name = drawable(entity.text)
     name = name if len(name) <= 22 else name[:21] + "…"
     title = f"{name} {entity.type}\n{entity.score:.2f}, without picture {entity.score - evidence.picture_drop:.2f}"
@@ -200,11 +183,11 @@ def _draw_attention(axes: Axes, image: Image.Image, entity: Entity, scale: Norma
     axes.set_title(title, fontsize=8.5, parse_math=False)
 
 
-def _draw_box(axes: Axes, item: SeenObject, label: str, colour: Any) -> None:
+def _draw_object(axes: Axes, item: SeenObject, label: str, colour: Any) -> None:
     if item.box is None:
         return
-    x1, y1, x2, y2 = item.box
-    axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, lw=1.6, path_effects=HALO))
+    draw_box(axes, item.box, colour)
+    x1, y1, _, _ = item.box
     axes.text(x1 + 0.02, y1 + 0.02, label, va="top", fontsize=7.5, path_effects=HALO, parse_math=False)
 
 

@@ -159,7 +159,7 @@ tagged["no picture"] = tagger(post.words)
 
 # %%
 from hamner.study import stage_figures
-from hamner.study.style import save
+from hamner.drawing.style import save
 
 save(stage_figures.same_words(tagged), "same_words")
 

@@ -43,7 +43,7 @@ import pandas as pd
 
 from hamner import load_corpus
 from hamner.study import figures
-from hamner.study.style import save
+from hamner.drawing.style import save
 
 # %% [markdown]
 # ## 1. A post, by eye

@@ -60,7 +60,7 @@ answers = pd.read_json(corpus.folder / "answers.jsonl", lines=True).set_index("i
 
 # %%
 from hamner.study import architecture
-from hamner.study.style import save
+from hamner.drawing.style import save
 
 save(architecture.architecture(model), "architecture")
 

@@ -155,7 +155,7 @@ from PIL import Image
 
 from hamner.study import stage_figures
 from hamner.study.attention import of_objects
-from hamner.study.style import save
+from hamner.drawing.style import save
 
 regions = memory.mask.sum(dim=1, keepdim=True)  # (B, 1)
 relative = output.trace.vision_pool * regions

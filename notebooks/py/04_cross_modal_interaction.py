@@ -47,7 +47,7 @@ from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder
 from hamner.study import attention
 from hamner.study.minitweets import CUES, mentions_of
-from hamner.study.style import save
+from hamner.drawing.style import save
 
 # %% [markdown]
 # ## 1. A post with two names

@@ -43,7 +43,7 @@ import pandas as pd
 import torch
 
 from hamner.study import figures
-from hamner.study.style import save
+from hamner.drawing.style import save
 
 # %% [markdown]
 # ## 1. Why not simply take the best tag of each word?

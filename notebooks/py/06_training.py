@@ -44,7 +44,7 @@ import torch
 from hamner import Run, load_corpus
 from hamner.corpora import project_folder
 from hamner.study import ablation_tables
-from hamner.study.style import save
+from hamner.drawing.style import save
 from hamner.vision.store import FEATURES
 
 KEPT = project_folder() / FEATURES  # features that are computed already

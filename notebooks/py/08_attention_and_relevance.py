@@ -44,7 +44,7 @@ import pandas as pd
 from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder
 from hamner.study import attention
-from hamner.study.style import save
+from hamner.drawing.style import save
 
 # %% [markdown]
 # The tagger is the full model, trained on minitweets. If its folder is not there, train it once,

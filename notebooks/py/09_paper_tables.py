@@ -41,7 +41,7 @@ import pandas as pd
 
 from hamner.study import ablation_tables
 from hamner.study.ablation_tables import PAPER, published, runs_of
-from hamner.study.style import save
+from hamner.drawing.style import save
 from hamner.study.tables import results, runs
 
 CORPORA = ("twitter2015", "twitter2017")

@@ -13,7 +13,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from hamner.corpora import project_folder
-from hamner.study import ablation_tables, architecture, attention, figures, stage_figures, style
+from hamner.drawing import style
+from hamner.study import ablation_tables, architecture, attention, figures, stage_figures
 
 FIGURES = project_folder() / "figures"
 MODULES = (ablation_tables, architecture, attention, figures, stage_figures)
