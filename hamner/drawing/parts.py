@@ -25,6 +25,14 @@ HALO = (withStroke(linewidth=2.5, foreground="white"),)
 """A white edge, so that what is drawn over a picture can be told from it."""
 
 
+def scale_from_0(values: Iterable[float]) -> Normalize:
+    """A scale from 0 to the greatest value, and to 2 at least, where 1 is uniform.
+
+    Rounded: the last digits of a float are not the same in every run, and would move the ticks of a colour bar.
+    """
+    return Normalize(0, max(2.0, round(max(values, default=0.0), 3)))
+
+
 def draw_picture(axes: Axes, image: Image.Image, grey: bool = False) -> None:
     """A picture on axes that run from 0 to 1, (0, 0) at the top left, like boxes."""
     look: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255} if grey else {}

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from hamner.corpora import Corpus, Post, project_folder
 from hamner.corpora.tags import Span
-from hamner.drawing.parts import MAP, colour_bar, draw_box, draw_picture, draw_regions, write_in
+from hamner.drawing.parts import MAP, colour_bar, draw_box, draw_picture, draw_regions, scale_from_0, write_in
 from hamner.drawing.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.errors import HamnerError
 from hamner.evaluation import wilson
@@ -232,7 +232,7 @@ def honest_scales(image: Image.Image, maps: Mapping[str, np.ndarray]) -> Figure:
     """
     figure = Figure(figsize=(6.4, 5.2))
     panels = figure.subplots(2, len(maps), squeeze=False)
-    scale = Normalize(0, max(2.0, *(float(values.max()) for values in maps.values())))
+    scale = scale_from_0(float(values.max()) for values in maps.values())
     for (stretched, honest), (title, values) in zip(panels.T, maps.items(), strict=True):
         own = Normalize(float(values.min()), float(values.max()))
         draw_regions(stretched, image, values, own, "jet")
@@ -263,8 +263,8 @@ def attention_and_occlusion(cases: Sequence[Case]) -> Figure:
     """
     figure = Figure(figsize=(6.4, 0.7 + 2.25 * len(cases)))
     panels = figure.subplots(len(cases), 3, squeeze=False)
-    looked = Normalize(0, max(2.0, *(_greatest(case.evidence, "attention") for case in cases)))
-    most = max(0.1, *(_greatest(case.evidence, "drop") for case in cases))
+    looked = scale_from_0(_greatest(case.evidence, "attention") for case in cases)
+    most = max(0.1, round(max(_greatest(case.evidence, "drop") for case in cases), 3))
     mattered = Normalize(-most, most)
     for row, case in zip(panels, cases, strict=True):
         draw_picture(row[0], case.image)
@@ -384,7 +384,7 @@ def word_maps(
     """
     figure = Figure(figsize=(6.4, 2.1 + 0.24 * len(words)))
     panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
-    scale = Normalize(0, max(2.0, *(float(values.max()) for values in maps.values())))
+    scale = scale_from_0(float(values.max()) for values in maps.values())
     for axes, (title, values) in zip(panels, maps.items(), strict=True):
         axes.imshow(values, cmap="Blues", norm=scale, aspect="auto")
         axes.set_title(title, fontsize=10)

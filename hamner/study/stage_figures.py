@@ -12,12 +12,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
 
-from hamner.drawing.parts import HALO, MAP, colour_bar, draw_box, draw_picture, draw_regions, stacked_shares, write_in
+from hamner.drawing.parts import (
+    HALO,
+    MAP,
+    colour_bar,
+    draw_box,
+    draw_picture,
+    draw_regions,
+    scale_from_0,
+    stacked_shares,
+    write_in,
+)
 from hamner.drawing.style import BLACK, BLUE, GREY, ORANGE, PALE, SKY, TYPE_COLOURS, VERMILION, styled
 from hamner.model.intra_modality import GRAINS
 from hamner.tagger.tagger import TaggedPost, open_picture
@@ -129,7 +138,7 @@ def heads(image: Image.Image, boxes: np.ndarray, looks_from: int, weights: Mappi
     columns = len(next(iter(weights.values())))
     figure = Figure(figsize=(6.4, 0.9 + 1.75 * len(weights)))
     panels = figure.subplots(len(weights), columns, squeeze=False)
-    scale = Normalize(0, max(2.0, *(count * float(each.max()) for each in weights.values())))
+    scale = scale_from_0(count * float(each.max()) for each in weights.values())
     for row, (title, of_block) in zip(panels, weights.items(), strict=True):
         for head, (axes, of_head) in enumerate(zip(row, of_block, strict=True), start=1):
             draw_picture(axes, image, grey=True)
@@ -162,7 +171,7 @@ def picture_vectors(pictures: Sequence[Pooled]) -> Figure:
     """A column for each picture: as it is, and the weights with which its regions enter v, on one scale."""
     figure = Figure(figsize=(2.6 * len(pictures), 5.2))
     panels = figure.subplots(2, len(pictures), squeeze=False)
-    scale = Normalize(0, max(2.0, *(float(max(one.grid.max(), *one.objects)) for one in pictures)))
+    scale = scale_from_0(float(max(one.grid.max(), *one.objects)) for one in pictures)
     for (plain, looked), one in zip(panels.T, pictures, strict=True):
         draw_picture(plain, one.image)
         plain.set_title(one.title, fontsize=9.5, loc="center", parse_math=False)

@@ -16,7 +16,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from hamner.drawing.parts import HALO, MAP, colour_bar, draw_box, draw_picture, draw_regions
+from hamner.drawing.parts import HALO, MAP, colour_bar, draw_box, draw_picture, draw_regions, scale_from_0
 from hamner.drawing.style import BLACK, GREY, TYPE_COLOURS, styled
 from hamner.tagger.evidence import SeenObject
 from hamner.tagger.tagger import Entity, TaggedPost, open_picture
@@ -67,7 +67,7 @@ def tagged_post(post: TaggedPost) -> Figure:
     image.thumbnail((PIXELS, PIXELS))
     _draw_objects(axes[0], image, seen)
     if seen:
-        scale = Normalize(0, max(2.0, *(_greatest(entity) for entity in seen)))
+        scale = scale_from_0(_greatest(entity) for entity in seen)
         for one, entity in zip(axes[1:], seen, strict=False):
             _draw_attention(one, image, entity, scale)
         colour_bar(below, axes, scale, "attention × number of regions (1 = uniform)")
