@@ -24,6 +24,7 @@ from torch.optim import AdamW
 
 from hamner.corpora import load_corpus
 from hamner.model.batch import Batch
+from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
 from hamner.model.text import load_tokenizer
 from hamner.training.batching import Split, Window, collate, length_buckets, piece_limit, windows
@@ -34,6 +35,7 @@ from hamner.vision.features import VisualFeatures
 ROUNDS = 3
 FIXED = 128
 OBJECTS = 8
+WIDTH = ModelConfig().width
 SOURCES = {"a picture": (49, 1280), "a caption": (1, 384)}
 """What there is to look at: regions of the grid and channels, as efficientnet-lite0 and a phrase encoder give them."""
 
@@ -43,7 +45,7 @@ def main(
     root: Annotated[Path | None, typer.Option("--from", help="Read the corpus from DIR/CORPUS.")] = None,
     batches: Annotated[int, typer.Option(help="How many batches of the epoch to time.")] = 60,
     text_encoder: str = "minilm",
-    width: Annotated[int | None, typer.Option(help="Channels of the model. [default: the encoder's]")] = None,
+    width: Annotated[int | None, typer.Option(help="Channels of the model.")] = WIDTH,
 ) -> None:
     """Time training steps."""
     config = TrainConfig.from_dict({"model": {"text_encoder": text_encoder, "width": width}})

@@ -101,6 +101,13 @@ def stacked_shares(shares: pd.DataFrame, colours: Mapping[str, str], label: str)
     return figure
 
 
+def shared_legend(figure: Figure, panels: Iterable[Axes]) -> None:
+    """One legend above all panels, each label once, whichever panel has it."""
+    once = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if once:
+        figure.legend(list(once.values()), list(once), loc="outside upper center", ncols=len(once))
+
+
 def _ink(ground: str) -> str:
     """Black or white, whichever can be read on a colour."""
     red, green, blue = to_rgb(ground)

@@ -6,12 +6,14 @@ from hamner.evaluation.intervals import (
     PairedTest,
     Spread,
     bootstrap_interval,
+    bootstrap_interval_of_mean,
     over_seeds,
     paired_bootstrap,
+    paired_bootstrap_of_means,
     wilson,
 )
 from hamner.evaluation.mistakes import KINDS, Match, count_kinds, match_posts, match_spans
-from hamner.evaluation.predictions import PredictionsError, align, read_predictions, write_predictions
+from hamner.evaluation.predictions import PredictionsError, align, read_predictions, read_relevance, write_predictions
 from hamner.evaluation.scoring import PRF, Score, ScoringError, post_counts, score, training_mentions
 
 __all__ = [
@@ -27,13 +29,16 @@ __all__ = [
     "Spread",
     "align",
     "bootstrap_interval",
+    "bootstrap_interval_of_mean",
     "count_kinds",
     "match_posts",
     "match_spans",
     "over_seeds",
     "paired_bootstrap",
+    "paired_bootstrap_of_means",
     "post_counts",
     "read_predictions",
+    "read_relevance",
     "reliability",
     "score",
     "training_mentions",

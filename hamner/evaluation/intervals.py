@@ -76,10 +76,23 @@ def bootstrap_interval(
     seed: int = 0,
 ) -> Interval:
     """Percentile bootstrap interval of micro F1 (a fraction) over posts drawn with replacement."""
-    counts = post_counts(gold, predicted, protocol)
+    return bootstrap_interval_of_mean(gold, [predicted], protocol, resamples=resamples, level=level, seed=seed)
+
+
+def bootstrap_interval_of_mean(
+    gold: Sequence[Tags],
+    predicted: Sequence[Sequence[Tags]],
+    protocol: str = "seqeval",
+    *,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """The same for the mean F1 of several taggers, say of several seeds: all are scored on each resample of posts."""
+    counts = _side_by_side(gold, predicted, protocol)
     drawn = _resampled_sums(counts, resamples, level, seed)
-    low, high = _percentiles(_f1(drawn), level)
-    return Interval(float(_f1(counts.sum(axis=0))), low, high, level, resamples)
+    low, high = _percentiles(_mean_f1(drawn), level)
+    return Interval(float(_mean_f1(counts.sum(axis=0))), low, high, level, resamples)
 
 
 def paired_bootstrap(
@@ -99,10 +112,28 @@ def paired_bootstrap(
     of Berg-Kirkpatrick et al. (2012), who count d* > 2d; the 1 counts the observed posts themselves (Davison and
     Hinkley 1997) and keeps p above zero.
     """
-    counts = np.concatenate([post_counts(gold, predicted, protocol), post_counts(gold, other, protocol)], axis=1)
+    return paired_bootstrap_of_means(gold, [predicted], [other], protocol, resamples=resamples, level=level, seed=seed)
+
+
+def paired_bootstrap_of_means(
+    gold: Sequence[Tags],
+    predicted: Sequence[Sequence[Tags]],
+    others: Sequence[Sequence[Tags]],
+    protocol: str = "seqeval",
+    *,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> PairedTest:
+    """The same for the mean F1 of several taggers and that of several others, say of one row and another, by seeds.
+
+    The trained taggers are held fixed, so the interval says nothing of further seeds.
+    """
+    ours = _side_by_side(gold, predicted, protocol)
+    counts = np.concatenate([ours, _side_by_side(gold, others, protocol)], axis=1)
 
     def difference(sums: np.ndarray) -> np.ndarray:
-        return _f1(sums[..., :3]) - _f1(sums[..., 3:])
+        return _mean_f1(sums[..., : ours.shape[1]]) - _mean_f1(sums[..., ours.shape[1] :])
 
     drawn = difference(_resampled_sums(counts, resamples, level, seed))
     observed = float(difference(counts.sum(axis=0)))
@@ -128,6 +159,13 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     return (middle - half) / (1 + z**2 / count), (middle + half) / (1 + z**2 / count)
 
 
+def _side_by_side(gold: Sequence[Tags], taggers: Sequence[Sequence[Tags]], protocol: str) -> np.ndarray:
+    """Counts by post of each tagger: (posts, 3 x taggers)."""
+    if not taggers:
+        raise ScoringError("no predictions to resample: at least one tagger is needed")
+    return np.concatenate([post_counts(gold, predicted, protocol) for predicted in taggers], axis=1)
+
+
 def _resampled_sums(counts: np.ndarray, resamples: int, level: float, seed: int) -> np.ndarray:
     """Sums over posts of `counts` (posts, columns) in each resample: (resamples, columns).
 
@@ -147,6 +185,11 @@ def _f1(sums: np.ndarray) -> np.ndarray:
     """F1 from (..., 3) sums of correct, predicted and gold; 0 where nothing is predicted and nothing is gold."""
     total = sums[..., 1] + sums[..., 2]
     return 2 * sums[..., 0] / np.maximum(total, 1)  # total 0 means correct 0, and 0 / 1 is the 0 wanted
+
+
+def _mean_f1(sums: np.ndarray) -> np.ndarray:
+    """Mean over taggers of their F1, from (..., 3 x taggers) sums."""
+    return _f1(sums.reshape(*sums.shape[:-1], -1, 3)).mean(axis=-1)
 
 
 def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:

@@ -1,13 +1,14 @@
-"""`predictions.jsonl`: one JSON object a line, {"id": ..., "tags": [...]}.
+"""`predictions.jsonl`: one JSON object a line, {"id": ..., "tags": [...]}, and "relevance" of a model that judges.
 
-Ids and tags only: the file can be published although the tweets cannot. Other keys are allowed and not read.
+No words: the file can be published although the tweets cannot. Other keys are allowed and not read.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hamner.corpora.post import Post
 from hamner.corpora.tags import TAGS
@@ -20,16 +21,21 @@ class PredictionsError(HamnerError):
     """A predictions file that cannot be read or written, or does not fit the corpus."""
 
 
-def write_predictions(path: str | Path, predictions: Mapping[str, Tags]) -> None:
-    """Write tags by post id, in the mapping's order; the file appears whole or not at all.
+def write_predictions(
+    path: str | Path, predictions: Mapping[str, Tags], relevance: Mapping[str, float] | None = None
+) -> None:
+    """Write tags by post id, in the mapping's order, and beside them the relevance of each post's picture, where it is
+    given (to four digits). The file appears whole or not at all.
 
-    Raises PredictionsError, before anything is written, for what `read_predictions` would refuse.
+    Raises PredictionsError, before anything is written, for what `read_predictions` or `read_relevance` would refuse.
     """
     path = Path(path)
     lines = []
     for id, tags in predictions.items():
-        record = {"id": id, "tags": list(tags)}
-        if problem := _malformed(record):
+        record: dict[str, object] = {"id": id, "tags": list(tags)}
+        if relevance is not None:
+            record["relevance"] = round(relevance[id], 4)
+        if problem := _malformed(record) or (None if relevance is None else _no_share(record)):
             raise PredictionsError(f"{path} is not written: {problem}")
         lines.append(json.dumps(record) + "\n")
     with written_whole(path, PredictionsError) as temporary:
@@ -44,12 +50,44 @@ def read_predictions(path: str | Path, posts: Sequence[Post] | None = None) -> d
     Raises PredictionsError that names the file, the line and what is wrong there.
     """
     path = Path(path)
+    predictions: dict[str, tuple[str, ...]] = {}
+    lengths = None if posts is None else {post.id: len(post.words) for post in posts}
+    for number, record in _records(path):
+        id, tags = record["id"], tuple(record["tags"])
+        if id in predictions:
+            raise PredictionsError(f"{path}, line {number}: post {id!r} stands here a second time; keep one of the two")
+        if lengths is not None and (problem := _misfit(id, tags, lengths)):
+            raise PredictionsError(f"{path}, line {number}: {problem}")
+        predictions[id] = tags
+    if lengths is not None and (missing := _without_prediction(lengths, predictions)):
+        raise PredictionsError(f"{path}: {missing}")
+    return predictions
+
+
+def read_relevance(path: str | Path) -> dict[str, float]:
+    """The relevance of its picture by post id, in the file's order: shares from 0 to 1.
+
+    Raises PredictionsError that names the file and the line, also where a post has none, as after a text-only model or
+    in a file from before relevance was kept.
+    """
+    path = Path(path)
+    found: dict[str, float] = {}
+    for number, record in _records(path):
+        id = record["id"]
+        if id in found:
+            raise PredictionsError(f"{path}, line {number}: post {id!r} stands here a second time; keep one of the two")
+        if problem := _no_share(record):
+            raise PredictionsError(f"{path}, line {number}: {problem}")
+        found[id] = record["relevance"]
+    return found
+
+
+def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each line's number and content, blank lines left out; PredictionsError for a malformed one."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise PredictionsError(f"{path} cannot be read: {error.strerror}") from error
-    predictions: dict[str, tuple[str, ...]] = {}
-    lengths = None if posts is None else {post.id: len(post.words) for post in posts}
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -62,15 +100,7 @@ def read_predictions(path: str | Path, posts: Sequence[Post] | None = None) -> d
             raise PredictionsError(f"{where}: not a JSON object ({error})") from error
         if problem := _malformed(record):
             raise PredictionsError(f"{where}: {problem}")
-        id, tags = record["id"], tuple(record["tags"])
-        if id in predictions:
-            raise PredictionsError(f"{where}: post {id!r} stands here a second time; keep one of the two")
-        if lengths is not None and (problem := _misfit(id, tags, lengths)):
-            raise PredictionsError(f"{where}: {problem}")
-        predictions[id] = tags
-    if lengths is not None and (missing := _without_prediction(lengths, predictions)):
-        raise PredictionsError(f"{path}: {missing}")
-    return predictions
+        yield number, record
 
 
 def align(posts: Sequence[Post], predictions: Mapping[str, Tags]) -> tuple[list[Tags], list[Tags]]:
@@ -107,6 +137,19 @@ def _malformed(record: object) -> str | None:
     for tag in tags:
         if tag not in TAGS:
             return f"post {id!r}: unknown tag {tag!r}; the tags are {', '.join(TAGS)}"
+    return None
+
+
+def _no_share(record: Mapping[str, Any]) -> str | None:
+    """What is wrong with the relevance in a line that is not malformed, or None."""
+    if "relevance" not in record:
+        return (
+            f'post {record["id"]!r} has no "relevance"; it is kept of models that judge pictures, '
+            "so train such a model anew"
+        )
+    value = record["relevance"]
+    if type(value) not in (int, float) or not 0 <= value <= 1:  # a JSON true is an int here, but no share
+        return f'post {record["id"]!r}: "relevance" must be a number from 0 to 1, not {value!r}'
     return None
 
 

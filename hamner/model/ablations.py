@@ -10,7 +10,7 @@ from hamner.model.config import ModelConfig, ModelConfigError
 ROWS: dict[str, dict[str, Any]] = {
     "full": {},
     "text_only": {"vision": False},
-    "no_local_text": {"local_text": False},
+    "no_local_text": {"local_text": False},  # and with it word shapes, which the convolution reads
     "no_global": {"global_vision": False},
     "no_objects": {"objects": False},
     "no_semantic": {"semantic": False},

@@ -39,6 +39,7 @@ class Batch:
     word_mask   (B, n) a post has at least one word
     index       (B,)   which item of the data set each row is
     tags        (B, n) tag ids, 0 at padding; None when they are not known
+    shapes      (B, n, 7) how each word is written, as `word_shape` gives it; for models with `word_shapes`
 
     The words, for the text encoder to read:
 
@@ -57,6 +58,7 @@ class Batch:
     word_mask: Tensor
     index: Tensor
     tags: Tensor | None = None
+    shapes: Tensor | None = None
     pieces: Tensor | None = None
     piece_mask: Tensor | None = None
     first_piece: Tensor | None = None

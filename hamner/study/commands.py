@@ -85,11 +85,16 @@ def students(
 
 def measure(
     root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpora from DIR/NAME.")] = None,
+    relatedness: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also compare relevance with the scores in DIR/tmr-NAME.tsv.")
+    ] = None,
 ) -> None:
-    """Count the real corpora and write the counts, no words, to data/published/measured_*.csv."""
+    """Measure what needs the real corpora, and write numbers, no words, to data/published/measured_*.csv: counts, and
+    each run under data/runs beside text only and beside the pictures of other posts, with intervals and tests.
+    """
     from hamner.study.measured import write_measured  # loads torch
 
-    for path in write_measured(root):
+    for path in write_measured(root, relatedness):
         typer.echo(f"{path} written")
 
 

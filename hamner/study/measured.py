@@ -1,23 +1,33 @@
-"""Counts of the real corpora, measured once and committed.
+"""What needs the real tweets to be measured, measured once and committed.
 
-The tweets cannot be handed on, numbers about them can: `hamner measure` writes these two tables where the corpora are,
-and notebooks read them everywhere.
+The tweets cannot be handed on, numbers about them can: `hamner measure` writes these tables where the corpora are, and
+notebooks read them everywhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from hamner.corpora import SPLITS, VERSIONS, Corpus, load_corpus, project_folder, statistics
 from hamner.errors import HamnerError
+from hamner.evaluation import read_relevance
 from hamner.files import written_whole
 from hamner.model.text import load_tokenizer
+from hamner.study.ablation_tables import runs_of
+from hamner.study.differences import differences
+from hamner.study.relatedness import agreement, by_score, read_scores
+from hamner.study.tables import name_of
 from hamner.training.batching import windows
+from hamner.training.runs import row_of_run
 
 STATISTICS = "measured_statistics.csv"
 LENGTHS = "measured_lengths.csv"
+DIFFERENCES = "measured_differences.csv"
+AGREEMENT = "measured_agreement.csv"
+RELATEDNESS = "measured_relatedness.csv"
 REAL = tuple(version.name for version in VERSIONS.values() if not version.bundled)
 
 
@@ -59,15 +69,63 @@ def measure(root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
-def write_measured(root: Path | None = None, folder: Path | None = None) -> list[Path]:
-    """Measure and write both tables into data/published of the project, or into `folder`."""
+def measure_differences(root: Path | None = None) -> pd.DataFrame:
+    """`differences` of the runs under data/runs on each real corpus. Raises CorpusError when a corpus is not there."""
+    tables = [differences(runs_of(name), load_corpus(name, root).test) for name in REAL]
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+
+def measure_relatedness(scores: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`agreement` and `by_score` of the runs under data/runs of the full model, with own and with shuffled pictures.
+
+    The scores of a corpus are in `scores`, in the file tmr-CORPUS.tsv; corpora without one are left out. Raises
+    HamnerError where there is none at all, and for a run whose predictions hold no relevance.
+    """
+    agreements, groups = [], []
+    for corpus in REAL:
+        file = scores / f"tmr-{corpus}.tsv"
+        if not file.is_file():
+            continue
+        related = read_scores(file)
+        for run in runs_of(corpus):
+            if row_of_run(run.config) in ("full", "shuffled_images"):
+                name = name_of(run) | {"seed": run.config.seed}
+                relevance = read_relevance(run.predictions)
+                agreements.append(name | agreement(relevance, related))
+                groups.append(by_score(relevance, related).assign(**name))
+    if not agreements:
+        raise HamnerError(f"{scores} holds no tmr-CORPUS.tsv of a corpus with runs; corpora are {', '.join(REAL)}")
+    return pd.DataFrame(agreements), pd.concat(groups, ignore_index=True)
+
+
+def write_measured(root: Path | None = None, scores: Path | None = None, folder: Path | None = None) -> list[Path]:
+    """Measure and write the tables into data/published of the project, or into `folder`.
+
+    Without the folder of relatedness `scores` their two tables stay as they are.
+    """
     folder = folder or _folder()
+    made: list[tuple[tuple[str, ...], Callable[[], tuple[pd.DataFrame, ...]]]] = []
+    if scores is not None:  # first, for a mistyped folder should be told at once
+        made.append(((AGREEMENT, RELATEDNESS), lambda: measure_relatedness(scores)))
+    made.append(((STATISTICS, LENGTHS), lambda: measure(root)))
+    made.append(((DIFFERENCES,), lambda: (measure_differences(root),)))
     paths = []
-    for name, table in zip((STATISTICS, LENGTHS), measure(root), strict=True):
-        with written_whole(folder / name) as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
-        paths.append(folder / name)
+    for names, make in made:
+        for name, table in zip(names, make(), strict=True):
+            with written_whole(folder / name) as temporary:
+                table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.4f")
+            paths.append(folder / name)
     return paths
+
+
+def measured_differences() -> pd.DataFrame:
+    """The committed differences on real corpora, as `differences` gives them."""
+    return _table(DIFFERENCES).fillna({"source": "", "reference": ""})
+
+
+def measured_relatedness() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The committed tables of `measure_relatedness`."""
+    return _table(AGREEMENT), _table(RELATEDNESS)
 
 
 def measured_statistics(corpus: str) -> pd.DataFrame:
@@ -85,13 +143,19 @@ def _folder() -> Path:
     return project_folder() / "data" / "published"
 
 
-def _read(file: str, corpus: str) -> pd.DataFrame:
+def _table(file: str) -> pd.DataFrame:
     path = _folder() / file
     try:
-        table = pd.read_csv(path)
-        rows = table[table["corpus"] == corpus].drop(columns="corpus")
-    except (OSError, ValueError, KeyError) as error:  # ValueError: what pandas raises for a malformed table
-        raise HamnerError(f"{path}: no table of measured counts ({error}); restore it from the project") from error
+        return pd.read_csv(path, dtype={"seed": str, "group": str})
+    except (OSError, ValueError) as error:  # ValueError: what pandas raises for a malformed table
+        raise HamnerError(f"{path}: no table of measured numbers ({error}); restore it from the project") from error
+
+
+def _read(file: str, corpus: str) -> pd.DataFrame:
+    table = _table(file)
+    if "corpus" not in table:
+        raise HamnerError(f"{_folder() / file}: no column corpus; restore the table from the project")
+    rows = table[table["corpus"] == corpus].drop(columns="corpus")
     if rows.empty:
-        raise HamnerError(f"{path}: nothing was measured of {corpus!r}; measured are {', '.join(REAL)}")
+        raise HamnerError(f"{_folder() / file}: nothing was measured of {corpus!r}; measured are {', '.join(REAL)}")
     return rows

@@ -18,6 +18,9 @@ from hamner.model.batch import Batch, Pictures, Trace
 from hamner.model.hamner import HamNer
 from hamner.tagger.confidence import calibrated, span_probabilities
 
+OF_WORDS = ("word_mask", "shapes", "word_layers", "word_embeddings")
+"""The fields of a batch that hold its words, once they are read."""
+
 FLAT = 0.995
 """Entropy, as a share of the greatest, above which a map says nothing: regions then differ by under a fifth."""
 
@@ -153,9 +156,9 @@ def occlusions(batch: Batch, row: int, regions: int, objects: Sequence[int]) -> 
     tensors = {
         name: values[row].expand(variants, *values.shape[1:]).clone()
         for name, values in batch.tensors().items()
-        if name in ("word_mask", "word_layers", "word_embeddings", *Pictures._fields)
+        if name in (*OF_WORDS, *Pictures._fields)
     }
-    for name in ("word_mask", "word_layers", "word_embeddings"):
+    for name in OF_WORDS:
         tensors[name] = tensors[name][:, :words]
     tensors["image_mask"][1] = False
     region = torch.arange(regions, device=batch.word_mask.device)

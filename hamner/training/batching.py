@@ -16,6 +16,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 from hamner.corpora.post import Post
 from hamner.corpora.tags import TAGS
 from hamner.model.batch import Batch
+from hamner.model.text import word_shape
 from hamner.vision.features import VisualFeatures
 
 TAG_IDS = {tag: i for i, tag in enumerate(TAGS)}
@@ -31,6 +32,7 @@ class Window:
     start: int
     pieces: Tensor  # (P,) with the encoder's special tokens
     first_piece: Tensor  # (n,)
+    shapes: Tensor  # (n, 7), see `word_shape`
     tags: Tensor | None  # (n,)
 
 
@@ -50,6 +52,7 @@ def windows(posts: Sequence[Post], tokenizer: PreTrainedTokenizerBase, limit: in
     """
     vocabulary = {word for post in posts for word in post.words}
     spelling = _pieces_of_words(sorted(vocabulary), tokenizer)
+    shape = {word: word_shape(word) for word in vocabulary}
     special = tokenizer("", add_special_tokens=True)["input_ids"]
     before, after = _around(special, tokenizer)
     room = limit - len(special)
@@ -68,7 +71,8 @@ def windows(posts: Sequence[Post], tokenizer: PreTrainedTokenizerBase, limit: in
             tags = None
             if post.tags is not None:
                 tags = torch.tensor([TAG_IDS[tag] for tag in post.tags[start : start + len(first)]])
-            cut.append(Window(number, start, torch.tensor(pieces + after), torch.tensor(first), tags))
+            shapes = torch.tensor([shape[word] for word in post.words[start : start + len(first)]])
+            cut.append(Window(number, start, torch.tensor(pieces + after), torch.tensor(first), shapes, tags))
             start += len(first)
     return cut
 
@@ -143,6 +147,7 @@ def collate(items: Sequence[Item], pad: int) -> Batch:
         word_mask=torch.arange(int(words.max())) < words[:, None],
         index=torch.tensor([item.number for item in items]),
         tags=pad_sequence(tags, batch_first=True) if len(tags) == len(cut) else None,
+        shapes=pad_sequence([window.shapes for window in cut], batch_first=True),
         **(_read_words(vectors) if vectors else _pieces(cut, pad)),
         **(_pictures(visual) if visual else {}),
     )

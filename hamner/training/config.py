@@ -24,7 +24,7 @@ class TrainConfig:
     pictures: Literal["own", "shuffled", "blank"] = setting(
         "own", "ours", "controls: every post gets another post's picture, or a blank one, in all splits"
     )
-    epochs: int = setting(5, "ours", "passes over train; the best one on valid is kept")
+    epochs: int = setting(4, "ours", "passes over train; the best one on valid is kept")
     batch_size: int = setting(16, "ours", "posts per step and process")
     encoder_lr: float = setting(1e-4, "ours", "peak learning rate of the text encoder")
     head_lr: float = setting(1e-3, "ours", "peak learning rate of everything else")

@@ -173,7 +173,7 @@ def _train(
         mine = share_of(numbers, accelerator.process_index, accelerator.num_processes)
         return DataLoader(split, batch_sampler=mine, collate_fn=collated)
 
-    def predicted_tags(name: str) -> list[list[str]]:
+    def predicted(name: str) -> tuple[list[list[str]], list[float] | None]:
         scoring = batches(data[name], None, 4 * config.batch_size)
         return predict(bare, scoring, data[name].windows, len(corpus[name]), accelerator.device)
 
@@ -202,7 +202,7 @@ def _train(
             optimizer.zero_grad()
             losses.append(loss.detach())
         trained = time.perf_counter()
-        valid = score(_gold(corpus.valid), predicted_tags("valid")).overall.f1
+        valid = score(_gold(corpus.valid), predicted("valid")[0]).overall.f1
         state["history"].append(
             {
                 "epoch": epoch,
@@ -224,7 +224,8 @@ def _train(
         accelerator.wait_for_everyone()
 
     load_weights(bare, folder / "model.safetensors")
-    tags = {name: predicted_tags(name) for name in ("valid", "test")}
+    tags = {"valid": predicted("valid")[0]}
+    tags["test"], relevance = predicted("test")
     mentions = training_mentions(corpus.train)
     record = wanted | {
         "sources": config.field_sources(),
@@ -247,8 +248,9 @@ def _train(
         },
     }
     if accelerator.is_main_process:
-        by_id = dict(zip((post.id for post in corpus.test), tags["test"], strict=True))
-        write_predictions(folder / "predictions.jsonl", by_id)
+        ids = [post.id for post in corpus.test]
+        judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
+        write_predictions(folder / "predictions.jsonl", dict(zip(ids, tags["test"], strict=True)), judged)
         write_json(record, folder / "run.json")
         checkpoint.unlink(missing_ok=True)
     accelerator.wait_for_everyone()
@@ -320,15 +322,24 @@ def _gold(posts: Sequence[Post]) -> list[tuple[str, ...]]:
 @torch.inference_mode()
 def predict(
     model: HamNer, batches: Iterable[Batch], items: Sequence[Window], posts: int, device: torch.device | str = "cpu"
-) -> list[list[str]]:
-    """Tags of each post: those of its windows, put together again."""
+) -> tuple[list[list[str]], list[float] | None]:
+    """Tags of each post, those of its windows put together again, and its picture's relevance.
+
+    The second is None of a model that does not judge pictures. Of several windows of a post, which judge one picture by
+    different words, the greatest relevance counts.
+    """
     model.eval()
-    found: list[tuple[int, list[int]]] = []
+    found: list[tuple[int, list[int], float | None]] = []
     for batch in batches:
         output = model(batch.to(device))
-        found += zip(batch.index.tolist(), model.decoder.decode(output.emissions, output.word_mask), strict=True)
-    decoded = dict(gather_object(found))
+        rho = [None] * len(batch.index) if output.relevance is None else output.relevance.tolist()
+        decoded = model.decoder.decode(output.emissions, output.word_mask)
+        found += zip(batch.index.tolist(), decoded, rho, strict=True)
+    of_window = {number: (path, rho) for number, path, rho in gather_object(found)}
     tags: list[list[str]] = [[] for _ in range(posts)]
+    relevance = [0.0] * posts
     for number, item in enumerate(items):
-        tags[item.post] += [model.decoder.tags[i] for i in decoded[number]]
-    return tags
+        path, rho = of_window[number]
+        tags[item.post] += [model.decoder.tags[i] for i in path]
+        relevance[item.post] = max(relevance[item.post], rho or 0.0)
+    return tags, relevance if model.config.vision and model.config.relevance else None

@@ -11,13 +11,20 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "epochs": 24,
         "batch_size": 32,
-        "model": {"frozen_text": True, "layers": "mix", "width": 64, "dropout": 0.3, "visual_dropout": 0.5},
+        "model": {
+            "frozen_text": True,
+            "layers": "mix",
+            "word_shapes": False,
+            "width": 64,
+            "dropout": 0.3,
+            "visual_dropout": 0.5,
+        },
     },
     "paper": {
         "epochs": 20,
         "batch_size": 24,
         "encoder_lr": 3e-5,
-        "model": {"text_encoder": "bert-base-cased", "heads": 12},
+        "model": {"text_encoder": "bert-base-cased", "width": None, "heads": 12},
         "visual": {"backbone": "resnet152", "objects": "maskrcnn", "max_objects": 5},
     },
 }

@@ -18,6 +18,9 @@ GRID = (
 )  # fmt: skip
 """The rows and controls that are trained when nobody names others."""
 
+SEEDS = (1, 2, 3)
+"""The seeds of the study."""
+
 
 def full_settings(corpus: str, given: dict[str, Any] | None = None, preset_name: str | None = None) -> dict[str, Any]:
     """The settings of the full model on a corpus, nested as in `TrainConfig.to_dict`: its preset, and `given` over it.

@@ -256,7 +256,7 @@ save(stage_figures.likeness(image, boxes, alike), "likeness")
 #
 # On this picture some things are of one type and one is not. Is $\psi$ higher within a type? One
 # picture may deceive; here are all pictures of the `relation` posts in test. (`pictures.jsonl`
-# knows each object's type. Features keep objects by score, so boxes tell which is which.)
+# knows each object's type. Features keep objects by score; `kept` says which, in their order.)
 
 # %%
 related = [post for post in corpus.test if answers.cue[post.id] == "relation"]

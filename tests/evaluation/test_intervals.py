@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from hamner.evaluation import ScoringError, bootstrap_interval, over_seeds, paired_bootstrap, score, wilson
+from hamner.evaluation import (
+    ScoringError,
+    bootstrap_interval,
+    bootstrap_interval_of_mean,
+    over_seeds,
+    paired_bootstrap,
+    paired_bootstrap_of_means,
+    score,
+    wilson,
+)
 
 FOUND, MISSED = ["B-PER", "O"], ["O", "O"]
 
@@ -150,3 +159,30 @@ def test_the_interval_of_a_share_holds_it_and_stays_between_0_and_1(count: int, 
 def test_the_interval_of_a_share_is_that_of_scipy() -> None:
     expected = binomtest(30, 100).proportion_ci(method="wilson")
     assert wilson(0.3, 100) == pytest.approx((expected.low, expected.high))
+
+
+def test_a_mean_over_seeds_is_estimated_as_the_mean_of_scores_and_is_surer_than_one_seed():
+    posts = 120
+    rng = np.random.default_rng(0)
+    gold = [FOUND] * posts
+    seeds = [[FOUND if found else MISSED for found in rng.random(posts) < 0.6] for _ in range(4)]
+    mean = bootstrap_interval_of_mean(gold, seeds)
+    one = bootstrap_interval(gold, seeds[0])
+    assert mean.estimate == pytest.approx(np.mean([score(gold, tags).overall.f1 for tags in seeds]))
+    # Each of these taggers is right where it is by itself, so resampling four at once moves their mean half as far.
+    assert mean.high - mean.low < 0.7 * (one.high - one.low)
+
+
+def test_means_of_two_rows_are_compared_on_the_same_resamples():
+    gold, worse = tagged(50, 100)
+    better = [FOUND] * 70 + [MISSED] * 30
+    test = paired_bootstrap_of_means(gold, [better, worse], [worse, worse])
+    single = paired_bootstrap(gold, better, worse)
+    assert test.difference == pytest.approx(single.difference / 2)
+    assert (test.low, test.high) == pytest.approx((single.low / 2, single.high / 2), abs=1e-9)
+    assert paired_bootstrap_of_means(gold, [better, worse], [worse, better]).p_value == 1
+
+
+def test_no_taggers_have_no_mean():
+    with pytest.raises(ScoringError, match="at least one tagger"):
+        bootstrap_interval_of_mean([FOUND], [])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hamner.corpora.post import Post
 from hamner.corpora.tags import TAGS
-from hamner.evaluation import PredictionsError, align, read_predictions, write_predictions
+from hamner.evaluation import PredictionsError, align, read_predictions, read_relevance, write_predictions
 
 POSTS = (Post("7", ("Kelso", "ran"), ("B-PER", "O")), Post("9", ("Orva",), ("B-ORG",)))
 GOOD = {"7": ("B-PER", "O"), "9": ("B-LOC",)}
@@ -91,6 +91,39 @@ def test_other_keys_are_allowed(tmp_path):
     path = tmp_path / "predictions.jsonl"
     path.write_text('{"id": "9", "tags": ["O"], "confidence": 0.5}')
     assert read_predictions(path) == {"9": ("O",)}
+
+
+def test_relevance_stands_beside_the_tags_to_four_digits(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    write_predictions(path, GOOD, {"7": 0.123456, "9": 1.0})
+    assert read_relevance(path) == {"7": 0.1235, "9": 1.0}
+    assert read_predictions(path) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "9", "tags": ["O"]}', "post '9' has no \"relevance\""),
+        ('{"id": "9", "tags": ["O"], "relevance": "high"}', "must be a number from 0 to 1, not 'high'"),
+        ('{"id": "9", "tags": ["O"], "relevance": true}', "must be a number from 0 to 1, not True"),
+        ('{"id": "9", "tags": ["O"], "relevance": NaN}', "must be a number from 0 to 1, not nan"),
+        ('{"id": "7", "tags": ["O"], "relevance": 0.5}', "post '7' stands here a second time"),
+        ('{"id": "9"}', 'the key "tags" is missing'),
+    ],
+)
+def test_a_line_without_a_share_as_relevance_is_an_error_that_names_file_and_line(tmp_path, line, message):
+    path = tmp_path / "predictions.jsonl"
+    path.write_text('{"id": "7", "tags": ["O"], "relevance": 0.5}\n' + line)
+    with pytest.raises(PredictionsError) as error:
+        read_relevance(path)
+    assert str(error.value).startswith(f"{path}, line 2: ")
+    assert message in str(error.value)
+
+
+def test_a_relevance_that_is_no_share_is_not_written(tmp_path):
+    with pytest.raises(PredictionsError, match=r"is not written: post '7': \"relevance\" must be a number from 0 to 1"):
+        write_predictions(tmp_path / "predictions.jsonl", GOOD, {"7": 1.5, "9": 0.5})
+    assert not (tmp_path / "predictions.jsonl").exists()
 
 
 def test_an_unknown_tag_is_refused_before_the_old_file_is_touched(tmp_path):

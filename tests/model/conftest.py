@@ -14,6 +14,7 @@ from hamner.corpora.tags import TAGS
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
+from hamner.model.text import SHAPES
 
 CHANNELS, CLASSES = 12, 6
 FULL = ModelConfig(layers="mix", width=16, vision=True)
@@ -41,7 +42,7 @@ def make_batch(
     lengths: tuple[int, ...] = (5, 3, 1, 4), objects: tuple[int, ...] = (3, 4, 2, 0), seed: int = 0
 ) -> Batch:
     """Posts of `lengths` words, one or two pieces each, with pictures of so many `objects`; the last box is unknown."""
-    g = torch.Generator().manual_seed(seed)
+    g, shaped = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed)
     B, n, K, R = len(lengths), max(lengths), max(objects), 5
     spelt = [torch.randint(1, 3, (length,), generator=g) for length in lengths]
     P = max(int(pieces.sum()) for pieces in spelt) + 2
@@ -58,6 +59,7 @@ def make_batch(
         word_mask=word_mask,
         index=torch.arange(B),
         tags=torch.randint(0, len(TAGS), (B, n), generator=g) * word_mask,
+        shapes=torch.randint(0, 2, (B, n, len(SHAPES)), generator=shaped) * word_mask[:, :, None],
         pieces=torch.randint(1, 50, (B, P), generator=g) * piece_mask,
         piece_mask=piece_mask,
         first_piece=first,

@@ -101,6 +101,7 @@ def padded(value: torch.Tensor, by: int, fill: float) -> torch.Tensor:
 
 def test_what_stands_at_padding_is_never_seen(model: HamNer, batch: Batch) -> None:
     words = {name: padded(getattr(batch, name), 2, 0) for name in ("word_mask", "first_piece", "tags")}
+    words["shapes"] = padded(batch.shapes, 2, 1)
     pieces = {"pieces": padded(batch.pieces, 3, 7), "piece_mask": padded(batch.piece_mask, 3, 0)}
     objects = {
         name: padded(getattr(batch, name), 2, fill)

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 
 from hamner.model.batch import Batch
 from hamner.model.hamner import HamNer
-from hamner.model.text import EncoderError, encoder_source, load_encoder, load_tokenizer
+from hamner.model.text import SHAPES, EncoderError, encoder_source, load_encoder, load_tokenizer, word_shape
 from tests.model.conftest import FULL, build
 
 
@@ -38,11 +38,54 @@ def test_the_local_convolution_sees_three_words_to_either_side_and_no_further(ba
     n = 9
     layers, embedded = torch.zeros(1, n, 3, 32), torch.zeros(1, n, 32)
     mask = torch.ones(1, n, dtype=torch.bool)
-    words = Batch(word_mask=mask, index=torch.zeros(1), word_layers=layers, word_embeddings=embedded)
+    words = Batch(
+        word_mask=mask,
+        index=torch.zeros(1),
+        shapes=torch.zeros(1, n, len(SHAPES)),
+        word_layers=layers,
+        word_embeddings=embedded,
+    )
     marked = embedded.clone()
     marked[0, 4] = torch.randn(32)
-    change = (model.text(words)[0] != model.text(replace(words, word_embeddings=marked))[0]).any(-1)[0]
-    assert change.tolist() == [False] + [True] * 7 + [False]
+    written = words.shapes.clone()
+    written[0, 4, 0] = 1
+    for other in (replace(words, word_embeddings=marked), replace(words, shapes=written)):
+        change = (model.text(words)[0] != model.text(other)[0]).any(-1)[0]
+        assert change.tolist() == [False] + [True] * 7 + [False]
+
+
+@pytest.mark.parametrize(
+    ("word", "shapes"),
+    [
+        ("kelso", ()),
+        ("Kelso", ("capital first",)),
+        ("McKelso", ("capital first", "capital inside")),
+        ("iPhone7", ("capital inside", "digit")),
+        ("NATO", ("capital first", "capitals only")),
+        ("Élan", ("capital first",)),
+        ("2-1", ("digit", "no letter")),
+        ("@", ("no letter", "@ first")),
+        ("#Kelso", ("capital inside", "# first")),
+        ("", ("no letter",)),
+    ],
+)
+def test_a_words_shape_is_how_it_is_written(word: str, shapes: tuple[str, ...]) -> None:
+    assert {name for name, holds in zip(SHAPES, word_shape(word), strict=True) if holds} == set(shapes)
+
+
+def test_a_model_that_reads_shapes_refuses_a_batch_without_and_one_that_does_not_needs_none(batch: Batch) -> None:
+    plain = replace(batch, shapes=None)
+    with pytest.raises(TypeError, match="reads word shapes"):
+        build()(plain)
+    blind = build(word_shapes=False)
+    assert torch.equal(blind(plain).emissions, blind(batch).emissions)
+    assert not torch.equal(build()(batch).emissions, build()(replace(batch, shapes=1 - batch.shapes)).emissions)
+
+
+def test_the_convolution_does_not_move_the_encoders_embeddings(batch: Batch) -> None:
+    model = build(vision=False)
+    model.text.read(batch)[1].requires_grad_().sum().backward()
+    assert model.text.encoder.get_input_embeddings().weight.grad is None
 
 
 def test_without_local_text_the_embeddings_are_not_seen(batch: Batch) -> None:

@@ -50,7 +50,7 @@ def make_run(tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Mak
     ) -> Run:
         if visual is None and objects is not None:
             visual = VisualSource(objects=objects, crop_size=64)
-        settings = {"text_encoder": tiny_encoder, "heads": 2, "vision": visual is not None} | model
+        settings = {"text_encoder": tiny_encoder, "width": 16, "heads": 2, "vision": visual is not None} | model
         config = TrainConfig(model=ModelConfig(**settings), visual=visual)
         shape = {"channels": CHANNELS, "classes": 3} if visual is not None else {}
         network = build_model(config.model, 1, **shape)

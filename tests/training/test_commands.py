@@ -8,7 +8,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from hamner.corpora import Corpus
-from hamner.evaluation import read_predictions, score
+from hamner.evaluation import read_predictions, read_relevance, score
 from hamner.training import Run, RunError
 from hamner.training.commands import ablate, train
 from hamner.training.presets import PRESETS, merged
@@ -45,6 +45,9 @@ def test_the_full_model_trains_on_captions_from_the_command_line(arguments, tiny
     assert run.config.model.vision
     assert run.config.visual is not None
     assert run.config.visual.captions == ("captions.txt",)
+    relevance = read_relevance(run.predictions)
+    assert list(relevance) == [post.id for post in tiny.test]
+    assert all(0 < rho < 1 for rho in relevance.values())
     assert run.record["features"]["channels"] == 16
     predictions = read_predictions(run.predictions, tiny.test)
     assert score([p.tags for p in tiny.test], [predictions[p.id] for p in tiny.test]).overall.f1 == run.f1()

@@ -97,8 +97,39 @@ def test_the_saved_weights_give_the_saved_predictions(run: Run, tiny: Corpus):
     load_weights(model, run.weights)
     items = windows(tiny.test, load_tokenizer("minilm"), 512)
     batches = DataLoader(Split(items), batch_size=3, collate_fn=partial(collate, pad=0))
-    predicted = predict(model, batches, items, len(tiny.test))
+    predicted, relevance = predict(model, batches, items, len(tiny.test))
     assert [tuple(tags) for tags in predicted] == list(read_predictions(run.predictions).values())
+    assert relevance is None  # a text-only model has no picture to judge
+
+
+@pytest.mark.parametrize(("judges", "expected"), [(True, [0.7, 0.4]), (False, None)])
+def test_the_windows_of_a_post_are_put_together_and_the_greatest_relevance_counts(judges, expected):
+    from types import SimpleNamespace
+
+    from hamner.model.batch import Batch, Output
+    from hamner.training.batching import Window
+    from hamner.training.loop import predict
+
+    class Tagger(torch.nn.Module):
+        """Tags every word of window i with tag i, and gives its picture the relevance RHO[i]."""
+
+        config = SimpleNamespace(vision=True, relevance=judges)
+        decoder = SimpleNamespace(tags=("O", "B-PER", "I-PER"), decode=lambda tags, mask: tags)
+
+        def forward(self, batch: Batch) -> Output:
+            numbers = batch.index.tolist()
+            return Output(
+                [[i] * int(batch.word_mask[row].sum()) for row, i in enumerate(numbers)],
+                batch.word_mask,
+                relevance=torch.tensor([0.3, 0.7, 0.4])[batch.index],
+            )
+
+    words = torch.zeros(2)
+    items = [Window(post, start, words, words, words, None) for post, start in ((0, 0), (0, 2), (1, 0))]
+    batch = Batch(word_mask=torch.ones(3, 2, dtype=torch.bool), index=torch.tensor([2, 0, 1]))
+    tags, relevance = predict(Tagger(), [batch], items, 2)
+    assert tags == [["O", "O", "B-PER", "B-PER"], ["I-PER", "I-PER"]]
+    assert relevance == (None if expected is None else pytest.approx(expected))
 
 
 def test_one_seed_gives_one_result_and_another_seed_another(

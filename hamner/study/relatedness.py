@@ -1,0 +1,128 @@
+"""Does relevance agree with what another system says of text and picture? For real posts, which have no gold relevance.
+
+The other system's scores come with the tweets and stay with them. `hamner measure --relatedness DIR` compares where
+they are and keeps two tables of numbers, which notebooks read everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy.stats import bootstrap, mannwhitneyu, spearmanr
+
+from hamner.drawing.parts import shared_legend
+from hamner.drawing.style import BLUE, CORPUS_NAMES, GREY, ORANGE, styled
+from hamner.errors import HamnerError
+
+SCORES = ("strong", "weak")
+"""TMR's two scores of a post: how strongly text and picture are related, and how weakly."""
+
+GROUPS = 5
+"""Into how many groups of equal size posts are put by their score."""
+
+
+def read_scores(file: Path | str) -> pd.DataFrame:
+    """Scores by IMGID: columns `strong`, `weak` (SCORES) and `unreadable`, whether the picture cannot be opened.
+
+    The file is tab-separated, with the columns imgid, strong, weak and image_unreadable (0 or 1). Raises HamnerError
+    that names the file for one that is not.
+    """
+    columns = ["imgid", *SCORES, "image_unreadable"]
+    try:
+        table = pd.read_csv(file, sep="\t", dtype={"imgid": str})[columns]
+        table = table.astype(dict.fromkeys([*SCORES, "image_unreadable"], float))
+    except (OSError, ValueError, KeyError) as error:  # ValueError: what pandas raises for a malformed table
+        raise HamnerError(
+            f"{file}: no table of relatedness scores ({error}); it has the tab-separated columns {', '.join(columns)}"
+        ) from error
+    if table.imgid.duplicated().any():
+        raise HamnerError(f"{file}: the post {table.imgid[table.imgid.duplicated()].iloc[0]} is there twice; keep one")
+    if not np.isfinite(table[list(SCORES)]).all(axis=None) or not table.image_unreadable.isin([0, 1]).all():
+        raise HamnerError(f"{file}: a score that is no number, or an image_unreadable that is neither 0 nor 1")
+    return table.set_index("imgid").assign(unreadable=lambda t: t.image_unreadable == 1)[[*SCORES, "unreadable"]]
+
+
+def agreement(relevance: Mapping[str, float], scores: pd.DataFrame, *, resamples: int = 2000) -> dict[str, float]:
+    """How far rho goes with each score over the posts of `relevance`, and whether unreadable pictures get less of it.
+
+    posts, unreadable: how many; for each of SCORES Spearman's rank correlation over readable pictures, NAME, with its
+    bootstrap interval over posts, NAME_low and NAME_high; auc: how often a readable picture has the greater rho than an
+    unreadable one, ties counting half (NaN where no picture is unreadable).
+
+    Raises HamnerError for a post without scores.
+    """
+    table = _joined(relevance, scores)
+    readable = table[~table.unreadable]
+    found: dict[str, float] = {"posts": len(table), "unreadable": int(table.unreadable.sum())}
+    for name in SCORES:
+        pair = (readable.rho.to_numpy(), readable[name].to_numpy())
+        drawn = bootstrap(
+            pair, _spearman, paired=True, vectorized=False, n_resamples=resamples, method="percentile", rng=0
+        )
+        low, high = drawn.confidence_interval
+        found |= {name: _spearman(*pair), f"{name}_low": float(low), f"{name}_high": float(high)}
+    pairs = len(readable) * table.unreadable.sum()
+    found["auc"] = float(mannwhitneyu(readable.rho, table.rho[table.unreadable]).statistic) / pairs if pairs else np.nan
+    return found
+
+
+def by_score(relevance: Mapping[str, float], scores: pd.DataFrame, name: str = "strong") -> pd.DataFrame:
+    """Mean rho of posts in GROUPS of equal size by score `name`, and of those whose picture is unreadable.
+
+    Columns: group ("1", the lowest scores, to "5", and "unreadable"), posts, rho, rho_sd.
+    """
+    table = _joined(relevance, scores)
+    ranks = table[name][~table.unreadable].rank(method="first")
+    group = pd.qcut(ranks, GROUPS, labels=[str(number + 1) for number in range(GROUPS)]).astype(str)
+    table["group"] = group.reindex(table.index).fillna("unreadable")
+    means = table.groupby("group").rho.agg(posts="size", rho="mean", rho_sd="std")
+    return means.reset_index()
+
+
+def _joined(relevance: Mapping[str, float], scores: pd.DataFrame) -> pd.DataFrame:
+    if missing := [id for id in relevance if id not in scores.index]:
+        raise HamnerError(
+            f"{len(missing)} of {len(relevance)} posts have no relatedness score, the first is {missing[0]}; "
+            "are these the scores of this corpus?"
+        )
+    return scores.loc[list(relevance)].assign(rho=list(relevance.values()))
+
+
+def _spearman(one: Any, other: Any) -> float:
+    return float(spearmanr(one, other).statistic)
+
+
+@styled
+def relevance_by_relatedness(table: pd.DataFrame) -> Figure:
+    """Mean rho by group of an outside score, a panel for each corpus: own pictures, and those of other posts.
+
+    `table` has the lines of `by_score` of several runs, with the columns corpus, encoder, source, row and seed beside
+    them. Each run is a line, with 95 % intervals of its means; a mark by itself stands for posts whose picture is
+    unreadable.
+    """
+    corpora = list(dict.fromkeys(table.corpus))
+    figure = Figure(figsize=(6.4, 3.2))
+    panels = figure.subplots(1, len(corpora), sharey=True, squeeze=False)[0]
+    groups = [str(number + 1) for number in range(GROUPS)]
+    looks = {"full": (BLUE, "own picture"), "shuffled_images": (ORANGE, "another post's")}
+    for axes, corpus in zip(panels, corpora, strict=True):
+        for (_, _, row, _), lines in table[table.corpus == corpus].groupby(["encoder", "source", "row", "seed"]):
+            colour, label = looks[row]
+            of_group = lines.set_index("group")
+            error = 1.96 * of_group.rho_sd / np.sqrt(of_group.posts)
+            look: dict[str, Any] = {"color": colour, "markersize": 4, "linewidth": 1, "elinewidth": 1}
+            axes.errorbar(range(GROUPS), of_group.rho[groups], error[groups], fmt="o-", label=label, **look)
+            if "unreadable" in error:
+                axes.errorbar([GROUPS + 0.5], of_group.rho[["unreadable"]], error[["unreadable"]], fmt="D", **look)
+        axes.axvline(GROUPS - 0.25, color=GREY, linewidth=0.8, linestyle=":")
+        axes.set_xticks([*range(GROUPS), GROUPS + 0.5], [*groups, "not\nreadable"])
+        axes.set_xlabel("fifth of posts by outside score")
+        axes.set_title(CORPUS_NAMES[corpus])
+    panels[0].set_ylabel("mean ρ")
+    shared_legend(figure, panels)
+    return figure

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from hamner.drawing.parts import draw_regions, scale_from_0, shared_legend, stacked_shares
+
+
+@pytest.mark.parametrize(("values", "top"), [([0.1, 0.3], 2.0), ([0.1, 3.25], 3.25), ([3.2500001, 1], 3.25), ([], 2.0)])
+def test_a_scale_runs_from_0_to_the_rounded_maximum_and_to_2_at_least(values: list[float], top: float) -> None:
+    scale = scale_from_0(values)
+    assert (scale.vmin, scale.vmax) == (0, top)
+
+
+@pytest.mark.parametrize(("values", "maps"), [(np.arange(9.0), 1), (np.arange(8.0), 0), (None, 0)])
+def test_only_a_square_grid_is_drawn_as_a_map_over_the_picture(values: np.ndarray | None, maps: int) -> None:
+    axes = Figure().subplots()
+    draw_regions(axes, Image.new("RGB", (40, 20)), values, scale_from_0([1]))
+    assert len(axes.images) == 1 + maps
+    if maps:
+        assert axes.images[1].get_array().tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+
+
+def test_shares_stand_side_by_side_and_small_ones_have_no_number() -> None:
+    figure = stacked_shares(pd.DataFrame({"a": [97.0, 40.0], "b": [3.0, 60.0]}), {"a": "#000000", "b": "#ffff99"}, "%")
+    (axes,) = figure.axes
+    assert [(text.get_text(), text.get_color() == "white") for text in axes.texts] == [
+        ("97", True),
+        ("40", True),
+        ("60", False),
+    ]
+    assert [bar.get_x() for bar in axes.patches] == [0, 0, 97, 40]
+
+
+def test_a_shared_legend_has_each_label_once_whichever_panel_it_is_in() -> None:
+    figure = Figure()
+    one, other = figure.subplots(1, 2)
+    one.plot([0], label="a")
+    other.plot([0], label="a")
+    other.plot([1], label="b")
+    shared_legend(figure, (one, other))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    empty = Figure()
+    shared_legend(empty, [empty.subplots()])
+    assert not empty.legends
