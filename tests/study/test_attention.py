@@ -40,7 +40,8 @@ def make_tagger(corpus, folder: Path, visual: VisualSource | None) -> Tagger:
     torch.manual_seed(0)
     BertModel(BertConfig(vocab_size=len(tokenizer), **shape)).save_pretrained(folder / "encoder")
     tokenizer.save_pretrained(folder / "encoder")
-    model = ModelConfig(text_encoder=str(folder / "encoder"), width=None, heads=2, vision=visual is not None)
+    settings = {"word_shapes": False, "width": None, "heads": 2}
+    model = ModelConfig(text_encoder=str(folder / "encoder"), vision=visual is not None, **settings)
     config, features = TrainConfig(model=model, visual=visual), {}
     if visual is not None:
         extractor = PictureExtractor.load(visual, corpus.folder)
