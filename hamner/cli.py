@@ -13,7 +13,7 @@ from hamner.evaluation.commands import evaluate
 from hamner.minitweets.commands import build
 from hamner.study.commands import measure, reproduce, students, tables
 from hamner.tagger.commands import tag
-from hamner.training.commands import ablate, train
+from hamner.training.commands import ablate, retest, train
 from hamner.vision.commands import features
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command()(evaluate)
 app.command()(features)
 app.command()(train)
 app.command()(ablate)
+app.command()(retest)
 app.command()(tag)
 app.command()(tables)
 app.command()(reproduce)

@@ -25,12 +25,14 @@ HALO = (withStroke(linewidth=2.5, foreground="white"),)
 """A white edge, so that what is drawn over a picture can be told from it."""
 
 
-def scale_from_0(values: Iterable[float]) -> Normalize:
-    """A scale from 0 to the greatest value, and to 2 at least, where 1 is uniform.
+def steady(values: Any, digits: int = 3) -> Any:
+    """Values rounded for drawing: a float's last digits are not the same in every run, and would move marks a hair."""
+    return np.round(values, digits)
 
-    Rounded: the last digits of a float are not the same in every run, and would move the ticks of a colour bar.
-    """
-    return Normalize(0, max(2.0, round(max(values, default=0.0), 3)))
+
+def scale_from_0(values: Iterable[float]) -> Normalize:
+    """A scale from 0 to the greatest value, `steady`, and to 2 at least, where 1 is uniform."""
+    return Normalize(0, max(2.0, float(steady(max(values, default=0.0)))))
 
 
 def draw_picture(axes: Axes, image: Image.Image, grey: bool = False) -> None:

@@ -21,7 +21,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from hamner.corpora import TYPES, Post, load_corpus, project_folder
-from hamner.drawing.parts import shared_legend
+from hamner.drawing.parts import shared_legend, steady
 from hamner.drawing.style import BLACK, BLUE, CORPUS_NAMES, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.errors import HamnerError
 from hamner.evaluation import Reliability, align, bootstrap_interval, over_seeds, paired_bootstrap, read_predictions
@@ -30,7 +30,7 @@ from hamner.model.ablations import ROWS
 from hamner.study.minitweets import CUES, ceilings, measured, sampling_error
 from hamner.study.tables import by_row, name_of, results, runs
 from hamner.training import Run
-from hamner.training.rows import GRID, SEEDS, config_of_row, full_settings, of_captions, study_config
+from hamner.training.rows import EVERY_ROW, GRID, SEEDS, config_of_row, full_settings, of_captions, study_config
 from hamner.training.runs import flat, row_of_run
 
 ABILITY = {
@@ -101,7 +101,7 @@ def require_one_change(found: Sequence[Run]) -> None:
     for run in found:
         settings = run.config.to_dict()
         source = settings.pop("visual")
-        for name in ("seed", "pictures"):
+        for name in ("seed", "pictures", "appended"):
             del settings[name]
         settings["model"] = {name: value for name, value in settings["model"].items() if name not in parts}
         common.append((run, settings))
@@ -213,7 +213,7 @@ def against(
     table = pd.DataFrame(lines, columns=columns)
     percent = columns[2:-1]
     table[percent] = 100 * table[percent].astype(float)
-    order = {row: place for place, row in enumerate(GRID)}
+    order = {row: place for place, row in enumerate(EVERY_ROW)}
     return table.sort_values(["row", "seed"], key=lambda each: each.map(order) if each.name == "row" else each)
 
 
@@ -324,13 +324,14 @@ def command_of(run: Run) -> str:
     Raises HamnerError for a run that is no row of the grid: no single option makes it.
     """
     row, corpus, config = row_of_run(run.config), run.record["corpus"]["name"], run.config
-    if row not in GRID:
+    if row not in EVERY_ROW:
         raise HamnerError(f"{run.folder} is no ablation row; its settings stand in its run.json")
     words = ["hamner", "train", corpus, "--row", row, "--seed", str(config.seed)]
     given: dict[str, Any] = {}
-    if config.visual is not None and config.visual.backbone == "captions":
-        words += [word for file in config.visual.captions for word in ("--captions", file)]
-        given = of_captions(config.visual.captions)
+    captions = config.appended or (config.visual.captions if config.visual is not None else ())
+    if captions:
+        words += [word for file in captions for word in ("--captions", file)]
+        given = of_captions(captions)
     start = flat(config_of_row(full_settings(corpus, given), row, config.seed).to_dict())
     for name, value in flat(config.to_dict()).items():
         if value != start[name]:
@@ -454,11 +455,12 @@ def reliability_diagram(diagrams: Mapping[str, Reliability]) -> Figure:
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.2)
     for (name, diagram), colour, marker in zip(diagrams.items(), (VERMILION, BLUE), ("o", "D"), strict=True):
-        axes.plot(diagram.confidence, diagram.accuracy, color=colour, linewidth=1)
+        confidence, accuracy = steady(diagram.confidence), steady(diagram.accuracy)
+        axes.plot(confidence, accuracy, color=colour, linewidth=1)
         area = 12 + 160 * diagram.count / diagram.count.sum()
         label = f"{name} (error {100 * diagram.error:.1f} points)"
         look = {"s": area, "color": colour, "marker": marker, "alpha": 0.8, "clip_on": False}
-        axes.scatter(diagram.confidence, diagram.accuracy, label=label, **look)
+        axes.scatter(confidence, accuracy, label=label, **look)
     axes.set_xlabel("confidence of an entity")
     axes.set_ylabel("share of these entities that is right")
     axes.set_xlim(0, 1.03)

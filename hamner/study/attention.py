@@ -23,7 +23,7 @@ from torch import Tensor
 
 from hamner.corpora import Corpus, Post, project_folder
 from hamner.corpora.tags import Span
-from hamner.drawing.parts import MAP, colour_bar, draw_box, draw_picture, draw_regions, scale_from_0, write_in
+from hamner.drawing.parts import MAP, colour_bar, draw_box, draw_picture, draw_regions, scale_from_0, steady, write_in
 from hamner.drawing.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.errors import HamnerError
 from hamner.evaluation import wilson
@@ -318,7 +318,16 @@ def attention_against_drop(seen: pd.DataFrame) -> Figure:
         axes.axvline(1, color=PALE, linewidth=1)
         for answer, colour, size, label in ((False, GREY, 3.5, "another object"), (True, BLUE, 5, "the answer")):
             some = of_cue[of_cue.answer == answer]
-            axes.plot(some.attention, some["drop"], "o", color=colour, alpha=0.5, markersize=size, mew=0, label=label)
+            axes.plot(
+                steady(some.attention, 2),
+                steady(some["drop"], 2),
+                "o",
+                color=colour,
+                alpha=0.5,
+                markersize=size,
+                mew=0,
+                label=label,
+            )
         axes.set_title(cue)
     panels[0].set_ylim(-1.08, 1.08)
     panels[0].set_xlim(left=0)
@@ -359,6 +368,7 @@ def refinement(probability: pd.DataFrame) -> Figure:
     """Mean probability of a name's right type as the decoder reads each step of stage 3: steps by cues."""
     figure = Figure(figsize=(5.8, 3.4))
     axes = figure.subplots()
+    probability = steady(probability)
     for cue in probability.columns:
         axes.plot(range(len(probability)), probability[cue], "o-", color=CUE_COLOURS[cue], linewidth=2, markersize=6)
     ends = probability.iloc[-1].sort_values()
@@ -408,7 +418,7 @@ def gate(values: pd.DataFrame) -> Figure:
     for axes, what, label in ((panels[0], "gate", "gate z, mean"), (panels[1], "moved", "what is added / the word")):
         for is_name, colour, shift in ((True, BLUE, -0.18), (False, SKY, 0.18)):
             some = values[values.name == is_name]
-            of_cues = [some[some.cue == cue][what].to_numpy() for cue in CUES]
+            of_cues = [steady(some[some.cue == cue][what].to_numpy()) for cue in CUES]
             boxes = axes.boxplot(
                 of_cues,
                 positions=np.arange(len(CUES)) + shift,

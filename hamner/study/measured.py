@@ -18,6 +18,7 @@ from hamner.files import written_whole
 from hamner.model.text import load_tokenizer
 from hamner.study.ablation_tables import runs_of
 from hamner.study.differences import differences
+from hamner.study.generalisation import generalisation
 from hamner.study.relatedness import agreement, by_score, read_scores
 from hamner.study.tables import name_of
 from hamner.training.batching import windows
@@ -26,6 +27,7 @@ from hamner.training.runs import row_of_run
 STATISTICS = "measured_statistics.csv"
 LENGTHS = "measured_lengths.csv"
 DIFFERENCES = "measured_differences.csv"
+GENERALISATION = "measured_generalisation.csv"
 AGREEMENT = "measured_agreement.csv"
 RELATEDNESS = "measured_relatedness.csv"
 REAL = tuple(version.name for version in VERSIONS.values() if not version.bundled)
@@ -69,10 +71,16 @@ def measure(root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
-def measure_differences(root: Path | None = None) -> pd.DataFrame:
-    """`differences` of the runs under data/runs on each real corpus. Raises CorpusError when a corpus is not there."""
-    tables = [differences(runs_of(name), load_corpus(name, root).test) for name in REAL]
-    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+def measure_runs(root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`differences` and `generalisation` of the runs under data/runs on the real corpora.
+
+    Raises CorpusError when a corpus is not there.
+    """
+    tests = {name: load_corpus(name, root).test for name in REAL}
+    found = {name: runs_of(name) for name in REAL}
+    tables = [differences(found[name], tests[name]) for name in REAL]
+    retested = generalisation([run for runs in found.values() for run in runs], tests)
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True), retested
 
 
 def measure_relatedness(scores: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -108,7 +116,7 @@ def write_measured(root: Path | None = None, scores: Path | None = None, folder:
     if scores is not None:  # first, for a mistyped folder should be told at once
         made.append(((AGREEMENT, RELATEDNESS), lambda: measure_relatedness(scores)))
     made.append(((STATISTICS, LENGTHS), lambda: measure(root)))
-    made.append(((DIFFERENCES,), lambda: (measure_differences(root),)))
+    made.append(((DIFFERENCES, GENERALISATION), lambda: measure_runs(root)))
     paths = []
     for names, make in made:
         for name, table in zip(names, make(), strict=True):
@@ -121,6 +129,11 @@ def write_measured(root: Path | None = None, scores: Path | None = None, folder:
 def measured_differences() -> pd.DataFrame:
     """The committed differences on real corpora, as `differences` gives them."""
     return _table(DIFFERENCES).fillna({"source": "", "reference": ""})
+
+
+def measured_generalisation() -> pd.DataFrame:
+    """The committed scores on other tests, as `generalisation` gives them."""
+    return _table(GENERALISATION).fillna({"source": ""})
 
 
 def measured_relatedness() -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -25,6 +25,7 @@ from hamner.drawing.parts import (
     draw_regions,
     scale_from_0,
     stacked_shares,
+    steady,
     write_in,
 )
 from hamner.drawing.style import BLACK, BLUE, GREY, ORANGE, PALE, SKY, TYPE_COLOURS, VERMILION, styled
@@ -239,4 +240,4 @@ def relevance_of_topics(mean: pd.DataFrame) -> Figure:
 @styled
 def integration(beta: pd.DataFrame) -> Figure:
     """Mean beta of each cue (rows) over the grains (columns): shares that sum to 1, one bar a cue."""
-    return stacked_shares(100 * beta, GRAIN_COLOURS, "share of the grain, mean β (%)")
+    return stacked_shares(steady(100 * beta, 2), GRAIN_COLOURS, "share of the grain, mean β (%)")

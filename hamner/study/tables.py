@@ -15,6 +15,7 @@ from hamner.evaluation import Spread, over_seeds
 from hamner.files import written_whole
 from hamner.training import Run
 from hamner.training.runs import encoder_name, row_of_run
+from hamner.vision.features import VisualSource
 
 
 def runs(folder: Path | None = None) -> list[Run]:
@@ -60,12 +61,13 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
 
 def name_of(run: Run) -> dict[str, str]:
     """How tables name a run, whatever its seed: corpus, encoder, row, and source of what it sees ("" for text only)."""
-    source = "" if run.config.visual is None else run.config.visual.label
+    appended = run.config.appended
+    source = run.config.visual or (VisualSource.from_captions(*appended) if appended else None)
     return {
         "corpus": run.record["corpus"]["name"],
         "encoder": encoder_name(run.config),
         "row": row_of_run(run.config),
-        "source": source,
+        "source": "" if source is None else source.label,
     }
 
 

@@ -156,6 +156,10 @@ class Tagger:
                 f"{run.folder} holds a run's record without its weights ({run.weights.name}): "
                 "train it into another folder, hamner train ... --run DIR"
             )
+        if self.config.appended:
+            raise TaggerError(
+                f"{run.folder} is a control of the study that read a caption after each post: train another row to tag"
+            )
         shape = {name: run.record.get("features", {})[name] for name in ("channels", "classes") if self.config.visual}
         with torch.random.fork_rng(devices=[]):  # building draws weights: the user's random numbers stay as they were
             self.model = build_model(self.config.model, self.config.seed, **shape)

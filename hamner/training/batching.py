@@ -44,8 +44,16 @@ def piece_limit(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) ->
     return min(tokenizer.model_max_length, positions - offset)
 
 
-def windows(posts: Sequence[Post], tokenizer: PreTrainedTokenizerBase, limit: int) -> list[Window]:
+def windows(
+    posts: Sequence[Post],
+    tokenizer: PreTrainedTokenizerBase,
+    limit: int,
+    appended: Callable[[Post], str] | None = None,
+) -> list[Window]:
     """Cut posts into pieces, and posts of more than `limit` pieces into windows at word boundaries.
+
+    The text that `appended` gives for a post stands behind it in each of its windows, as the second of two sentences:
+    to be read, not to be tagged. Of more than a quarter of `limit` the rest is left out.
 
     A word that the tokenizer has no piece for (a zero-width space, say) becomes the unknown piece and keeps its place.
     Of a word that alone is longer than a window the last pieces are left out: its first one stands for it all the same.
@@ -55,9 +63,13 @@ def windows(posts: Sequence[Post], tokenizer: PreTrainedTokenizerBase, limit: in
     shape = {word: word_shape(word) for word in vocabulary}
     special = tokenizer("", add_special_tokens=True)["input_ids"]
     before, after = _around(special, tokenizer)
-    room = limit - len(special)
     cut: list[Window] = []
     for number, post in enumerate(posts):
+        behind = after
+        if appended is not None and (text := appended(post)):
+            pieces_of_text = tokenizer(text, add_special_tokens=False)["input_ids"][: limit // 4 - len(after)]
+            behind = [*after, *pieces_of_text, *after]
+        room = limit - len(before) - len(behind)
         start = 0
         while start < len(post.words):
             pieces = list(before)
@@ -72,7 +84,7 @@ def windows(posts: Sequence[Post], tokenizer: PreTrainedTokenizerBase, limit: in
             if post.tags is not None:
                 tags = torch.tensor([TAG_IDS[tag] for tag in post.tags[start : start + len(first)]])
             shapes = torch.tensor([shape[word] for word in post.words[start : start + len(first)]])
-            cut.append(Window(number, start, torch.tensor(pieces + after), torch.tensor(first), shapes, tags))
+            cut.append(Window(number, start, torch.tensor(pieces + behind), torch.tensor(first), shapes, tags))
             start += len(first)
     return cut
 

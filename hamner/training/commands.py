@@ -107,7 +107,8 @@ def ablate(
 
     Rows: full, text_only, no_local_text, no_global, no_objects, no_semantic, no_spatial, no_absolute_geometry,
     no_relative_geometry, no_relevance, no_integration, no_iteration, one_iteration, three_iterations, four_iterations,
-    no_coattention; controls: blank_images, shuffled_images.
+    no_coattention; controls: blank_images, shuffled_images, and with captions, where it is asked for, caption_words:
+    text only, with each post's caption after its words.
 
     Finished runs are skipped and cut ones resumed. The command may run in several processes or on several machines that
     share FOLDER: no run is done twice.
@@ -117,6 +118,33 @@ def ablate(
 
     full = _full_settings(corpus, preset, text_encoder, backbone, objects, captions, epochs, settings)
     train_grid(load_corpus(corpus, root), full, rows or GRID, range(1, seeds + 1), folder)
+
+
+def retest(
+    run: Annotated[Path, typer.Argument(help="A run's folder, with its weights.")],
+    *,
+    on: Annotated[str | None, typer.Option(help="Tag test of this corpus. [default: the run's own]")] = None,
+    captions: Captions = None,
+    shuffled: Annotated[
+        list[int] | None, typer.Option(metavar="PERCENT", help="Exchange this share of the pictures; repeatable.")
+    ] = None,
+    root: Root = None,
+) -> None:
+    """Put a trained run to another test: another corpus, or a growing share of pictures that belong to other posts.
+
+    Predictions are kept in RUN/retests; `hamner evaluate` scores them, and `hamner measure` puts them into a table.
+    """
+    from hamner.corpora import load_corpus
+    from hamner.evaluation import align, read_predictions, score
+    from hamner.training import Run
+    from hamner.training.retest import retest as retest_run
+
+    trained = Run.load(run)
+    corpus = load_corpus(on or trained.record["corpus"]["name"], root)
+    for share in shuffled or [0]:
+        found = retest_run(trained, corpus, shuffled=share, captions=captions or ())
+        gold, predicted = align(corpus.test, read_predictions(found.file))
+        typer.echo(f"{found.file}: F1 {100 * score(gold, predicted).overall.f1:.2f} (seqeval protocol)")
 
 
 def train_grid(

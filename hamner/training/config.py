@@ -24,6 +24,9 @@ class TrainConfig:
     pictures: Literal["own", "shuffled", "blank"] = setting(
         "own", "ours", "controls: every post gets another post's picture, or a blank one, in all splits"
     )
+    appended: tuple[str, ...] = setting(
+        (), "ours", "a control: captions files; a text-only model reads each post's caption after its words"
+    )
     epochs: int = setting(4, "ours", "passes over train; the best one on valid is kept")
     batch_size: int = setting(16, "ours", "posts per step and process")
     encoder_lr: float = setting(1e-4, "ours", "peak learning rate of the text encoder")
@@ -43,6 +46,8 @@ class TrainConfig:
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
         if self.model.vision != (self.visual is not None):
             raise ConfigError("a model with vision needs a visual source, and one without it takes none")
+        if self.appended and self.model.vision:
+            raise ConfigError("captions are appended to the words of a text-only model: turn vision off")
         if not 0 <= self.warmup <= 1:
             raise ConfigError(f"warmup is a share of the steps, from 0 to 1, not {self.warmup}")
 
@@ -52,12 +57,14 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        """The config that `to_dict` described. Raises ConfigError for an unknown key or a value of the wrong kind."""
-        values = dict(values)
+        """The config that `to_dict` described. Raises ConfigError for an unknown key or a value of the wrong kind.
+
+        Lists may stand for tuples, for JSON has no others.
+        """
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         model = ModelConfig(**_checked(ModelConfig, values.pop("model", {})))
         visual = values.pop("visual", None)
         if visual is not None:
-            # JSON has lists for tuples
             visual = {name: tuple(value) if isinstance(value, list) else value for name, value in visual.items()}
             visual = VisualSource(**_checked(VisualSource, visual))
         return cls(model=model, visual=visual, **_checked(cls, values))

@@ -46,6 +46,7 @@ from hamner.training.runs import (
     surroundings,
     write_json,
 )
+from hamner.vision.captions import picture_name, read_captions
 from hamner.vision.features import VisualFeatures
 from hamner.vision.store import FEATURES, FeatureStore
 
@@ -146,7 +147,7 @@ def _train(
     tokenizer = load_tokenizer(config.model.text_encoder)
     data = {
         name: Split(
-            windows(posts, tokenizer, piece_limit(tokenizer, model.text.encoder.config)),
+            windows(posts, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended_texts(config)),
             None if store is None else pictures_of(posts, store, config),
         )
         for name, posts in corpus.splits()
@@ -270,6 +271,14 @@ def _open_store(
         )
 
 
+def appended_texts(config: TrainConfig) -> Callable[[Post], str] | None:
+    """The caption that is read after a post's words, "" where it has none; None where none are to be read."""
+    if not config.appended:
+        return None
+    captions = {name: text for file in config.appended for name, text in read_captions(file).items()}
+    return lambda post: captions.get(picture_name(post), "")
+
+
 def pictures_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig) -> Callable[[int], VisualFeatures]:
     """The visual features of a post by its number, or, for a control, what takes their place.
 
@@ -281,11 +290,18 @@ def pictures_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig)
     if config.pictures == "blank":
         absent = VisualFeatures.absent(store.regions, store.channels, store.max_objects)
         return lambda number: replace(absent, image_present=store[posts[number].id].image_present)
-    generator = torch.Generator().manual_seed(config.seed)
-    order = torch.randperm(len(posts), generator=generator).tolist()
-    # Each post takes the picture of the one after it in a random circle, so none can get its own.
-    after = {number: order[(place + 1) % len(order)] for place, number in enumerate(order)}
-    return lambda number: store[posts[after[number]].id]
+    other = exchanged(len(posts), config.seed)
+    return lambda number: store[posts[other[number]].id]
+
+
+def exchanged(posts: int, seed: int, share: float = 1.0) -> dict[int, int]:
+    """Which post's picture a post takes, for a `share` of all, drawn from `seed`: the next one in a random circle.
+
+    So each picture serves once, and none stays where it was, unless it is alone.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(posts, generator=generator).tolist()[: round(share * posts)]
+    return {number: order[(place + 1) % len(order)] for place, number in enumerate(order)}
 
 
 @torch.inference_mode()

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hamner.model.ablations import CONTROLS, ablate
-from hamner.training.config import TrainConfig
+from hamner.training.config import ConfigError, TrainConfig
 from hamner.training.presets import merged, preset
+from hamner.training.runs import CAPTION_WORDS
 
 GRID = (
     "full", "text_only", "no_local_text", "no_global", "no_objects", "no_semantic", "no_spatial",
@@ -17,6 +18,9 @@ GRID = (
     "three_iterations", "four_iterations", "no_coattention", "blank_images", "shuffled_images",
 )  # fmt: skip
 """The rows and controls that are trained when nobody names others."""
+
+EVERY_ROW = (*GRID, CAPTION_WORDS)
+"""Those that the tables know, in their order; captions as words need captions."""
 
 SEEDS = (1, 2, 3)
 """The seeds of the study."""
@@ -39,6 +43,10 @@ def of_captions(files: Sequence[Path | str]) -> dict[str, Any]:
 def config_of_row(full: dict[str, Any], row: str, seed: int) -> TrainConfig:
     """The config of one row or control of the full model, with this seed. Raises HamnerError for an unknown row."""
     config = TrainConfig.from_dict(merged(full, {"seed": seed}))
+    if row == CAPTION_WORDS:
+        if config.visual is None or not config.visual.captions:
+            raise ConfigError(f"the control {CAPTION_WORDS} reads captions: give their file with --captions")
+        return replace(config, model=ablate(config.model, "text_only"), visual=None, appended=config.visual.captions)
     model = ablate(config.model, row)
     pictures: Any = row.removesuffix("_images") if row in CONTROLS else "own"
     return replace(config, model=model, visual=config.visual if model.vision else None, pictures=pictures)

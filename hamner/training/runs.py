@@ -68,9 +68,15 @@ class Run:
         return self.record["scores"][split][protocol]["overall"]["f1"]
 
 
+CAPTION_WORDS = "caption_words"
+"""The control that reads captions as words: text only, with each post's caption after it."""
+
+
 def row_of_run(config: TrainConfig) -> str:
     """The ablation row or control that a run is; `custom` when it is none."""
     of_model = row_of(config.model)
+    if config.appended:
+        return CAPTION_WORDS if of_model == "text_only" else "custom"
     if config.pictures == "own" or not config.model.vision:
         return of_model
     return f"{config.pictures}_images" if of_model == "full" else "custom"
@@ -84,8 +90,8 @@ def encoder_name(config: TrainConfig) -> str:
 def run_name(corpus: str, config: TrainConfig) -> str:
     """CORPUS-ROW-ENCODER-seedN, with the visual source after the encoder where there is one."""
     parts = [corpus, row_of_run(config), encoder_name(config)]
-    if config.visual is not None:
-        parts.append(config.visual.backbone)
+    if config.visual is not None or config.appended:
+        parts.append("captions" if config.visual is None else config.visual.backbone)
     return "-".join([*parts, f"seed{config.seed}"])
 
 

@@ -62,6 +62,11 @@ def phrases(caption: str) -> list[str]:
     return list(dict.fromkeys(part for part in cut if set(part.lower().split()) - _NO_NAME))
 
 
+def picture_name(post: Post) -> str:
+    """What captions know a post's picture by: its file's name without suffix, or the post's id where it is not here."""
+    return post.image.stem if post.image else post.id
+
+
 def read_captions(file: Path | str) -> dict[str, str]:
     """Picture's name without its suffix -> caption, from either form:
 
@@ -132,7 +137,7 @@ class CaptionExtractor:
 
     def prepare(self, post: Post) -> str:
         """The post's caption. Raises ImageError when it has none."""
-        caption = self.captions.get(post.image.stem if post.image else post.id, "")
+        caption = self.captions.get(picture_name(post), "")
         if not caption:
             raise ImageError("no caption")
         return caption

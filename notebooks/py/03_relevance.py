@@ -459,7 +459,8 @@ agreement.set_index(["corpus", "row", "seed"])[columns].round(2)
 # There is a second check. Some pictures cannot be opened in any public copy. The captioner was
 # given the same dummy picture for all of them, so that all have one caption, which is about
 # nothing that their words say. A judge should think little of it. `auc` is how often a readable
-# picture gets the higher $\rho$ of the two:
+# picture gets the higher $\rho$ of the two. But mind that one caption for all of them is one draw and
+# not fifty: see how far the seeds are apart.
 
 # %%
 unreadable = agreement[agreement.unreadable > 0]

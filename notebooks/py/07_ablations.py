@@ -262,7 +262,11 @@ lines.drop(columns="encoder").round(2)
 # within each pair. Compare it with `sd`, what the seed alone does to `text_only`. A difference
 # of one pair that is no larger than that is no finding, in whichever direction it points.
 #
-# Which rows are missing is said here too:
+# Intervals over posts and paired tests of these rows are in notebook 09.
+#
+# Captions cannot exercise every row. A phrase of a caption has no place in the picture, so there is
+# no geometry: `no_spatial`, `no_absolute_geometry` and `no_relative_geometry` take nothing away that
+# was there, and need pictures. Which rows are missing is said here too:
 
 # %%
 for name in ("twitter2015", "twitter2017"):

@@ -6,13 +6,19 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hamner.drawing.parts import draw_regions, scale_from_0, shared_legend, stacked_shares
+from hamner.drawing.parts import draw_regions, scale_from_0, shared_legend, stacked_shares, steady
 
 
 @pytest.mark.parametrize(("values", "top"), [([0.1, 0.3], 2.0), ([0.1, 3.25], 3.25), ([3.2500001, 1], 3.25), ([], 2.0)])
 def test_a_scale_runs_from_0_to_the_rounded_maximum_and_to_2_at_least(values: list[float], top: float) -> None:
     scale = scale_from_0(values)
     assert (scale.vmin, scale.vmax) == (0, top)
+
+
+def test_marks_that_differ_in_a_floats_last_digits_are_drawn_alike() -> None:
+    values = np.array([0.12345, 7.0])
+    assert (steady(values) == steady(values * (1 + 1e-7))).all()
+    assert steady(values, 1).tolist() == [0.1, 7]
 
 
 @pytest.mark.parametrize(("values", "maps"), [(np.arange(9.0), 1), (np.arange(8.0), 0), (None, 0)])

@@ -26,7 +26,7 @@ from hamner.study.ablation_tables import (
 )
 from hamner.study.minitweets import CUES, ceilings, mentions_of
 from hamner.training import Run, TrainConfig
-from hamner.training.rows import GRID, config_of_row, full_settings
+from hamner.training.rows import GRID, config_of_row, full_settings, of_captions
 
 
 def config_of(row: str, seed: int = 1, corpus: str = "minitweets", **settings: object) -> TrainConfig:
@@ -197,7 +197,8 @@ def test_a_row_is_never_a_mean_over_other_settings(make_run):
         ("text_only", 3, "twitter2017", {"epochs": 7}),
         ("no_spatial", 1, "minitweets", {"model": {"width": None, "frozen_text": False}, "head_lr": 3e-4}),
         ("shuffled_images", 1, "minitweets", {"visual": {"objects": "tiles"}}),
-        ("full", 1, "twitter2017", {"visual": {"backbone": "captions", "objects": "phrases", "captions": ["a b.txt"]}}),
+        ("full", 1, "twitter2017", of_captions(["a b.txt"])),
+        ("caption_words", 1, "twitter2017", of_captions(["a b.txt"])),
     ],
 )
 def test_the_command_of_a_run_makes_its_settings(made, monkeypatch):

@@ -66,6 +66,13 @@ def test_sources_are_kept_apart_and_text_only_serves_each(tagged) -> None:
     assert len(axes.get_yticklabels()) == 2  # a lane for each source
 
 
+def test_captions_as_words_are_compared_with_text_only(tagged) -> None:
+    table = differences([tagged("text_only", 1, 20), tagged("caption_words", 1, 30)], POSTS, resamples=50)
+    line = table[(table.row == "caption_words") & (table.seed == "1")].iloc[0]
+    assert (line.reference, line.source) == ("text_only", "captions (stand-in)")
+    assert line.difference > 0
+
+
 def test_runs_with_other_settings_are_refused(tagged) -> None:
     with pytest.raises(HamnerError, match="differ in more than their row and seed"):
         differences([tagged("text_only", 1, 20), tagged("full", 1, 30, epochs=9)], POSTS, resamples=2)

@@ -14,10 +14,19 @@ from matplotlib.figure import Figure
 
 from hamner.corpora import project_folder
 from hamner.drawing import style
-from hamner.study import ablation_tables, architecture, attention, differences, figures, relatedness, stage_figures
+from hamner.study import (
+    ablation_tables,
+    architecture,
+    attention,
+    differences,
+    figures,
+    generalisation,
+    relatedness,
+    stage_figures,
+)
 
 FIGURES = project_folder() / "figures"
-MODULES = (ablation_tables, architecture, attention, differences, figures, relatedness, stage_figures)
+MODULES = (ablation_tables, architecture, attention, differences, figures, generalisation, relatedness, stage_figures)
 
 
 def some_figure() -> Figure:

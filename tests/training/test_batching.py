@@ -107,3 +107,20 @@ def test_several_processes_take_all_batches_and_equally_many(count, processes):
     assert len({len(share) for share in shares}) == 1
     assert {i for share in shares for (i,) in share} == set(range(count))
     assert share_of(batches, 0, 1) == batches
+
+
+def test_what_is_appended_is_read_behind_every_window_and_not_tagged(tokenizer):
+    posts = [Post("1", ("Kelso", "likes") * 9, ("B-PER", "O") * 9), Post("2", ("Orva",), ("B-LOC",))]
+    texts = {"1": "a man with a dog is sitting on a bench", "2": ""}
+    cut = windows(posts, tokenizer, 24, lambda post: texts[post.id])
+    shortened = tokenizer(texts["1"], add_special_tokens=False)["input_ids"][: 24 // 4 - 1]
+    behind = [tokenizer.sep_token_id, *shortened, tokenizer.sep_token_id]
+    of_first = [window for window in cut if window.post == 0]
+    assert len(of_first) > 1
+    for window in of_first:
+        assert len(window.pieces) <= 24
+        assert window.pieces.tolist()[-len(behind) :] == behind
+        assert int(window.first_piece[-1]) < len(window.pieces) - len(behind)
+    assert [TAGS[i] for window in of_first for i in window.tags] == list(posts[0].tags)
+    # A post without a text is as it is without any.
+    assert cut[-1].pieces.tolist() == windows(posts[1:], tokenizer, 24)[0].pieces.tolist()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,16 +9,22 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from hamner.corpora import Corpus
+from hamner.errors import HamnerError
 from hamner.evaluation import read_predictions, read_relevance, score
+from hamner.tagger import Tagger
+from hamner.tagger.tagger import TaggerError
 from hamner.training import Run, RunError
-from hamner.training.commands import ablate, train
+from hamner.training.commands import ablate, retest, train
+from hamner.training.loop import exchanged
 from hamner.training.presets import PRESETS, merged
+from hamner.training.retest import retests
 from hamner.training.rows import GRID, config_of_row, full_settings, study_config
 from hamner.training.runs import row_of_run, run_name
 
 app = Typer()
 app.command("train")(train)
 app.command("ablate")(ablate)
+app.command("retest")(retest)
 
 
 @pytest.fixture
@@ -51,6 +58,72 @@ def test_the_full_model_trains_on_captions_from_the_command_line(arguments, tiny
     assert run.record["features"]["channels"] == 16
     predictions = read_predictions(run.predictions, tiny.test)
     assert score([p.tags for p in tiny.test], [predictions[p.id] for p in tiny.test]).overall.f1 == run.f1()
+
+
+def test_captions_are_read_as_words_where_that_is_asked_for(arguments, tiny):
+    invoke("train", *arguments, "--row", "caption_words", "--run", "words")
+    invoke("train", *arguments, "--row", "text_only", "--run", "plain")
+    words, plain = Run.load(Path("words")), Run.load(Path("plain"))
+    assert row_of_run(words.config) == "caption_words"
+    assert run_name("tiny", words.config) == "tiny-caption_words-tiny-bert-captions-seed1"
+    assert not words.config.model.vision
+    assert words.weights.read_bytes() != plain.weights.read_bytes()  # the captions were read
+    with pytest.raises(TaggerError, match="is a control of the study that read a caption after each post"):
+        Tagger(words)
+    without = [argument for argument in arguments if argument not in ("--captions", "captions.txt")]
+    result = CliRunner().invoke(app, ["train", *without, "--row", "caption_words"])
+    assert "give their file with --captions" in str(result.exception)
+
+
+def test_a_trained_run_is_put_to_other_tests(arguments, tiny):
+    invoke("train", *arguments, "--row", "full", "--run", "full")
+    said = invoke("retest", "full", "--on", str(tiny.folder), "--shuffled", "0", "--shuffled", "100")
+    run = Run.load(Path("full"))
+    found = {(test.corpus, test.shuffled): test.file for test in retests(run)}
+    assert found.keys() == {("tiny", 0), ("tiny", 100)}
+    assert all(str(file) in said for file in found.values())
+    # As in training: its own test gives the run's predictions again, other pictures another relevance.
+    assert found["tiny", 0].read_bytes() == run.predictions.read_bytes()
+    other, own = (read_relevance(file) for file in (found["tiny", 100], run.predictions))
+    assert list(other) == [post.id for post in tiny.test]
+    assert other != own
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "message"),
+    [
+        ("text_only", ["--shuffled", "50"], "was not trained on its own pictures"),
+        ("text_only", ["--captions", "captions.txt"], "reads no captions"),
+        ("full", ["--shuffled", "101"], "a percentage from 0 to 100"),
+        ("shuffled_images", ["--shuffled", "50"], "was not trained on its own pictures"),
+    ],
+)
+def test_a_test_that_a_run_cannot_take_is_one_clear_error(arguments, tiny, row, options, message):
+    invoke("train", *arguments, "--row", row, "--run", "run")
+    result = CliRunner().invoke(app, ["retest", "run", "--on", str(tiny.folder), *options])
+    assert isinstance(result.exception, HamnerError)
+    assert message in str(result.exception)
+    assert not list(Path("run").glob("retests/*"))
+
+
+def test_another_corpus_needs_its_own_captions_and_a_test_needs_weights(arguments, tiny):
+    invoke("train", *arguments, "--row", "full", "--run", "run")
+    other = Path(shutil.copytree(tiny.folder, "other"))
+    result = CliRunner().invoke(app, ["retest", "run", "--on", str(other)])
+    assert "give those of other with --captions" in str(result.exception)
+    invoke("retest", "run", "--on", str(other), "--captions", "captions.txt")
+    Path("run/model.safetensors").unlink()
+    assert "has no weights" in str(CliRunner().invoke(app, ["retest", "run", "--on", str(other)]).exception)
+
+
+def test_a_greater_share_exchanges_the_same_pictures_and_more():
+    some, more, all_ = (exchanged(20, 1, share) for share in (0.25, 0.5, 1.0))
+    assert [len(other) for other in (some, more, all_)] == [5, 10, 20]
+    assert some.keys() < more.keys() < all_.keys()
+    for other in (some, more, all_):
+        assert other.keys() == set(other.values())  # each picture serves once
+        assert all(number != taken for number, taken in other.items())
+    assert exchanged(20, 2) != all_
 
 
 def test_a_finished_run_without_its_weights_is_said_to_be_no_tagger(arguments):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,12 +26,19 @@ def test_a_config_survives_the_way_through_its_record(epochs, rate, layers, loca
         ({"epochs": True}, r"setting epochs cannot be True: it must be int"),
         ({"epochs": 0}, r"epochs must be at least 1, not 0"),
         ({"head_lr": -1}, r"head_lr must be above 0, not -1"),
+        ({"appended": "captions.txt"}, r"setting appended cannot be 'captions.txt': it must be tuple"),
+        ({"appended": ["c"], "model": {"vision": True}, "visual": {}}, r"of a text-only model: turn vision off"),
         ({"warmup": 2.0}, r"warmup is a share of the steps, from 0 to 1, not 2.0"),
     ],
 )
 def test_a_wrong_setting_is_named(values, message):
     with pytest.raises(ConfigError, match=message):
         TrainConfig.from_dict(values)
+
+
+def test_files_survive_the_way_through_json():
+    config = TrainConfig(appended=("a.txt", "b.json"))
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_every_setting_names_its_source():

@@ -1,0 +1,94 @@
+"""What trained runs do on other tests: the other corpus, and a growing share of pictures that belong to other posts.
+
+Made from the predictions that `hamner retest` keeps. Like `differences` this needs gold tags, so `hamner measure` keeps
+the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hamner.corpora import Post
+from hamner.drawing.style import BLUE, CORPUS_NAMES, GREY, VERMILION, styled
+from hamner.evaluation import align, bootstrap_interval_of_mean, read_predictions
+from hamner.study.tables import by_row, name_of
+from hamner.training import Run
+from hamner.training.retest import retests
+from hamner.training.rows import EVERY_ROW
+from hamner.training.runs import row_of_run
+
+COLUMNS = (
+    "trained_on", "tested_on", "encoder", "source", "row", "shuffled", "seed", "f1", "low", "high",
+)  # fmt: skip
+
+
+def generalisation(
+    found: Sequence[Run], tests: Mapping[str, Sequence[Post]], *, resamples: int = 10_000
+) -> pd.DataFrame:
+    """F1 of each run that was retested, on its own test and on the others: lines with COLUMNS, figures in percent.
+
+    `tests` has test, with gold tags, of each corpus. shuffled: percent of pictures exchanged. seed: a run's, or "mean"
+    over those that were put to that test. low and high: bootstrap interval over posts (seqeval protocol).
+    """
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in found:
+        groups.setdefault(tuple(name_of(run).values()), []).append(run)
+    lines: list[dict[str, Any]] = []
+    for group in sorted(groups.values(), key=_place):
+        by_row(group)  # raises for runs of one name that differ in more than their seed
+        name = name_of(group[0])
+        common = {"trained_on": name.pop("corpus")} | name
+        files: dict[tuple[str, int], dict[int, Path]] = {}
+        for run in group:
+            others = {(test.corpus, test.shuffled): test.file for test in retests(run)}
+            if others:
+                for test, file in {(common["trained_on"], 0): run.predictions, **others}.items():
+                    files.setdefault(test, {})[run.config.seed] = file
+        for (corpus, shuffled), of_seed in sorted(files.items()):
+            posts = tests[corpus]
+            aligned = {seed: align(posts, read_predictions(file, posts)) for seed, file in sorted(of_seed.items())}
+            for seed, chosen in [*((str(seed), [seed]) for seed in aligned), ("mean", list(aligned))]:
+                gold = aligned[chosen[0]][0]
+                interval = bootstrap_interval_of_mean(gold, [aligned[seed][1] for seed in chosen], resamples=resamples)
+                percent = {"f1": interval.estimate, "low": interval.low, "high": interval.high}
+                line = common | {"tested_on": corpus, "shuffled": shuffled, "seed": seed}
+                lines.append(line | {measure: 100 * value for measure, value in percent.items()})
+    return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _place(group: Sequence[Run]) -> tuple[Any, ...]:
+    name = name_of(group[0])
+    return name["corpus"], name["encoder"], EVERY_ROW.index(row_of_run(group[0].config)), name["source"]
+
+
+@styled
+def noise(table: pd.DataFrame) -> Figure:
+    """F1 of the full model by the share of test pictures that belong to other posts, a panel for each corpus.
+
+    `table` has the lines of `generalisation`. A bar is the interval over posts of the seeds' mean; dots are seeds. The
+    dashed line is text only, where it is in the table.
+    """
+    own = table[table.trained_on == table.tested_on]
+    full = own[own.row == "full"]
+    corpora = list(dict.fromkeys(full.trained_on[full.shuffled > 0]))
+    figure = Figure(figsize=(6.4, 3))
+    panels = figure.subplots(1, max(1, len(corpora)), squeeze=False)[0]
+    for axes, corpus in zip(panels, corpora, strict=False):
+        lines = full[full.trained_on == corpus]
+        seeds, mean = lines[lines.seed != "mean"], lines[lines.seed == "mean"]
+        error = [mean.f1 - mean.low, mean.high - mean.f1]
+        axes.errorbar(mean.shuffled, mean.f1, error, fmt="o-", color=BLUE, markersize=5, linewidth=1.2)
+        axes.plot(seeds.shuffled + 2.5, seeds.f1, "o", color=VERMILION, markersize=3, alpha=0.8)
+        plain = own[(own.trained_on == corpus) & (own.row == "text_only") & (own.seed == "mean")]
+        for f1 in plain.f1:
+            axes.axhline(f1, color=GREY, linestyle="--", linewidth=1)
+        axes.set_xticks(sorted(set(lines.shuffled)))
+        axes.set_title(CORPUS_NAMES[corpus])
+        axes.set_xlabel("pictures that belong to other posts (%)")
+    panels[0].set_ylabel("F1 (%)")
+    return figure

@@ -1,0 +1,115 @@
+"""A trained run put to other tests: the posts of another corpus, or pictures of which a share belong to other posts.
+
+Predictions go into the run's folder, `retests/CORPUS.jsonl` or `retests/CORPUS-shuffledPERCENT.jsonl`, ids and tags as
+in `predictions.jsonl`, so they can be committed and scored like those.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from torch.utils.data import DataLoader
+
+from hamner.corpora.post import Corpus
+from hamner.errors import HamnerError
+from hamner.evaluation import write_predictions
+from hamner.model.text import PhraseEncoder, load_tokenizer
+from hamner.training.batching import Split, collate, length_buckets, piece_limit, windows
+from hamner.training.checkpoints import load_weights
+from hamner.training.config import TrainConfig
+from hamner.training.loop import appended_texts, build_model, exchanged, pictures_of, predict
+from hamner.training.runs import Run
+from hamner.vision.features import VisualFeatures
+from hamner.vision.store import FEATURES, FeatureStore
+
+FOLDER = "retests"
+
+
+class Retest(NamedTuple):
+    """What a file of predictions is of: test of `corpus`, with `shuffled` percent of its pictures exchanged."""
+
+    corpus: str
+    shuffled: int
+    file: Path
+
+
+def retest(
+    run: Run,
+    corpus: Corpus,
+    *,
+    shuffled: int = 0,
+    captions: Sequence[Path | str] = (),
+    features: Path | str = FEATURES,
+    progress: bool = True,
+) -> Retest:
+    """Tag test of `corpus` with `run`, and keep the predictions in its folder.
+
+    `shuffled` percent of the posts, drawn from the run's seed, see one another's pictures; of two percentages the
+    greater holds all posts of the smaller. `captions` are those of `corpus`, for a run that reads captions.
+
+    Raises HamnerError when the run has no weights, looks at no pictures to shuffle, or needs captions.
+    """
+    config = _config_of_test(run, corpus, shuffled, captions)
+    store = None
+    if config.visual is not None:
+        encoder = PhraseEncoder(config.model.text_encoder) if config.visual.captions else None
+        store = FeatureStore.open(corpus, config.visual, Path(features), encoder=encoder, progress=progress)
+    shape = {} if store is None else {name: run.record["features"][name] for name in ("channels", "classes")}
+    model = build_model(config.model, config.seed, **shape)
+    load_weights(model, run.weights)
+    tokenizer = load_tokenizer(config.model.text_encoder)
+    items = windows(corpus.test, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended_texts(config))
+    other = exchanged(len(corpus.test), config.seed, shuffled / 100)
+    looks = None if store is None else _partly_exchanged(pictures_of(corpus.test, store, config), other)
+    split = Split(items, looks)
+    order = length_buckets(split.lengths(), 4 * config.batch_size, None)
+    batches = DataLoader(split, batch_sampler=order, collate_fn=partial(collate, pad=tokenizer.pad_token_id))
+    tags, relevance = predict(model, batches, items, len(corpus.test))
+    ids = [post.id for post in corpus.test]
+    name = corpus.name + (f"-shuffled{shuffled}" if shuffled else "")
+    found = Retest(corpus.name, shuffled, run.folder / FOLDER / f"{name}.jsonl")
+    judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
+    write_predictions(found.file, dict(zip(ids, tags, strict=True)), judged)
+    return found
+
+
+def _config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[Path | str]) -> TrainConfig:
+    """The run's config with the captions of `corpus`, if this test can be taken at all; else HamnerError."""
+    config = run.config
+    if not run.weights.exists():
+        raise HamnerError(f"{run.folder} has no weights: train the run into a folder of its own, and test that")
+    if not 0 <= shuffled <= 100:
+        raise HamnerError(f"shuffled is a percentage from 0 to 100, not {shuffled}")
+    if shuffled and (config.visual is None or config.pictures != "own"):
+        raise HamnerError(f"{run.folder} was not trained on its own pictures, so there are none to shuffle")
+    reads_captions = bool(config.appended) or (config.visual is not None and bool(config.visual.captions))
+    if reads_captions and not captions and corpus.name != run.record["corpus"]["name"]:
+        raise HamnerError(f"{run.folder} reads captions: give those of {corpus.name} with --captions")
+    if captions and not reads_captions:
+        raise HamnerError(f"{run.folder} reads no captions: leave out --captions")
+    files = tuple(map(str, captions))
+    if not files:
+        return config
+    if config.visual is None:
+        return replace(config, appended=files)
+    return replace(config, visual=replace(config.visual, captions=files))
+
+
+def _partly_exchanged(
+    own: Callable[[int], VisualFeatures], other: Mapping[int, int]
+) -> Callable[[int], VisualFeatures]:
+    return lambda number: own(other.get(number, number))
+
+
+def retests(run: Run) -> list[Retest]:
+    """The retests that a run's folder holds, by name of their files."""
+    found = []
+    for file in sorted((run.folder / FOLDER).glob("*.jsonl")):
+        corpus, shuffled = re.fullmatch(r"(.+?)(?:-shuffled(\d+))?", file.stem).groups()  # type: ignore[union-attr]
+        found.append(Retest(corpus, int(shuffled or 0), file))
+    return found
