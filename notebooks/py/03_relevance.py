@@ -132,7 +132,8 @@ with torch.no_grad():
     cosine = torch.cosine_similarity(stage.of_text(s), stage.of_vision(v), dim=-1)
 rho = torch.sigmoid(SHARPNESS * cosine)
 assert torch.allclose(rho, output.relevance, atol=1e-5)
-pd.DataFrame({"cosine": cosine, "rho": rho}, index=[answers.cue[post.id] for post in pair])
+both = pd.DataFrame({"cosine": cosine, "rho": rho})
+both.set_axis([answers.cue[post.id] for post in pair]).round(3)
 
 # %% [markdown]
 # Why the cosine, and why the fixed factor $c$? Because $\rho$ then cannot run away. In most
