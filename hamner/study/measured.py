@@ -159,7 +159,7 @@ def _folder() -> Path:
 def _table(file: str) -> pd.DataFrame:
     path = _folder() / file
     try:
-        return pd.read_csv(path, dtype={"seed": str, "group": str})
+        return pd.read_csv(path, dtype=dict.fromkeys(("seed", "group", "source", "reference"), "str"))
     except (OSError, ValueError) as error:  # ValueError: what pandas raises for a malformed table
         raise HamnerError(f"{path}: no table of measured numbers ({error}); restore it from the project") from error
 
