@@ -18,7 +18,7 @@ from hamner.evaluation import align, bootstrap_interval_of_mean, paired_bootstra
 from hamner.study.ablation_tables import require_one_change
 from hamner.study.tables import by_row, name_of
 from hamner.training import Run
-from hamner.training.rows import EVERY_ROW
+from hamner.training.rows import place
 from hamner.training.runs import row_of_run
 
 REFERENCES = ("text_only", "shuffled_images")
@@ -53,7 +53,7 @@ def differences(found: Sequence[Run], posts: Sequence[Post], *, resamples: int =
         for run in [*group, *text_only]:
             gold, predicted = align(posts, read_predictions(run.predictions))
             tagged.setdefault(row_of_run(run.config), {})[run.config.seed] = predicted
-        for row in sorted(by_row(group), key=EVERY_ROW.index):
+        for row in sorted(by_row(group), key=place):
             references = [name for name in REFERENCES if name in tagged and name != row]
             for reference in references or [""]:
                 for line in _lines(gold, tagged[row], tagged.get(reference, {}), resamples):
@@ -90,7 +90,7 @@ def gains(table: pd.DataFrame, reference: str = "text_only") -> Figure:
     corpora = list(dict.fromkeys(table.corpus))
     several = len(table[["encoder", "source"]].drop_duplicates()) > 1
     lanes = {tuple(name): None for name in table[["row", "encoder", "source"]].itertuples(index=False)}
-    names = sorted(lanes, key=lambda name: (name[1:], EVERY_ROW.index(name[0])))
+    names = sorted(lanes, key=lambda name: (name[1:], place(name[0])))
     figure = Figure(figsize=(6.4, 1.2 + 0.4 * len(names)))
     panels = figure.subplots(1, max(1, len(corpora)), sharey=True, squeeze=False)[0]
     for axes, corpus in zip(panels, corpora, strict=False):

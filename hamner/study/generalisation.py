@@ -19,7 +19,7 @@ from hamner.evaluation import align, bootstrap_interval_of_mean, read_prediction
 from hamner.study.tables import by_row, name_of
 from hamner.training import Run
 from hamner.training.retest import retests
-from hamner.training.rows import EVERY_ROW
+from hamner.training.rows import place
 from hamner.training.runs import row_of_run
 
 COLUMNS = (
@@ -32,8 +32,9 @@ def generalisation(
 ) -> pd.DataFrame:
     """F1 of each run that was retested, on its own test and on the others: lines with COLUMNS, figures in percent.
 
-    `tests` has test, with gold tags, of each corpus. shuffled: percent of pictures exchanged. seed: a run's, or "mean"
-    over those that were put to that test. low and high: bootstrap interval over posts (seqeval protocol).
+    `tests` has test, with gold tags, of each corpus; retests on others are left out. shuffled: percent of pictures
+    exchanged. seed: a run's, or "mean" over those that were put to that test. low and high: bootstrap interval over
+    posts (seqeval protocol).
     """
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in found:
@@ -45,7 +46,7 @@ def generalisation(
         common = {"trained_on": name.pop("corpus")} | name
         files: dict[tuple[str, int], dict[int, Path]] = {}
         for run in group:
-            others = {(test.corpus, test.shuffled): test.file for test in retests(run)}
+            others = {(test.corpus, test.shuffled): test.file for test in retests(run) if test.corpus in tests}
             if others:
                 for test, file in {(common["trained_on"], 0): run.predictions, **others}.items():
                     files.setdefault(test, {})[run.config.seed] = file
@@ -63,7 +64,7 @@ def generalisation(
 
 def _place(group: Sequence[Run]) -> tuple[Any, ...]:
     name = name_of(group[0])
-    return name["corpus"], name["encoder"], EVERY_ROW.index(row_of_run(group[0].config)), name["source"]
+    return name["corpus"], name["encoder"], place(row_of_run(group[0].config)), name["source"]
 
 
 @styled

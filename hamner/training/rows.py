@@ -26,6 +26,11 @@ SEEDS = (1, 2, 3)
 """The seeds of the study."""
 
 
+def place(row: str) -> int:
+    """Where tables put a row: in the order of EVERY_ROW, and any other one behind."""
+    return EVERY_ROW.index(row) if row in EVERY_ROW else len(EVERY_ROW)
+
+
 def full_settings(corpus: str, given: dict[str, Any] | None = None, preset_name: str | None = None) -> dict[str, Any]:
     """The settings of the full model on a corpus, nested as in `TrainConfig.to_dict`: its preset, and `given` over it.
 

@@ -73,6 +73,13 @@ def test_captions_as_words_are_compared_with_text_only(tagged) -> None:
     assert line.difference > 0
 
 
+def test_a_run_that_is_no_row_of_the_study_comes_last(tagged) -> None:
+    table = differences(
+        [tagged("no_relevance", 1, 30, model={"coattention": False}), tagged("full", 1, 20)], POSTS, resamples=9
+    )
+    assert list(dict.fromkeys(table.row)) == ["full", "custom"]
+
+
 def test_runs_with_other_settings_are_refused(tagged) -> None:
     with pytest.raises(HamnerError, match="differ in more than their row and seed"):
         differences([tagged("text_only", 1, 20), tagged("full", 1, 30, epochs=9)], POSTS, resamples=2)

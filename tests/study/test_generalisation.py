@@ -35,6 +35,8 @@ def runs(tmp_path: Path) -> list[Run]:
             write(folder / "retests" / "twitter2015.jsonl", "twitter2015", 5)
         if row == "full":
             write(folder / "retests" / "twitter2017-shuffled50.jsonl", "twitter2017", 20 * seed)
+        if row == "full":
+            write(folder / "retests" / "somebodys.jsonl", "twitter2015", 5)
         made.append(Run(folder, {"corpus": {"name": "twitter2017", "sha256": {}}, "config": config.to_dict()}))
     return made
 
@@ -43,6 +45,7 @@ def test_each_test_of_a_run_has_a_line_and_so_has_the_mean_over_seeds(runs: list
     table = generalisation(runs, TESTS, resamples=100)
     assert tuple(table.columns) == COLUMNS
     assert set(table.row) == {"full", "text_only"}
+    assert set(table.tested_on) == set(TESTS)  # not somebody's, of which there is no test here
     lines = table.set_index(["row", "tested_on", "shuffled", "seed"]).sort_index()
     f1 = {share: 200 * share / (1 + share) for share in (0.5, 1)}
     assert lines.loc[("text_only", "twitter2015", 0, "1"), "f1"] == pytest.approx(f1[0.5])
