@@ -29,6 +29,9 @@ ROWS: dict[str, dict[str, Any]] = {
 """Row -> the settings that it changes. That the paper ablates the spatial and semantic encodings, relevance and
 iteration is *stated*; the other rows are *ours*."""
 
+OF_TEXT = ("text_encoder", "frozen_text", "layers", "local_text", "word_shapes", "dropout", "width", "heads")
+"""The settings that a text-only model has (`heads` because it must divide the width); all others are about pictures."""
+
 CONTROLS = ("blank_images", "shuffled_images")
 """The full model on other data, at training and at test: a blank picture, or another post's, in place of its own."""
 
@@ -36,12 +39,16 @@ CONTROLS = ("blank_images", "shuffled_images")
 def ablate(config: ModelConfig, row: str) -> ModelConfig:
     """The config of row `row` of the full model `config`; a control leaves it as it is, for it changes the data.
 
+    `text_only` has the defaults of all that is about pictures, so that it is one run beside whichever full model.
+
     Raises ModelConfigError for an unknown row, and when `config` has no vision that could be taken away.
     """
     if row not in ROWS and row not in CONTROLS:
         raise ModelConfigError(f"unknown ablation row {row!r}; there are {', '.join((*ROWS, *CONTROLS))}")
     if not config.vision:
         raise ModelConfigError("ablation rows are changes of the full model: its config needs vision=True")
+    if row == "text_only":
+        return ModelConfig(**{name: getattr(config, name) for name in OF_TEXT})
     return replace(config, **ROWS.get(row, {}))
 
 
