@@ -26,7 +26,7 @@ from hamner.drawing.style import BLACK, BLUE, CORPUS_NAMES, GREEN, GREY, ORANGE,
 from hamner.errors import HamnerError
 from hamner.evaluation import Reliability, align, bootstrap_interval, over_seeds, paired_bootstrap, read_predictions
 from hamner.files import written_whole
-from hamner.model.ablations import ROWS
+from hamner.model.ablations import OF_TEXT, ROWS
 from hamner.study.minitweets import CUES, ceilings, measured, sampling_error
 from hamner.study.tables import by_row, name_of, results, runs
 from hamner.training import Run
@@ -93,7 +93,7 @@ def coverage(found: Sequence[Run]) -> pd.DataFrame:
 def require_one_change(found: Sequence[Run]) -> None:
     """Raise HamnerError unless runs differ in seed, row and control alone.
 
-    Else what a row costs would not be the price of its part.
+    Else what a row costs would not be the price of its part. Settings of pictures are compared among runs that see any.
     """
     parts = {part for changes in ROWS.values() for part in changes}
     common: list[tuple[Run, dict[str, Any]]] = []
@@ -103,10 +103,10 @@ def require_one_change(found: Sequence[Run]) -> None:
         source = settings.pop("visual")
         for name in ("seed", "pictures", "appended"):
             del settings[name]
-        settings["model"] = {name: value for name, value in settings["model"].items() if name not in parts}
-        common.append((run, settings))
+        model = {name: value for name, value in settings.pop("model").items() if name not in parts}
+        common.append((run, settings | {name: value for name, value in model.items() if name in OF_TEXT}))
         if source is not None:
-            visual.append((run, source))
+            visual.append((run, {"visual": source, "model": model}))
     for group in (common, visual):
         for run, settings in group[1:]:
             if settings != group[0][1]:

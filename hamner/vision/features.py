@@ -22,8 +22,8 @@ class SourceError(HamnerError):
 class VisualFeatures:
     """The frozen features of one post's picture: R regions of a grid and up to K objects, each of C channels.
 
-    grid          (R, C) float32; zeros when there is no picture
-    objects       (K, C) float32, best score first; zeros at padding
+    grid          (R, C) float32, or float16 from the store; zeros when there is no picture
+    objects       (K, C) likewise, best score first; zeros at padding
     boxes         (K, 4) float32: x1, y1, x2, y2 as shares of the picture's width and height, from 0 to 1
     classes       (K,) int32: ids of the store's `class_names`; 0 is padding or unknown
     scores        (K,) float32 from 0 to 1

@@ -162,7 +162,7 @@ class FeatureStore:
                 self._reason[id] = unreadable[key]
 
     def __getitem__(self, post_id: str) -> VisualFeatures:
-        """The post's features, in single precision; all masked when its picture is missing.
+        """The post's features, as precise as they are kept (STORED); all masked when its picture is missing.
 
         Raises KeyError for a post that the store was not filled with, FeatureError for a damaged file.
         """
@@ -180,8 +180,6 @@ class FeatureStore:
             raise FeatureError(f"{file} cannot be read ({error}): delete it, and it is computed anew") from error
         if _checksum(record) != checksum:
             raise FeatureError(f"{file} is damaged: delete it, and it is computed anew")
-        record["grid"] = record["grid"].astype(np.float32)
-        record["objects"] = record["objects"].astype(np.float32)
         return VisualFeatures(**record, image_present=True)
 
     def __contains__(self, post_id: str) -> bool:

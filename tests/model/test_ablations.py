@@ -1,20 +1,44 @@
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
+import torch
 
-from hamner.model.ablations import CONTROLS, ROWS, ablate
+from hamner.model.ablations import CONTROLS, OF_TEXT, ROWS, ablate
+from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig, ModelConfigError, sources
 from hamner.training.config import TrainConfig
 from hamner.vision.features import VisualSource
 from tests.model.conftest import FULL, build
+
+OTHERS = {
+    "frozen_text": True, "layers": "last", "local_text": False, "word_shapes": False, "dropout": 0.2, "width": 32,
+    "heads": 2, "visual_dropout": 0.5, "global_vision": False, "objects": True, "semantic": False, "spatial": True,
+    "absolute_geometry": False, "relative_geometry": False, "relevance": False, "integration": False, "iterations": 1,
+    "coattention": False,
+}  # fmt: skip
+"""A value for every setting that no text encoder needs, other than FULL's where there is another one."""
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row not in ("full", "two_iterations")])
 def test_a_row_is_one_change_of_the_full_config(row: str) -> None:
     before, after = asdict(FULL), asdict(ablate(FULL, row))
     assert len([name for name in before if before[name] != after[name]]) == 1
+
+
+def test_a_text_only_run_is_one_run_beside_whichever_full_model() -> None:
+    other = replace(FULL, visual_dropout=0.5, iterations=3, spatial=False)
+    assert ablate(other, "text_only") == ablate(FULL, "text_only")
+    assert ablate(replace(other, width=32), "text_only").width == 32
+
+
+def test_no_setting_of_pictures_reaches_a_text_only_model(batch: Batch) -> None:
+    other = replace(FULL, vision=False, **{name: OTHERS[name] for name in OTHERS.keys() - set(OF_TEXT)})
+    assert OTHERS.keys() | {"text_encoder", "vision"} == asdict(FULL).keys()
+    one, another = build(ablate(FULL, "text_only")), build(other)
+    assert torch.equal(one(batch).emissions, another(batch).emissions)
+    assert [name for name, _ in one.named_parameters()] == [name for name, _ in another.named_parameters()]
 
 
 @pytest.mark.parametrize("row", ["full", "two_iterations", *CONTROLS])

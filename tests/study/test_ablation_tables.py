@@ -134,7 +134,10 @@ def test_rows_with_other_settings_are_never_compared(make_run):
         require_one_change([one, other])
     with pytest.raises(HamnerError, match="differ in more than their row and seed"):
         require_one_change([one, make_run("no_spatial", visual={"objects": "tiles"})])
+    with pytest.raises(HamnerError, match="differ in more than their row and seed"):
+        require_one_change([one, make_run("no_spatial", model={"visual_dropout": 0.1})])
     require_one_change([one, make_run("text_only", 3), make_run("blank_images", 2)])
+    require_one_change([one, make_run("text_only", 3, model={"visual_dropout": 0.1})])
 
 
 def test_the_paired_test_compares_runs_of_one_seed(tmp_path):

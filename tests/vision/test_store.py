@@ -86,7 +86,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     store.fill(posts, progress=False)
     for post in posts:
         assert same(store[post.id], extractor.compute(extractor.prepare(post)))
-        assert store[post.id].grid.dtype == np.float32
+        assert store[post.id].grid.dtype == np.float16
     assert store.missing == []
     assert posts[0].id in store
     assert "other" not in store
