@@ -20,15 +20,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from hamner.corpora import TYPES, Post, load_corpus, project_folder
+from hamner.corpora import TYPES, load_corpus, project_folder
 from hamner.drawing.parts import shared_legend, steady
 from hamner.drawing.style import BLACK, BLUE, CORPUS_NAMES, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.errors import HamnerError
-from hamner.evaluation import Reliability, align, bootstrap_interval, over_seeds, paired_bootstrap, read_predictions
+from hamner.evaluation import Reliability, over_seeds
 from hamner.files import written_whole
 from hamner.model.ablations import OF_TEXT, ROWS
 from hamner.study.minitweets import CUES, ceilings, measured, sampling_error
-from hamner.study.tables import by_row, name_of, results, runs
+from hamner.study.tables import name_of, results, runs
 from hamner.training import Run
 from hamner.training.rows import EVERY_ROW, GRID, SEEDS, config_of_row, full_settings, of_captions, study_config
 from hamner.training.runs import flat, row_of_run
@@ -181,40 +181,6 @@ def write_minitweets(folder: Path | None = None) -> list[Path]:
     with written_whole(folder / "minitweets.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return [folder / "minitweets.csv", folder / "minitweets.md"]
-
-
-def against(
-    found: Sequence[Run], posts: Sequence[Post], reference: str = "full", *, resamples: int = 2000
-) -> pd.DataFrame:
-    """Every run beside the run of row `reference` with its seed, on the same posts with gold tags.
-
-    Columns in percent: row, seed, f1, low, high (bootstrap interval over posts), difference (f1 minus the reference's),
-    its interval difference_low and difference_high, and the two-sided p_value of the paired bootstrap (a fraction).
-    The last four are NaN for the reference itself and where it has no record of that seed. Raises HamnerError for runs
-    that differ in more than their row and seed.
-    """
-    require_one_change(found)
-    gold: list[Any] = []
-    predicted: dict[tuple[str, int], list[Any]] = {}
-    for row, runs_of_row in by_row(found).items():
-        for run in runs_of_row:
-            gold, predicted[row, run.config.seed] = align(posts, read_predictions(run.predictions))
-    lines = []
-    for (row, seed), tags in predicted.items():
-        interval = bootstrap_interval(gold, tags, resamples=resamples)
-        line = {"row": row, "seed": seed, "f1": interval.estimate, "low": interval.low, "high": interval.high}
-        other = predicted.get((reference, seed))
-        if other is not None and row != reference:
-            test = paired_bootstrap(gold, tags, other, resamples=resamples)
-            line |= {"difference": test.difference, "difference_low": test.low, "difference_high": test.high}
-            line["p_value"] = test.p_value
-        lines.append(line)
-    columns = ["row", "seed", "f1", "low", "high", "difference", "difference_low", "difference_high", "p_value"]
-    table = pd.DataFrame(lines, columns=columns)
-    percent = columns[2:-1]
-    table[percent] = 100 * table[percent].astype(float)
-    order = {row: place for place, row in enumerate(EVERY_ROW)}
-    return table.sort_values(["row", "seed"], key=lambda each: each.map(order) if each.name == "row" else each)
 
 
 def over_runs(found: Sequence[Run], reference: str = "text_only") -> pd.DataFrame:

@@ -22,7 +22,7 @@ from hamner.training.rows import place
 from hamner.training.runs import row_of_run
 
 REFERENCES = ("text_only", "shuffled_images")
-"""Rows that others are compared with: without pictures, and with those of other posts."""
+"""Rows that others are compared with on real tweets: without pictures, and with those of other posts."""
 
 COLUMNS = (
     "corpus", "encoder", "source", "row", "seed", "f1", "low", "high",
@@ -30,8 +30,10 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def differences(found: Sequence[Run], posts: Sequence[Post], *, resamples: int = 10_000) -> pd.DataFrame:
-    """Every run of one corpus and its row's mean, beside each of REFERENCES: lines with COLUMNS, figures in percent.
+def differences(
+    found: Sequence[Run], posts: Sequence[Post], references: Sequence[str] = REFERENCES, *, resamples: int = 10_000
+) -> pd.DataFrame:
+    """Every run of one corpus and its row's mean, beside each of `references`: lines with COLUMNS, figures in percent.
 
     `posts` are test, with gold tags. seed: a run's, or "mean" over the seeds that the row and the reference share.
     low and high: bootstrap interval of f1 over posts (seqeval protocol); difference, its interval and p_value: paired
@@ -53,9 +55,9 @@ def differences(found: Sequence[Run], posts: Sequence[Post], *, resamples: int =
         for run in [*group, *text_only]:
             gold, predicted = align(posts, read_predictions(run.predictions))
             tagged.setdefault(row_of_run(run.config), {})[run.config.seed] = predicted
-        for row in sorted(by_row(group), key=place):
-            references = [name for name in REFERENCES if name in tagged and name != row]
-            for reference in references or [""]:
+        others = [] if "text_only" in references else text_only  # to be compared with the full model, say
+        for row in sorted(by_row([*group, *others]), key=place):
+            for reference in [name for name in references if name in tagged and name != row] or [""]:
                 for line in _lines(gold, tagged[row], tagged.get(reference, {}), resamples):
                     lines.append(name_of(group[0]) | {"row": row, "reference": reference} | line)
     return pd.DataFrame(lines, columns=list(COLUMNS))

@@ -28,9 +28,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "visual": {"backbone": "resnet152", "objects": "maskrcnn", "max_objects": 5},
     },
 }
-"""`standard`: a text encoder that learns along. `small`: a frozen encoder and a narrow model, for minitweets on a laptop.
-`paper`: what the first author's code for a sibling (MGCMT) uses, for this paper's own settings are not known; its
-epochs are not known either, and `head_lr` stays *ours*."""
+"""`standard`: a text encoder that learns along. `small`: a frozen encoder and a narrow model, for minitweets on a
+laptop. `paper`: what the first author's code for a sibling (MGCMT) uses, for this paper's own settings are not known;
+its epochs are not known either, and `head_lr` stays *ours*."""
 
 
 def preset(name: str) -> dict[str, Any]:

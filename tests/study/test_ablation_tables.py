@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hamner.corpora import PROTOCOLS, TYPES, Post, load_corpus, project_folder
+from hamner.corpora import PROTOCOLS, TYPES, load_corpus, project_folder
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
 from hamner.study import ablation_tables, minitweets
 from hamner.study.ablation_tables import (
     PAPER,
-    against,
     beside_published,
     by_cue,
     command_of,
@@ -138,34 +137,6 @@ def test_rows_with_other_settings_are_never_compared(make_run):
         require_one_change([one, make_run("no_spatial", model={"visual_dropout": 0.1})])
     require_one_change([one, make_run("text_only", 3), make_run("blank_images", 2)])
     require_one_change([one, make_run("text_only", 3, model={"visual_dropout": 0.1})])
-
-
-def test_the_paired_test_compares_runs_of_one_seed(tmp_path):
-    posts = [Post(str(n), ("Kelso", "runs"), ("B-PER", "O")) for n in range(40)]
-
-    def tagged(row: str, seed: int, right: int, **settings: object) -> Run:
-        folder = tmp_path / f"{row}{seed}"
-        tags = {post.id: post.tags if n < right else ("O", "O") for n, post in enumerate(posts)}
-        write_predictions(folder / "predictions.jsonl", tags)
-        corpus = {"name": "minitweets", "sha256": {}}
-        return Run(folder, {"corpus": corpus, "config": config_of(row, seed, **settings).to_dict()})
-
-    found = [tagged("no_spatial", 1, 20), tagged("full", 2, 30), tagged("full", 1, 40), tagged("no_semantic", 1, 40)]
-    compared = against([*found, tagged("no_spatial", 3, 20)], posts, resamples=200)
-    assert list(compared.row) == ["full", "full", "no_semantic", "no_spatial", "no_spatial"]
-    compared = compared.set_index(["row", "seed"])
-    assert compared.loc[("full", 1), "f1"] == 100
-    assert compared.loc["full"].difference.isna().all()
-    worse = compared.loc[("no_spatial", 1)]
-    assert worse.difference == pytest.approx(worse.f1 - 100)
-    assert worse.difference_low < worse.difference < worse.difference_high < 0
-    assert worse.p_value < 0.01
-    assert compared.loc[("no_semantic", 1), "p_value"] == 1
-    assert np.isnan(compared.loc[("no_spatial", 3), "difference"])
-    with pytest.raises(HamnerError, match="differ in more than their row and seed"):
-        against([*found, tagged("text_only", 1, 9, model={"text_encoder": "other"})], posts, resamples=2)
-    with pytest.raises(HamnerError, match="one seed twice"):
-        against([*found, tagged("full", 1, 9)], posts, resamples=2)
 
 
 def test_differences_over_seeds_pair_equal_seeds_only(some_runs):

@@ -66,6 +66,21 @@ def test_sources_are_kept_apart_and_text_only_serves_each(tagged) -> None:
     assert len(axes.get_yticklabels()) == 2  # a lane for each source
 
 
+def test_any_row_may_be_the_reference_and_text_only_is_compared_with_it_too(tagged) -> None:
+    rights = {"full": 40, "no_spatial": 20, "no_semantic": 40, "text_only": 9}
+    found = [tagged(row, 1, right) for row, right in rights.items()]
+    table = differences([*found, tagged("no_spatial", 2, 20)], POSTS, references=("full",), resamples=200)
+    lines = table[table.reference == "full"].set_index(["row", "seed"])
+    worse = lines.loc[("no_spatial", "1")]
+    assert worse.difference_low < worse.difference < worse.difference_high < 0
+    assert worse.p_value < 0.01
+    assert lines.loc[("no_semantic", "1"), "p_value"] == 1
+    assert np.isnan(lines.loc[("no_spatial", "2"), "difference"])
+    assert lines.loc[("text_only", "mean"), "difference"] < worse.difference
+    with pytest.raises(HamnerError, match="one seed twice"):
+        differences([*found, tagged("full", 1, 9, "captions.txt")], POSTS, resamples=2)
+
+
 def test_captions_as_words_are_compared_with_text_only(tagged) -> None:
     table = differences([tagged("text_only", 1, 20), tagged("caption_words", 1, 30)], POSTS, resamples=50)
     line = table[(table.row == "caption_words") & (table.seed == "1")].iloc[0]
