@@ -90,6 +90,6 @@ def noise(table: pd.DataFrame) -> Figure:
             axes.axhline(f1, color=GREY, linestyle="--", linewidth=1)
         axes.set_xticks(sorted(set(lines.shuffled)))
         axes.set_title(CORPUS_NAMES[corpus])
-        axes.set_xlabel("pictures that belong to other posts (%)")
+    figure.supxlabel("pictures that belong to other posts (%)", fontsize=11)
     panels[0].set_ylabel("F1 (%)")
     return figure

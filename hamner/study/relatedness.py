@@ -119,10 +119,12 @@ def relevance_by_relatedness(table: pd.DataFrame) -> Figure:
             axes.errorbar(range(GROUPS), of_group.rho[groups], error[groups], fmt="o-", label=label, **look)
             if "unreadable" in error:
                 axes.errorbar([GROUPS + 0.5], of_group.rho[["unreadable"]], error[["unreadable"]], fmt="D", **look)
-        axes.axvline(GROUPS - 0.25, color=GREY, linewidth=0.8, linestyle=":")
-        axes.set_xticks([*range(GROUPS), GROUPS + 0.5], [*groups, "not\nreadable"])
-        axes.set_xlabel("fifth of posts by outside score")
+        axes.set_xticks(range(GROUPS), groups)
+        if (table.group[table.corpus == corpus] == "unreadable").any():
+            axes.axvline(GROUPS - 0.25, color=GREY, linewidth=0.8, linestyle=":")
+            axes.set_xticks([*range(GROUPS), GROUPS + 0.5], [*groups, "not\nreadable"])
         axes.set_title(CORPUS_NAMES[corpus])
+    figure.supxlabel("fifth of posts by outside score", fontsize=11)
     panels[0].set_ylabel("mean ρ")
     shared_legend(figure, panels)
     return figure
