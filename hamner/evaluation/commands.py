@@ -71,7 +71,7 @@ def assess(
     seed: int,
 ) -> dict[str, Any]:
     """Everything `hamner evaluate` says under one protocol, as plain dicts and numbers (fractions from 0 to 1)."""
-    mentions = training_mentions(training, protocol)
+    mentions = training_mentions(training)
     scored = score(gold, predicted, protocol, posts=posts, mentions=mentions).to_dict()
     scored["interval"] = bootstrap_interval(gold, predicted, protocol, resamples=resamples, seed=seed).to_dict()
     if other is not None:

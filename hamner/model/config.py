@@ -10,19 +10,29 @@ from hamner.errors import HamnerError
 Source = Literal["stated", "sibling", "ours"]
 """`stated` by the paper's abstract or a summary of its body; `sibling`: the first author's code (MGCMT); or `ours`."""
 
-
-def setting(default: Any, source: Source, help: str) -> Any:
-    """A dataclass field that carries its source and one line of help."""
-    return field(default=default, metadata={"source": source, "help": help})
+_UNKNOWN = object()
 
 
-def sources(config: type) -> dict[str, str]:
-    """Field name -> source, for every field of a config class."""
-    return {item.name: _source(item) for item in fields(config)}
+def setting(default: Any, source: Source, help: str, sibling: Any = _UNKNOWN) -> Any:
+    """A dataclass field that carries its source and one line of help.
+
+    `sibling` is the value that the first author's code has, where that is known and is not the default.
+    """
+    return field(
+        default=default,
+        metadata={"source": source, "help": help, "sibling": default if source == "sibling" else sibling},
+    )
 
 
-def _source(item: Field) -> str:
-    return item.metadata["source"]
+def sources(config: object) -> dict[str, str]:
+    """Field name -> source, for every field of a config: whose the value is that it has (a class: its default)."""
+    return {item.name: _source(item, getattr(config, item.name)) for item in fields(config)}  # type: ignore[arg-type]
+
+
+def _source(item: Field, value: Any) -> str:
+    if item.metadata["source"] == "stated":
+        return "stated"
+    return "sibling" if value == item.metadata["sibling"] else "ours"
 
 
 class ModelConfigError(HamnerError):
@@ -36,7 +46,9 @@ class ModelConfig:
     Raises ModelConfigError for settings that do not go together.
     """
 
-    text_encoder: str = setting("minilm", "ours", "minilm (bundled), or a Hugging Face encoder's name or folder")
+    text_encoder: str = setting(
+        "minilm", "ours", "minilm (bundled), or a Hugging Face encoder's name or folder", sibling="bert-base-cased"
+    )
     frozen_text: bool = setting(False, "ours", "keep the text encoder's weights as they are")
     layers: Literal["last", "mix"] = setting("last", "ours", "the encoder's last layer, or a learned mix of all layers")
     local_text: bool = setting(True, "ours", "width-7 convolution over the encoder's word embeddings")
@@ -46,8 +58,10 @@ class ModelConfig:
     dropout: float = setting(
         0.1, "sibling", "dropout on word representations, in each block, and before the classifier"
     )
-    width: int | None = setting(128, "ours", "channels of all representations; None: the text encoder's hidden size")
-    heads: int = setting(4, "ours", "attention heads of each block outside the text encoder")
+    width: int | None = setting(
+        128, "ours", "channels of all representations; None: the text encoder's hidden size", sibling=None
+    )
+    heads: int = setting(4, "ours", "attention heads of each block outside the text encoder", sibling=12)
     vision: bool = setting(False, "stated", "look at pictures; without it the model is text-only")
     visual_dropout: float = setting(0.0, "ours", "dropout on the frozen features of pictures")
     global_vision: bool = setting(True, "stated", "the grid of the whole picture, and the scene vector")
@@ -59,7 +73,7 @@ class ModelConfig:
     relevance: bool = setting(True, "stated", "judge how much a picture counts; else rho = 1 wherever there is one")
     integration: bool = setting(True, "stated", "weigh the grains; else beta is uniform over those present")
     iterations: int = setting(2, "ours", "how often words and regions read one another (that they iterate is stated)")
-    coattention: bool = setting(True, "stated", "co-attention and gate after the iterations")
+    coattention: bool = setting(True, "stated", "co-attention (its gate is ours) after the iterations")
 
     def __post_init__(self) -> None:
         if self.width is not None and self.width < 1:

@@ -34,6 +34,7 @@ from hamner.tagger.confidence import span_probabilities
 from hamner.tagger.evidence import Evidence, attention, entropy, occlusions
 from hamner.tagger.tagger import Tagger
 from hamner.training.batching import Split, collate, piece_limit, windows
+from hamner.vision.features import ANNOTATIONS
 from hamner.vision.store import FEATURES, FeatureStore
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def answer_boxes(corpus: Corpus, mentions: Sequence[Mention]) -> list[np.ndarray
 
 def _annotated(corpus: Corpus, mentions: Sequence[Mention]) -> list[list[FoundObject]]:
     """The annotated objects of each mention's picture."""
-    from hamner.vision.objects import ANNOTATIONS, read_annotations  # here, for it brings torchvision with it
+    from hamner.vision.objects import read_annotations  # here, for it brings torchvision with it
 
     annotated = read_annotations(corpus.folder / ANNOTATIONS)
     pictures = {post.id: post.image for _, posts in corpus.splits() for post in posts}

@@ -48,7 +48,7 @@ def generalisation(
         for run in group:
             others = {(test.corpus, test.shuffled): test.file for test in retests(run) if test.corpus in tests}
             if others:
-                for test, file in {(common["trained_on"], 0): run.predictions, **others}.items():
+                for test, file in {**others, (common["trained_on"], 0): run.predictions}.items():
                     files.setdefault(test, {})[run.config.seed] = file
         for (corpus, shuffled), of_seed in sorted(files.items()):
             posts = tests[corpus]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 from hamner.corpora.post import Post
 from hamner.corpora.tags import Span, spans
+from hamner.devices import existing_device
 from hamner.errors import HamnerError
 from hamner.model.batch import Batch
 from hamner.model.intra_modality import GRAINS
@@ -150,7 +152,7 @@ class Tagger:
     def __init__(self, run: Run, device: str = "cpu", extractor: PictureExtractor | None = None) -> None:
         self.run = run
         self.config = run.config
-        self.device = _device(device)
+        self.device = existing_device(device)
         if not run.weights.exists():
             raise TaggerError(
                 f"{run.folder} holds a run's record without its weights ({run.weights.name}): "
@@ -354,14 +356,6 @@ def read_temperature(folder: Path) -> float | None:
     return temperature
 
 
-def _device(name: str) -> torch.device:
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: a torch that was built without this kind
-        raise TaggerError(f"no device {name!r} on this machine: choose another, such as cpu") from error
-    return torch.device(name)
-
-
 def _words(text: Text) -> tuple[str, tuple[str, ...], tuple[tuple[int, int], ...]]:
     """The text, its words, and where each stands."""
     if isinstance(text, str):
@@ -373,6 +367,8 @@ def _words(text: Text) -> tuple[str, tuple[str, ...], tuple[tuple[int, int], ...
         ends = np.cumsum([len(word) + 1 for word in text]).tolist()
         offsets = [(end - 1 - len(word), end - 1) for word, end in zip(text, ends, strict=True)]
         text = " ".join(text)
+    if any(unicodedata.category(character) == "Cs" for character in text):
+        raise TaggerError("the text holds half a surrogate pair, which is no character: give it as UTF-8")
     if not offsets:
         raise TaggerError("there are no words to tag: give a text or a list of words")
     return text, tuple(text[start:end] for start, end in offsets), tuple(offsets)

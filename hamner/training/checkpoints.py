@@ -74,9 +74,8 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer) -> dict[
     parameters = dict(model.named_parameters())
     for name, value in groups["optimizer"].items():
         key, parameter = name.split("/", 1)
-        # The step count of AdamW lives on the CPU, its moments beside their parameter.
-        device = "cpu" if key == "step" else parameters[parameter].device
-        optimizer.state[parameters[parameter]][key] = value.to(device)
+        # Beside their parameter, the step count too: the fused AdamW would refuse it elsewhere.
+        optimizer.state[parameters[parameter]][key] = value.to(parameters[parameter].device)
     return progress
 
 

@@ -69,6 +69,10 @@ def train(
     from hamner.training import train as train_run
     from hamner.training.rows import config_of_row
 
+    if row == "text_only" and (captions or backbone is not None or objects is not None):
+        raise typer.BadParameter(
+            "a text_only model looks at nothing: add --row full, or another row", param_hint="--row"
+        )
     full = _full_settings(corpus, preset, text_encoder, backbone, objects, captions, epochs, settings)
     finished = train_run(load_corpus(corpus, root), config_of_row(full, row, seed), run)
     if not PartialState().is_main_process:

@@ -10,6 +10,11 @@ from hamner.errors import HamnerError
 from hamner.model.config import ModelConfig, setting, sources
 from hamner.vision.features import VisualSource
 
+MAX_SEED = 400_000
+"""Each epoch has a seed of its own, 10,000 times the run's and its number, and numpy takes none from 2 ** 32 on."""
+
+_FIRST = {"model": "width", "visual": "backbone"}
+
 
 class ConfigError(HamnerError):
     """A setting is unknown or has a value that it cannot have."""
@@ -28,8 +33,8 @@ class TrainConfig:
         (), "ours", "a control: captions files; a text-only model reads each post's caption after its words"
     )
     epochs: int = setting(4, "ours", "passes over train; the best one on valid is kept")
-    batch_size: int = setting(16, "ours", "posts per step and process")
-    encoder_lr: float = setting(1e-4, "ours", "peak learning rate of the text encoder")
+    batch_size: int = setting(16, "ours", "posts per step and process", sibling=24)
+    encoder_lr: float = setting(1e-4, "ours", "peak learning rate of the text encoder", sibling=3e-5)
     head_lr: float = setting(1e-3, "ours", "peak learning rate of everything else")
     warmup: float = setting(0.1, "sibling", "share of the steps in which the rate rises; then it falls to 0 linearly")
     weight_decay: float = setting(0.01, "sibling", "decay of weight matrices; none on biases, norms and single vectors")
@@ -48,6 +53,8 @@ class TrainConfig:
             raise ConfigError("a model with vision needs a visual source, and one without it takes none")
         if self.appended and self.model.vision:
             raise ConfigError("captions are appended to the words of a text-only model: turn vision off")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ConfigError(f"seed must be from 0 to {MAX_SEED:,}, not {self.seed}")
         if not 0 <= self.warmup <= 1:
             raise ConfigError(f"warmup is a share of the steps, from 0 to 1, not {self.warmup}")
 
@@ -62,18 +69,20 @@ class TrainConfig:
         Lists may stand for tuples, for JSON has no others.
         """
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        model = ModelConfig(**_checked(ModelConfig, values.pop("model", {})))
-        visual = values.pop("visual", None)
+        model, visual = values.pop("model", {}), values.pop("visual", None)
+        for name, part in (("model", model), ("visual", visual or {})):
+            if not isinstance(part, dict):
+                raise ConfigError(f"setting {name} cannot be {part!r}: it has parts, such as {name}.{_FIRST[name]}")
+        model = ModelConfig(**_checked(ModelConfig, model))
         if visual is not None:
             visual = {name: tuple(value) if isinstance(value, list) else value for name, value in visual.items()}
             visual = VisualSource(**_checked(VisualSource, visual))
         return cls(model=model, visual=visual, **_checked(cls, values))
 
-    @classmethod
-    def field_sources(cls) -> dict[str, str]:
-        """Setting -> where it comes from (`stated`, `sibling`, `ours`), the model's as `model.NAME`."""
-        own = {name: source for name, source in sources(cls).items() if name != "model"}
-        return own | {f"model.{name}": source for name, source in sources(ModelConfig).items()}
+    def field_sources(self) -> dict[str, str]:
+        """Setting -> whose its value is (`stated`, `sibling`, `ours`), the model's as `model.NAME`."""
+        own = {name: source for name, source in sources(self).items() if name != "model"}
+        return own | {f"model.{name}": source for name, source in sources(self.model).items()}
 
 
 def _checked(config: type, values: dict[str, Any]) -> dict[str, Any]:

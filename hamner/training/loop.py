@@ -27,6 +27,7 @@ from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus, Post
 from hamner.corpora.tags import PROTOCOLS, TAGS
+from hamner.errors import HamnerError
 from hamner.evaluation import score, training_mentions, write_predictions
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
@@ -46,7 +47,7 @@ from hamner.training.runs import (
     surroundings,
     write_json,
 )
-from hamner.vision.captions import picture_name, read_captions
+from hamner.vision.captions import picture_name, read_captions_of
 from hamner.vision.features import VisualFeatures
 from hamner.vision.store import FEATURES, FeatureStore
 
@@ -105,7 +106,12 @@ def train(
     """
     config = config or TrainConfig()
     folder = Path(folder) if folder is not None else RUNS / run_name(corpus.name, config)
-    accelerator = Accelerator(mixed_precision=config.precision)
+    try:
+        accelerator = Accelerator(mixed_precision=config.precision)
+    except ValueError as error:
+        raise RunError(
+            f"precision {config.precision!r} cannot be had in this process ({error}); start another"
+        ) from error
     with _only_user_of(folder, accelerator, wait):
         wanted = identity(corpus, config)
         if (folder / "run.json").exists():
@@ -125,6 +131,8 @@ def _only_user_of(folder: Path, accelerator: Accelerator, wait: bool) -> Iterato
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
         lock.acquire(timeout=-1 if wait else 0)
+        for file in folder.glob(".*.safetensors.*"):
+            file.unlink()  # half-written by a process that was killed: under the lock nobody writes but us
     except Timeout as error:
         raise RunInUseError(f"another process is training in {folder}; wait for it or choose another folder") from error
     except OSError as error:
@@ -138,10 +146,11 @@ def _only_user_of(folder: Path, accelerator: Accelerator, wait: bool) -> Iterato
 def _train(
     corpus: Corpus, config: TrainConfig, folder: Path, features: Path, accelerator: Accelerator, progress: bool
 ) -> Run:
-    begun, begun_cpu = time.perf_counter(), time.process_time()
     torch.use_deterministic_algorithms(True, warn_only=True)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
     store = _open_store(corpus, config, features, accelerator, progress)
+    seen = seen_posts(corpus, config, store)
+    begun, begun_cpu = time.perf_counter(), time.process_time()  # features are made once, and for other runs too
     shape = {} if store is None else {"channels": store.channels, "classes": len(store.class_names)}
     model = build_model(config.model, config.seed, **shape)
     tokenizer = load_tokenizer(config.model.text_encoder)
@@ -232,6 +241,7 @@ def _train(
         "sources": config.field_sources(),
         **surroundings(accelerator.device, accelerator.num_processes),
         "features": {} if store is None else shape | {"class_names": store.class_names, "store": store.folder.name},
+        "seen_posts": seen,
         "history": state["history"],
         "best_epoch": state["best_epoch"],
         "seconds": round(earlier[0] + time.perf_counter() - begun, 1),
@@ -275,8 +285,29 @@ def appended_texts(config: TrainConfig) -> Callable[[Post], str] | None:
     """The caption that is read after a post's words, "" where it has none; None where none are to be read."""
     if not config.appended:
         return None
-    captions = {name: text for file in config.appended for name, text in read_captions(file).items()}
+    captions = read_captions_of(config.appended)
     return lambda post: captions.get(picture_name(post), "")
+
+
+def seen_posts(corpus: Corpus, config: TrainConfig, store: FeatureStore | None) -> dict[str, int]:
+    """Posts with visual features, or with a caption to read, in each split; nothing for a text-only run.
+
+    Raises HamnerError when a split has none: such a run would be a text-only one under another name.
+    """
+    appended = appended_texts(config)
+    if store is None and appended is None:
+        return {}
+    without = {} if store is None else dict(store.missing)
+    counts = {}
+    for name, posts in corpus.splits():
+        counts[name] = sum(post.id not in without and (appended is None or appended(post) != "") for post in posts)
+        if posts and not counts[name]:
+            reason = without.get(posts[0].id, "no caption")
+            raise HamnerError(
+                f"{corpus.name}: none of the {len(posts):,} posts of {name} has a picture or caption to look at "
+                f"({posts[0].id}: {reason}); give those of this corpus"
+            )
+    return counts
 
 
 def pictures_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig) -> Callable[[int], VisualFeatures]:

@@ -59,6 +59,12 @@ def retest(
     if config.visual is not None:
         encoder = PhraseEncoder(config.model.text_encoder) if config.visual.captions else None
         store = FeatureStore.open(corpus, config.visual, Path(features), encoder=encoder, progress=progress)
+        known = run.record["features"]["class_names"]
+        if list(store.class_names) != known:
+            raise HamnerError(
+                f"{run.folder} knows the classes of objects {', '.join(known[:4])} ..., and {corpus.name} has "
+                f"{', '.join(store.class_names[:4])} ...: one would be taken for another"
+            )
     shape = {} if store is None else {name: run.record["features"][name] for name in ("channels", "classes")}
     model = build_model(config.model, config.seed, **shape)
     load_weights(model, run.weights)

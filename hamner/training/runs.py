@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import resource
@@ -17,6 +18,7 @@ from hamner.errors import HamnerError
 from hamner.files import written_whole
 from hamner.model.ablations import row_of
 from hamner.training.config import TrainConfig
+from hamner.vision.features import ANNOTATIONS
 
 LIBRARIES = ("hamner", "torch", "transformers", "pytorch-crf", "seqeval", "accelerate", "numpy")
 
@@ -96,15 +98,23 @@ def run_name(corpus: str, config: TrainConfig) -> str:
 
 
 def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
-    """What makes two runs the same run: settings and data."""
-    return {"corpus": {"name": corpus.name, "sha256": corpus.sha256}, "config": config.to_dict()}
+    """What makes two runs the same run: settings and data; of captions and annotations what their files hold."""
+    files = {name: Path(name) for name in (*config.appended, *(config.visual.captions if config.visual else ()))}
+    if config.visual is not None and config.visual.objects == "annotations":
+        files[ANNOTATIONS] = corpus.folder / ANNOTATIONS
+    # One that is not there is reported by whoever reads it.
+    inputs = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.is_file()}
+    corpus_of = {"name": corpus.name, "sha256": corpus.sha256}
+    return {"corpus": corpus_of, "config": config.to_dict(), "inputs": inputs}
 
 
 def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raise RunError, naming the first difference, unless `found` (a record or a checkpoint) is of the run `wanted`."""
     # Through TrainConfig, so that a record from before a setting was there has its default.
     settings = TrainConfig.from_dict(found.get("config", {})).to_dict()
-    for part, value in (("corpus", found.get("corpus", {})), ("config", settings)):
+    # A record from before inputs were kept says nothing of them.
+    inputs = found.get("inputs", wanted["inputs"])
+    for part, value in (("corpus", found.get("corpus", {})), ("config", settings), ("inputs", inputs)):
         if value == wanted[part]:
             continue
         flat_found, flat_wanted = flat(value), flat(wanted[part])

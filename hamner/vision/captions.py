@@ -114,6 +114,16 @@ def _from_lines(file: Path, text: str) -> list[tuple[int, str, str]]:
     return rows
 
 
+def read_captions_of(files: Sequence[Path | str]) -> dict[str, str]:
+    """`read_captions` of several files together. Raises CaptionError also where two of them differ about a picture."""
+    captions: dict[str, str] = {}
+    for file in files:
+        for name, caption in read_captions(file).items():
+            if captions.setdefault(name, caption) != caption:
+                raise CaptionError(f"{file}: a second, different caption for {name}; keep one of the files")
+    return captions
+
+
 class CaptionExtractor:
     """Posts to `VisualFeatures` by way of their captions: a post has the one of its picture's name, or of its id."""
 
@@ -121,11 +131,7 @@ class CaptionExtractor:
     regions = 1
 
     def __init__(self, files: Sequence[Path | str], encode: TextEncoder, max_objects: int) -> None:
-        self.captions: dict[str, str] = {}
-        for file in files:
-            for name, caption in read_captions(file).items():
-                if self.captions.setdefault(name, caption) != caption:
-                    raise CaptionError(f"{file}: a second, different caption for {name}; keep one of the files")
+        self.captions = read_captions_of(files)
         self.encode = encode
         self.channels = encode.channels
         self.max_objects = max_objects

@@ -11,6 +11,8 @@ import numpy as np
 from hamner.errors import HamnerError
 
 BACKBONES = ("efficientnet-lite0", "resnet152")
+ANNOTATIONS = "annotations.jsonl"
+"""The file beside a corpus in which the source annotations finds its objects."""
 FINDERS = ("annotations", "tiles", "maskrcnn", "none")
 
 

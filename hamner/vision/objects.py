@@ -21,9 +21,8 @@ from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn
 
 from hamner.errors import HamnerError
 from hamner.vision.backbones import fetch_weights, seeded, state_sha256
-from hamner.vision.features import FINDERS, VisualSource
+from hamner.vision.features import ANNOTATIONS, FINDERS, VisualSource
 
-ANNOTATIONS = "annotations.jsonl"
 NO_CLASS = "(none)"
 MARGIN = 0.1
 """A crop is larger than its box by this share of the box's sides, on each side, so that outlines are whole."""

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from hamner.corpora.post import Post
+from hamner.devices import existing_device
 from hamner.vision.backbones import REGIONS, Backbone, load_backbone
 from hamner.vision.features import VisualFeatures, VisualSource, digest
 from hamner.vision.images import ImageError, image_sha256, open_image
@@ -53,7 +54,11 @@ class PictureExtractor:
 
     @classmethod
     def load(cls, source: VisualSource, corpus_folder: Path, device: str = "cpu") -> PictureExtractor:
-        """What `source` describes; annotations are read from `corpus_folder`. Raises WeightsError, AnnotationError."""
+        """What `source` describes; annotations are read from `corpus_folder`.
+
+        Raises WeightsError, AnnotationError, DeviceError.
+        """
+        existing_device(device)
         finder = object_finder(source, corpus_folder, device)
         backbone = load_backbone(source.backbone, source.weights, source.seed).to(device)
         return cls(backbone, finder, source.max_objects, source.crop_size)

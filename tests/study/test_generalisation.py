@@ -55,6 +55,12 @@ def test_each_test_of_a_run_has_a_line_and_so_has_the_mean_over_seeds(runs: list
     assert shuffled.low["1"] < shuffled.f1["1"] < shuffled.high["1"]
 
 
+def test_a_retest_never_takes_the_place_of_the_runs_own_test(runs: list[Run]) -> None:
+    write(runs[2].folder / "retests" / "twitter2017.jsonl", "twitter2017", 3)
+    lines = generalisation(runs[2:3], TESTS, resamples=50).set_index(["tested_on", "seed"])
+    assert lines.loc[("twitter2017", "1"), "f1"] == 100
+
+
 def test_without_retests_there_is_no_line(runs: list[Run]) -> None:
     assert generalisation(runs[-1:], TESTS).empty
 

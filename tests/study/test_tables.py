@@ -59,20 +59,22 @@ def test_one_seed_twice_is_an_error():
 
 def test_every_committed_run_scores_as_its_predictions_do():
     from hamner.corpora import corpora_folder, load_corpus
-    from hamner.evaluation import align, read_predictions, score
+    from hamner.corpora.registry import VERSIONS, folder_of
+    from hamner.evaluation import align, read_predictions, score, training_mentions
 
     committed = runs()
     checked = 0
     for run in committed:
         name = run.record["corpus"]["name"]
-        if not (corpora_folder() / name / "test.txt").exists():
+        if not (folder_of(VERSIONS[name]) / "test.txt").exists():
             continue
         corpus = load_corpus(name)
         assert run.record["corpus"]["sha256"] == corpus.sha256
         gold, predicted = align(corpus.test, read_predictions(run.predictions, corpus.test))
+        mentions = training_mentions(corpus.train)
         for protocol in PROTOCOLS:
-            stated = run.record["scores"]["test"][protocol]["overall"]
-            assert score(gold, predicted, protocol).overall.to_dict() == stated
+            stated = run.record["scores"]["test"][protocol]
+            assert score(gold, predicted, protocol, posts=corpus.test, mentions=mentions).to_dict() == stated
         checked += 1
     if not checked:
         pytest.skip(f"no corpus of the {len(committed)} committed runs is in {corpora_folder()}")

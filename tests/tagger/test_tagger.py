@@ -10,6 +10,7 @@ from PIL import Image
 
 from hamner.corpora.post import Corpus, Post
 from hamner.corpora.tags import Span, spans
+from hamner.devices import DeviceError
 from hamner.errors import HamnerError
 from hamner.tagger import Tagger, TaggerError, calibrate
 from hamner.tagger.confidence import calibrated
@@ -231,7 +232,14 @@ def test_a_picture_that_cannot_be_opened_is_one_error_that_names_it(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "no words"), (" \n", "no words"), ([], "no words"), (["a", ""], "word 1"), ([3], "word 0")],
+    [
+        ("", "no words"),
+        (" \n", "no words"),
+        ([], "no words"),
+        (["a", ""], "word 1"),
+        ([3], "word 0"),
+        ("a \udce9", "half"),
+    ],
 )
 def test_a_post_without_words_is_an_error(text: object, message: str, text_only: Tagger) -> None:
     with pytest.raises(TaggerError, match=message):
@@ -255,7 +263,7 @@ def test_a_folder_that_cannot_tag_says_why(make_run, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no finished run"):
         Tagger.from_pretrained(tmp_path)
     run = make_run(objects=None)
-    with pytest.raises(TaggerError, match="no device 'warp'"):
+    with pytest.raises(DeviceError, match="no device 'warp'"):
         Tagger(run, "warp")
     run.weights.write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match="damaged"):

@@ -39,6 +39,10 @@ def arguments(tiny: Corpus, tiny_folder: Path, tiny_encoder: str, tmp_path, monk
     return [str(tiny_folder), "--text-encoder", tiny_encoder, "--captions", "captions.txt", "--epochs", "1"]
 
 
+def without_captions(arguments: list[str]) -> list[str]:
+    return [argument for argument in arguments if argument not in ("--captions", "captions.txt")]
+
+
 def invoke(*arguments: str) -> str:
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -60,9 +64,43 @@ def test_the_full_model_trains_on_captions_from_the_command_line(arguments, tiny
     assert score([p.tags for p in tiny.test], [predictions[p.id] for p in tiny.test]).overall.f1 == run.f1()
 
 
+def test_a_grid_on_captions_of_other_posts_is_refused(arguments, tiny):
+    captions = Path("captions.txt").read_text(encoding="utf-8")
+    of_test = {post.id for post in tiny.test}
+    left = [line for line in captions.splitlines() if line.split(".jpg")[0] not in of_test]
+    Path("captions.txt").write_text("\n".join(left), encoding="utf-8")
+    for row in ("full", "caption_words"):
+        result = CliRunner().invoke(app, ["train", *arguments, "--row", row])
+        assert isinstance(result.exception, HamnerError)
+        assert f"none of the {len(tiny.test)} posts of test has a picture or caption" in str(result.exception)
+
+
+def test_a_run_says_how_many_posts_it_saw_and_what_it_read(arguments, tiny):
+    gone = tiny.train[0].id
+    lines = Path("captions.txt").read_text(encoding="utf-8").splitlines()
+    Path("captions.txt").write_text("\n".join(line for line in lines if not line.startswith(f"{gone}.jpg")))
+    for row in ("full", "caption_words"):
+        invoke("train", *arguments, "--row", row, "--run", row)
+        record = Run.load(Path(row)).record
+        assert record["seen_posts"] == {
+            "train": len(tiny.train) - 1, "valid": len(tiny.valid), "test": len(tiny.test)
+        }  # fmt: skip
+        assert list(record["inputs"]) == ["captions.txt"]
+    Path("captions.txt").write_text("\n".join(lines).replace("a van", "a bus"), encoding="utf-8")
+    result = CliRunner().invoke(app, ["train", *arguments, "--row", "full", "--run", "full"])
+    assert "holds another run: its inputs has captions.txt = " in str(result.exception)
+
+
+def test_captions_are_nothing_to_a_text_only_model(arguments):
+    result = CliRunner().invoke(app, ["train", *arguments])
+    assert result.exit_code == 2
+    assert "add --row full" in result.output
+
+
 def test_captions_are_read_as_words_where_that_is_asked_for(arguments, tiny):
     invoke("train", *arguments, "--row", "caption_words", "--run", "words")
-    invoke("train", *arguments, "--row", "text_only", "--run", "plain")
+    without = without_captions(arguments)
+    invoke("train", *without, "--row", "text_only", "--run", "plain")
     words, plain = Run.load(Path("words")), Run.load(Path("plain"))
     assert row_of_run(words.config) == "caption_words"
     assert run_name("tiny", words.config) == "tiny-caption_words-tiny-bert-captions-seed1"
@@ -70,7 +108,6 @@ def test_captions_are_read_as_words_where_that_is_asked_for(arguments, tiny):
     assert words.weights.read_bytes() != plain.weights.read_bytes()  # the captions were read
     with pytest.raises(TaggerError, match="is a control of the study that read a caption after each post"):
         Tagger(words)
-    without = [argument for argument in arguments if argument not in ("--captions", "captions.txt")]
     result = CliRunner().invoke(app, ["train", *without, "--row", "caption_words"])
     assert "give their file with --captions" in str(result.exception)
 
@@ -99,7 +136,8 @@ def test_a_trained_run_is_put_to_other_tests(arguments, tiny):
     ],
 )
 def test_a_test_that_a_run_cannot_take_is_one_clear_error(arguments, tiny, row, options, message):
-    invoke("train", *arguments, "--row", row, "--run", "run")
+    chosen = without_captions(arguments) if row == "text_only" else arguments
+    invoke("train", *chosen, "--row", row, "--run", "run")
     result = CliRunner().invoke(app, ["retest", "run", "--on", str(tiny.folder), *options])
     assert isinstance(result.exception, HamnerError)
     assert message in str(result.exception)
@@ -116,6 +154,15 @@ def test_another_corpus_needs_its_own_captions_and_a_test_needs_weights(argument
     assert "has no weights" in str(CliRunner().invoke(app, ["retest", "run", "--on", str(other)]).exception)
 
 
+def test_a_run_is_not_tested_where_its_classes_mean_something_else(arguments, tiny):
+    invoke("train", *arguments, "--row", "full", "--run", "run")
+    record = json.loads(Path("run/run.json").read_text(encoding="utf-8"))
+    record["features"]["class_names"] = ["(none)", "badge"]
+    Path("run/run.json").write_text(json.dumps(record), encoding="utf-8")
+    result = CliRunner().invoke(app, ["retest", "run", "--on", str(tiny.folder)])
+    assert "knows the classes of objects (none), badge ..., and tiny has (none) ..." in str(result.exception)
+
+
 def test_a_greater_share_exchanges_the_same_pictures_and_more():
     some, more, all_ = (exchanged(20, 1, share) for share in (0.25, 0.5, 1.0))
     assert [len(other) for other in (some, more, all_)] == [5, 10, 20]
@@ -127,7 +174,7 @@ def test_a_greater_share_exchanges_the_same_pictures_and_more():
 
 
 def test_a_finished_run_without_its_weights_is_said_to_be_no_tagger(arguments):
-    here = ["train", *arguments, "--run", "here"]
+    here = ["train", *without_captions(arguments), "--run", "here"]
     assert "weights are not here" not in invoke(*here)
     Path("here/model.safetensors").unlink()
     assert "weights are not here" in invoke(*here)

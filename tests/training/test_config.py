@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hamner.model.config import ModelConfig
 from hamner.training import ConfigError, TrainConfig
+from hamner.training.presets import merged, preset
 
 
 @given(st.integers(1, 99), st.floats(1e-6, 1), st.sampled_from(["last", "mix"]), st.booleans())
@@ -28,6 +29,10 @@ def test_a_config_survives_the_way_through_its_record(epochs, rate, layers, loca
         ({"head_lr": -1}, r"head_lr must be above 0, not -1"),
         ({"appended": "captions.txt"}, r"setting appended cannot be 'captions.txt': it must be tuple"),
         ({"appended": ["c"], "model": {"vision": True}, "visual": {}}, r"of a text-only model: turn vision off"),
+        ({"seed": -1}, r"seed must be from 0 to 400,000, not -1"),
+        ({"seed": 20240101}, r"seed must be from 0 to 400,000"),
+        ({"visual": "resnet152"}, r"setting visual cannot be 'resnet152': it has parts, such as visual.backbone"),
+        ({"model": "bert"}, r"setting model cannot be 'bert': it has parts, such as model.width"),
         ({"warmup": 2.0}, r"warmup is a share of the steps, from 0 to 1, not 2.0"),
     ],
 )
@@ -41,7 +46,17 @@ def test_files_survive_the_way_through_json():
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
-def test_every_setting_names_its_source():
-    assert set(TrainConfig.field_sources().values()) <= {"stated", "sibling", "ours"}
-    assert TrainConfig.field_sources()["warmup"] == "sibling"
-    assert TrainConfig.field_sources()["model.local_text"] == "ours"
+def test_every_setting_names_whose_its_value_is():
+    sources = TrainConfig().field_sources()
+    assert set(sources.values()) <= {"stated", "sibling", "ours"}
+    assert sources["warmup"] == "sibling"
+    assert sources["model.local_text"] == "ours"
+
+
+def test_a_changed_value_is_no_longer_the_siblings_and_its_own_value_is():
+    ours = TrainConfig(weight_decay=1.0, model=ModelConfig(dropout=0.2)).field_sources()
+    assert (ours["weight_decay"], ours["model.dropout"]) == ("ours", "ours")
+    paper = TrainConfig.from_dict(merged(preset("paper"), {"model": {"vision": True}})).field_sources()
+    taken = ("batch_size", "encoder_lr", "weight_decay", "model.text_encoder", "model.width", "model.heads")
+    assert {paper[name] for name in taken} == {"sibling"}
+    assert (paper["epochs"], paper["head_lr"], paper["model.spatial"]) == ("ours", "ours", "stated")
