@@ -50,8 +50,10 @@ from hamner.corpora import project_folder, spans
 # ## 1. A tagger and some posts
 #
 # A trained tagger is a folder. This one learnt from *minitweets*, the bundled corpus: invented
-# tweets with drawn pictures, made so that it is known what each picture should tell.
-# (`hamner train minitweets --row full --run data/models/minitweets-full` trains it anew.)
+# tweets with drawn pictures, made so that it is known what each picture should tell. If its folder
+# is not there, train it once, in the project's folder:
+#
+#     hamner train minitweets --row full --run data/models/minitweets-full
 
 # %%
 tagger = Tagger.from_pretrained(project_folder() / "data/models/minitweets-full")
@@ -92,7 +94,8 @@ def first_right(cue):
 #
 # This post names two things in its picture, and its words say which is which: by where they are,
 # or by how big. The names themselves say nothing: a name like these is a person as often as a
-# place, an organisation or something else (PER, LOC, ORG, MISC).
+# place, an organisation or something else (PER, LOC, ORG, MISC). Without the picture the tagger
+# still has to say something, and by luck that may be right.
 
 
 # %%
@@ -104,8 +107,9 @@ tagged = tag(first_right("position"))
 pd.DataFrame([entity.to_dict() for entity in tagged.entities]).round(2)
 
 # %% [markdown]
-# A score is the probability that exactly these words are an entity of this type; `start` and
-# `end` count characters. Now let the tagger show what it saw:
+# A score is the probability that exactly these words are an entity of this type, as the model
+# believes (notebook 06 asks whether it should); `start` and `end` count characters. Now let the
+# tagger show what it saw:
 
 # %%
 tagged.show()
@@ -250,7 +254,8 @@ print(*(textwrap.fill(note, 90) for note in mine.notes), sep="\n")
 # ## Exercises
 #
 # **1.** The generator knows which object carries the answer of an `object` post
-# (`answers.mentions`). Is it the one whose loss costs the tagger most?
+# (`answers.mentions`; its box stands in the corpus's `annotations.jsonl`). Is it the one whose
+# loss costs the tagger most (`evidence.objects`, each with a `drop` and a `box`)?
 
 # %% tags=["solution"]
 post = first_right("object")

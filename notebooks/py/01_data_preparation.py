@@ -473,8 +473,8 @@ assert (cost["random order"] < cost["always to 128"]).all()
 # ## Exercises
 #
 # **1.** Let a leak happen: add the first 100 posts of test to minitweets' training split. How
-# does the share of seen test mentions change? (`dataclasses.replace` copies a `Corpus` with a
-# changed split.)
+# many more test mentions are seen then? (`dataclasses.replace` copies a `Corpus` with a changed
+# split.)
 
 # %% tags=["solution"]
 from dataclasses import replace

@@ -47,6 +47,11 @@ from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder
 from hamner.study.attention import forward, visual_features
 
+# %% [markdown]
+# If the tagger's folder is not there, train it once, in the project's folder:
+#
+#     hamner train minitweets --row full --run data/models/minitweets-full
+
 # %%
 tagger = Tagger.from_pretrained(project_folder() / "data/models/minitweets-full")
 model = tagger.model
@@ -112,7 +117,10 @@ pd.DataFrame({"share (%)": 100 * shares.double().numpy()}).round(1).T
 # embeddings, three words to the left and three to the right. Together they are the word vectors
 # $T$ that the rest of the model reads:
 #
-# $$T = W_t \sum_l \alpha_l\, h^{(l)} + \operatorname{Conv}_7(e)$$
+# $$T = W_t \sum_l \alpha_l\, \mathrm{LN}\, h^{(l)} + \operatorname{Conv}_7(\mathrm{LN}\, e)$$
+#
+# LN gives every vector mean 0 and variance 1, because the layers differ in scale. It is there for
+# a frozen encoder alone, as this one is; an encoder that learns along settles its own scale.
 
 # %%
 from torch.nn.functional import layer_norm
@@ -157,7 +165,7 @@ pd.DataFrame({"moved by (%)": moved}).mul(100).round(1).T
 #
 # The global side of the text is one vector $s$: a weighted mean of the encoder's last layer. The
 # weights are learnt, a share for each word. Stage 2 will ask with $s$ whether the picture fits,
-# so the words of the topic should weigh more than the rest.
+# so it should listen to the words of the topic. Does it?
 
 # %%
 s, word_weights = model.sentence(last, batch.word_mask)
@@ -424,8 +432,8 @@ print("of each grain:", memory.grain.bincount().tolist())
 #
 # ## Exercises
 #
-# **1.** Which of the shares of layers would a model have that learnt nothing? Which layers gained
-# by training, and which lost?
+# **1.** What shares of the layers would a model have that learnt nothing? Which layers gained by
+# training, and which lost?
 
 # %% tags=["solution"]
 uniform = 1 / len(shares)  # the mix starts from zeros: softmax makes them equal

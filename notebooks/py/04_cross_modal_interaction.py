@@ -176,9 +176,9 @@ assert torch.equal(states["H"], states["T0"])
 # ## 3. What changes from iteration to iteration
 #
 # After the words, the regions read in turn ($M^l = M^{l-1} + \mathrm{MHA}(\mathrm{LN}\,M^{l-1} \to
-# \mathrm{LN}\,T^l)$, with no $\rho$): the memory that the second iteration looks at has read the
-# post. Let us see where words look. A column for the grid (its mean), and one for each object (the
-# mean of its two encodings), numbered as in the picture above.
+# \mathrm{LN}\,T^l)$, then $M^l + \mathrm{FF}(M^l)$, with no $\rho$): the memory that the second
+# iteration looks at has read the post. Let us see where words look. A column for the grid (its
+# mean), and one for each object (the mean of its two encodings), numbered as in the picture above.
 
 
 # %%
@@ -268,7 +268,15 @@ save(attention.refinement(probability), "refinement")
 #
 # When the iterations are done, words and regions weigh one another once more, in both directions at
 # once (after Xiong et al. 2017). One matrix $A$ of affinities serves both: normalised over regions
-# it says where a word looks, normalised over words it says which words a region belongs to.
+# it says where a word looks, normalised over words it says which words a region belongs to. With
+# $T$ and $M$ after a LayerNorm:
+#
+# $$A = (T W_c) M^\top / \sqrt d, \qquad C_1 = \operatorname{softmax}_{regions}(A)\, M, \qquad
+# C_2 = \operatorname{softmax}_{regions}(A)\, \operatorname{softmax}_{words}(A^\top)\, T$$
+#
+# (the softmax over regions grain by grain, with the shares $\beta$), and
+#
+# $$z = \sigma(W_z [T; C_1; C_2]), \qquad H = T^L + \rho \cdot z \odot W_h [C_1; C_2]$$
 
 # %%
 co = tagger.model.interaction.coattention

@@ -355,8 +355,9 @@ table.round(3).astype({"correct": int, "predicted": int, "gold": int})
 # %% [markdown]
 # The same predictions, and two F1 values. `seqeval`, which almost everybody calls without
 # thinking, is kind to orphans: an `I-PER` out of nowhere is read as the start of a person.
-# `strict` throws it away. On well-formed BIO tags `repaired` gives the spans of `seqeval`, as
-# it must here:
+# `strict` throws it away. `repaired` gives the spans of `seqeval` on all BIO tags; it has a name
+# of its own because some peers repair their files, and then say so. (Here the *predictions* have
+# orphans. Where *gold* has them, as in Twitter-2015, `strict` may be the higher one: notebook 09.)
 
 # %%
 assert by_protocol["seqeval"] == by_protocol["repaired"]
@@ -552,6 +553,6 @@ for protocol in PROTOCOLS:
 #
 # - Whether it decodes with a CRF at all, and with which moves forbidden. Its first author's
 #   sibling code has a linear layer and a CRF, and hamner takes that as its default.
-# - Which scorer made its tables, and how that scorer reads orphans. On Twitter-2015 that choice
-#   alone has moved one set of predictions from 74.2 to 75.4.
+# - Which scorer made its tables, and how that scorer reads orphans. Notebook 09 shows by how much
+#   that choice alone moves one set of predictions on Twitter-2015.
 # - How many seeds it ran, and on which split it chose its epoch.

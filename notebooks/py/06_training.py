@@ -63,7 +63,8 @@ list(run.record)
 # %% [markdown]
 # Settings and data together name a run: the SHA-256 of each split stands beside the settings.
 # Should one byte of `train.txt` change, it is another run. Every setting says where it comes
-# from: `stated` by the paper, from its first author's `sibling` code, or `ours`.
+# from: `stated` by the paper, from its first author's `sibling` code, or `ours`. A value that was
+# changed is ours.
 
 # %%
 corpus = load_corpus("minitweets")
@@ -121,7 +122,7 @@ print(f"least {spread.min:.2f}, greatest {spread.max:.2f}")
 
 # %% [markdown]
 # The table above is type accuracy by cue (notebook 07 says what the cues are). Luck does not
-# spread evenly: cues that are learnt late move most from seed to seed.
+# spread evenly: see which cues move most from seed to seed.
 #
 # ## 3. A slice
 #
@@ -171,7 +172,8 @@ sizes.groupby("part", sort=False).sum()
 
 # %% [markdown]
 # The optimiser gets every trainable parameter exactly once, in groups. Weight matrices *decay*: a
-# little of them is taken away at each step, so that only what is used stays large. Biases,
+# little of them is taken away at each step (learning rate x decay x weight), so that only what is
+# used stays large. Biases,
 # norms and single vectors do not decay, because a small bias is no simpler than a large one.
 
 # %%
@@ -240,11 +242,11 @@ assert losses[-1] < 0.2 * first[0]
 # %%
 from hamner.training.loop import warmup_then_linear
 
-steps = -(-len(tiny.train) // config.batch_size) * config.epochs
-share = [warmup_then_linear(n, int(config.warmup * steps), steps) for n in range(steps)]
-pd.Series(share, name="share of the peak rate").rename_axis("step").iloc[
-    :: max(1, steps // 8)
-].round(2).to_frame()
+steps = -(-len(corpus.train) // run.config.batch_size) * run.config.epochs  # of the full run
+share = [warmup_then_linear(n, int(run.config.warmup * steps), steps) for n in range(steps)]
+pd.Series(share, name="share of the peak rate").rename_axis("step").iloc[:: steps // 20].round(
+    2
+).to_frame().T
 
 # %% [markdown]
 # ## 5. All steps: `train`
@@ -402,7 +404,7 @@ save(ablation_tables.reliability_diagram(diagrams), "reliability_diagram")
 # ## Exercises
 #
 # **1.** How many steps did the full run take, and at how many of them did the rate rise? The
-# record has all that you need.
+# record and `corpus.train` have all that you need.
 
 # %% tags=["solution"]
 per_epoch = -(-len(corpus.train) // run.config.batch_size)

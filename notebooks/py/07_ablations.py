@@ -14,7 +14,7 @@
 # | **Goal** | read an ablation: what each row must cost by construction, beside what it did cost |
 # | **You need** | notebooks 01 and 05; the committed run records; nothing is trained here |
 # | **Time** | about 30 minutes to read, less than a minute to run |
-# | **Of the paper** | the ablation of the main modules (spatial, semantic, relevance and iteration are named in it) |
+# | **Of the paper** | the ablation of the main modules (a summary by others names four: see the end) |
 #
 # An *ablation* trains the model again without one of its parts and looks what is lost. On real
 # tweets the loss is a single number, often below one point of F1, and nobody knows what it ought
@@ -118,11 +118,12 @@ ceilings(corpus)
 pd.Series(ablation_tables.ABILITY, name="lacks").rename_axis("row").to_frame()
 
 # %% [markdown]
-# A ceiling is a promise in one direction only. A row *may* fall below it, when training does not
-# find the way that is left. And a row may stay *above* the ceiling that we gave it. That is no
-# miracle: then the ability did not live in that part alone. Words, for one, read all things of a
-# picture at once, and once more in the second iteration: what they found first can tell them what
-# to look for then. So stage 3 can compare things too, and stand in for the semantic encoder.
+# A ceiling binds a tagger that lacks the *ability*; a row lacks a *part*. So a row may fall below
+# it, when training does not find the way that is left, and it may stay *above* it, when the ability
+# has another home. Words, for one, read all things of a picture at once, and once more in the
+# second iteration: what they found first can tell them what to look for then. So stage 3 can
+# compare things too, and stand in for the semantic encoder. And the grid of the whole picture
+# shows the ring as well as the objects do, so that `no_objects` is not blind to it.
 #
 # ## 4. Which runs are there?
 #
@@ -221,8 +222,9 @@ ranges = ablation_tables.by_cue(spread, "range").astype(float)
 pd.DataFrame({"full": ranges.loc["full"], "any row": ranges.max()}).round(1)
 
 # %% [markdown]
-# A row with one seed has no range, so it has no say here (`NaN`). Where the range of a row is as
-# large as its cost, its cost is not known.
+# A row with one seed has no range, and so no say here; its verdict above knows of the luck of the
+# draw of names and not of that of the seed. Where a cost is smaller than the range of the full
+# model on that cue, its verdict is no finding yet.
 #
 # ## 6. The controls
 #
@@ -311,8 +313,8 @@ for unrelated in (names["unrelated"], names["scene"]):
 # %% [markdown]
 # ## What we do not know of the paper
 #
-# - Its ablation table. We know that it removes the spatial and the semantic learning, the
-#   relevance and the iteration. We have not seen how many points each of them cost.
+# - Its ablation table. By a summary that others wrote it removes the spatial and the semantic
+#   learning, the relevance and the iteration. We have not seen how many points each of them cost.
 # - What "without" means there. Removing relevance can mean rho = 1, as here, or another fusion.
 # - Whether its rows were trained with more than one seed. The differences between our seeds
 #   above say how much that matters.

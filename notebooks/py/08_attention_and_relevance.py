@@ -156,7 +156,7 @@ print(f"of the name's attention the grid gets {share:.0%}, the objects {1 - shar
 # Zeiler and Fergus 2014).
 #
 # A region of the grid is replaced by the mean of the grid; an object is masked. Here are the two
-# beside each other, for one name of four cues.
+# beside each other, for one name from each of four cues.
 
 
 # %%
@@ -184,7 +184,9 @@ save(drawn, "attention_and_occlusion")
 #
 # - The same thing is there more than once: a large subject is an object *and* fills regions of the
 #   grid. Hide one of the two, and the other still shows it. A small drop does not mean that a thing
-#   is unused; compare it with the drop for the *whole picture*.
+#   is unused; compare it with the drop for the *whole picture*. It can be the other way round, too:
+#   hide the right object alone, and the tagger believes another one, which may cost more than
+#   seeing nothing.
 # - The last row is a post whose picture is about something else. Attention still sums to 1: a
 #   softmax has to look *somewhere*. Whether anything of it is used is decided by relevance.
 # - A drop can be negative: without that object the model would have been surer.
@@ -269,10 +271,10 @@ save(attention.pointing(games), "pointing_game")
 # (in brackets: names). Bars are 95 % intervals; dotted lines are chance. `unrelated` has no object
 # to point at.*
 #
-# Expect `object` to point best: the text names one thing and the others are distractors. In
-# `relation` the odd one can be told by looking at the *others*; in `scene` the grid holds the
-# subject as well, so objects are not needed. And a name of `text` needs none of them. A low score
-# there is no defect.
+# Compare each cue with its own chance, not with another cue. A subject that fills the picture is
+# easy to point at, though the grid holds it as well. In `relation` the odd one can be told by
+# looking at the *others*. And a name of `text` needs no object at all: its score means little,
+# whether it is high or low.
 #
 # The game has to be able to fail, or it shows nothing. The control is the same network before
 # training: it must play about as chance does.
@@ -313,9 +315,9 @@ typed = np.where(needs_picture.right, "type right", "type wrong")
 pd.crosstab(pointed, typed, rownames=[""], colnames=[""])
 
 # %% [markdown]
-# Now the names that went wrong, a few of each kind: it looked at the right thing and said the
-# wrong type, it looked elsewhere and was wrong, and it looked elsewhere and was right. They are
-# the first of their kind, not chosen ones.
+# Now one name of each of three kinds: it looked at the right thing and said the wrong type, it
+# looked elsewhere and was wrong, and it looked elsewhere and was right. They are the first of
+# their kind, not chosen ones.
 
 # %%
 kinds = [(True, False), (False, False), (False, True)]  # (points at the answer, type is right)

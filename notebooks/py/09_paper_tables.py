@@ -260,9 +260,10 @@ pd.DataFrame(
 #
 # ## 6. Another corpus, and noise
 #
-# Two analyses that the paper names: does a tagger *generalise* to posts of another collection, and
-# is it *resilient* when pictures mislead it? Nothing is trained for either. A trained run is put to
-# another test, by `hamner retest`, and its predictions are kept beside the run.
+# Two analyses that a summary by others ascribes to the paper: does a tagger *generalise*, here to
+# posts of another collection, and is it *resilient* when pictures mislead it? Nothing is trained
+# for either. A trained run is put to another test, by `hamner retest`, and its predictions are kept
+# beside the run.
 #
 # First the other corpus. A line whose two corpora are the same is the run's own test.
 
@@ -335,8 +336,9 @@ unseen[["difference", "difference_low", "difference_high"]].round(2)
 # ## 8. The scorer
 #
 # The same predictions under three protocols (notebook 05). On Twitter-2015 the gold tags have
-# orphans, so the protocol moves the number. Our file of published numbers does not know which one
-# each of them used.
+# orphans, so the protocol moves the number: `strict` does not ask for the spans that begin with
+# one, and a tagger that finds few of these gains more in recall than it loses in precision. Our
+# file of published numbers does not know which protocol each of them used.
 
 # %%
 by_protocol = results(real).pivot(
