@@ -260,6 +260,9 @@ save(attention.refinement(probability), "refinement")
 # does the work, and that need not be the last one: branches that are trained together divide it
 # among themselves as they like.
 #
+# `unrelated` is the other way round: the words know the answer, and whatever the steps add is a
+# picture that misleads. A line that falls there shows what relevance lets through.
+#
 # Is it the *iteration* that counts, or merely the number of layers? This picture cannot tell. The
 # ablation rows `no_iteration` to `four_iterations` can, since each of them is trained anew
 # (notebook 07).
