@@ -149,14 +149,17 @@ def _train(
     torch.use_deterministic_algorithms(True, warn_only=True)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
     store = _open_store(corpus, config, features, accelerator, progress)
-    seen = seen_posts(corpus, config, store)
+    appended = appended_texts(config)
+    seen = {}
+    if store is not None or appended is not None:
+        seen = {name: posts_seen(posts, f"{corpus.name} {name}", store, appended) for name, posts in corpus.splits()}
     begun, begun_cpu = time.perf_counter(), time.process_time()  # features are made once, and for other runs too
     shape = {} if store is None else {"channels": store.channels, "classes": len(store.class_names)}
     model = build_model(config.model, config.seed, **shape)
     tokenizer = load_tokenizer(config.model.text_encoder)
     data = {
         name: Split(
-            windows(posts, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended_texts(config)),
+            windows(posts, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended),
             None if store is None else pictures_of(posts, store, config),
         )
         for name, posts in corpus.splits()
@@ -289,25 +292,22 @@ def appended_texts(config: TrainConfig) -> Callable[[Post], str] | None:
     return lambda post: captions.get(picture_name(post), "")
 
 
-def seen_posts(corpus: Corpus, config: TrainConfig, store: FeatureStore | None) -> dict[str, int]:
-    """Posts with visual features, or with a caption to read, in each split; nothing for a text-only run.
+def posts_seen(
+    posts: Sequence[Post], where: str, store: FeatureStore | None, appended: Callable[[Post], str] | None
+) -> int:
+    """How many of `posts`, those of `where`, have visual features or a caption to read.
 
-    Raises HamnerError when a split has none: such a run would be a text-only one under another name.
+    Raises HamnerError when none has: what looks at nothing would be a text-only model under another name.
     """
-    appended = appended_texts(config)
-    if store is None and appended is None:
-        return {}
     without = {} if store is None else dict(store.missing)
-    counts = {}
-    for name, posts in corpus.splits():
-        counts[name] = sum(post.id not in without and (appended is None or appended(post) != "") for post in posts)
-        if posts and not counts[name]:
-            reason = without.get(posts[0].id, "no caption")
-            raise HamnerError(
-                f"{corpus.name}: none of the {len(posts):,} posts of {name} has a picture or caption to look at "
-                f"({posts[0].id}: {reason}); give those of this corpus"
-            )
-    return counts
+    seen = sum(post.id not in without and (appended is None or appended(post) != "") for post in posts)
+    if posts and not seen:
+        reason = without.get(posts[0].id, "no caption")
+        raise HamnerError(
+            f"none of the {len(posts):,} posts of {where} has a picture or caption to look at "
+            f"({posts[0].id}: {reason}); give those of this corpus"
+        )
+    return seen
 
 
 def pictures_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig) -> Callable[[int], VisualFeatures]:

@@ -22,7 +22,7 @@ from hamner.model.text import PhraseEncoder, load_tokenizer
 from hamner.training.batching import Split, collate, length_buckets, piece_limit, windows
 from hamner.training.checkpoints import load_weights
 from hamner.training.config import TrainConfig
-from hamner.training.loop import appended_texts, build_model, exchanged, pictures_of, predict
+from hamner.training.loop import appended_texts, build_model, exchanged, pictures_of, posts_seen, predict
 from hamner.training.runs import Run
 from hamner.vision.features import VisualFeatures
 from hamner.vision.store import FEATURES, FeatureStore
@@ -65,11 +65,14 @@ def retest(
                 f"{run.folder} knows the classes of objects {', '.join(known[:4])} ..., and {corpus.name} has "
                 f"{', '.join(store.class_names[:4])} ...: one would be taken for another"
             )
+    appended = appended_texts(config)
+    if store is not None or appended is not None:
+        posts_seen(corpus.test, f"{corpus.name} test", store, appended)
     shape = {} if store is None else {name: run.record["features"][name] for name in ("channels", "classes")}
     model = build_model(config.model, config.seed, **shape)
     load_weights(model, run.weights)
     tokenizer = load_tokenizer(config.model.text_encoder)
-    items = windows(corpus.test, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended_texts(config))
+    items = windows(corpus.test, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended)
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)
     looks = None if store is None else _partly_exchanged(pictures_of(corpus.test, store, config), other)
     split = Split(items, looks)

@@ -72,7 +72,7 @@ def test_a_grid_on_captions_of_other_posts_is_refused(arguments, tiny):
     for row in ("full", "caption_words"):
         result = CliRunner().invoke(app, ["train", *arguments, "--row", row])
         assert isinstance(result.exception, HamnerError)
-        assert f"none of the {len(tiny.test)} posts of test has a picture or caption" in str(result.exception)
+        assert f"none of the {len(tiny.test)} posts of tiny test has a picture or caption" in str(result.exception)
 
 
 def test_a_run_says_how_many_posts_it_saw_and_what_it_read(arguments, tiny):
@@ -149,6 +149,9 @@ def test_another_corpus_needs_its_own_captions_and_a_test_needs_weights(argument
     other = Path(shutil.copytree(tiny.folder, "other"))
     result = CliRunner().invoke(app, ["retest", "run", "--on", str(other)])
     assert "give those of other with --captions" in str(result.exception)
+    Path("others.txt").write_text("nobody.jpg :a van\n", encoding="utf-8")
+    result = CliRunner().invoke(app, ["retest", "run", "--on", str(other), "--captions", "others.txt"])
+    assert "posts of other test has a picture or caption to look at" in str(result.exception)
     invoke("retest", "run", "--on", str(other), "--captions", "captions.txt")
     Path("run/model.safetensors").unlink()
     assert "has no weights" in str(CliRunner().invoke(app, ["retest", "run", "--on", str(other)]).exception)
