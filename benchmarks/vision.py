@@ -95,7 +95,7 @@ class Synthetic:
     """Small features without pictures: the key of a post is its id."""
 
     class_names = ("(none)",)
-    regions, channels, max_objects = 49, 16, 8
+    regions, channels, max_objects, workers = 49, 16, 8, 1
 
     def __init__(self) -> None:
         self.identity = {"backbone": "synthetic"}
@@ -103,12 +103,9 @@ class Synthetic:
     def key(self, post: Post) -> str:
         return post.id.zfill(64)
 
-    def prepare(self, post: Post) -> int:
-        return int(post.id) % 1000
-
-    def compute(self, prepared: int) -> VisualFeatures:
+    def extract(self, post: Post) -> VisualFeatures:
         features = VisualFeatures.absent(self.regions, self.channels, self.max_objects)
-        features.grid[:] = prepared
+        features.grid[:] = int(post.id) % 1000
         return features
 
 

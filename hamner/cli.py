@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -44,8 +45,12 @@ def main() -> None:
     except HamnerError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`); nothing is left to say, not even while Python closes stdout.
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            print(f"error: the output cannot be written ({error.strerror})", file=sys.stderr)
+        elif not isinstance(error, BrokenPipeError):
+            raise
+        # Or the reader of our output has gone (`| head`). Nothing is left to say, not even while Python closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 

@@ -1,6 +1,9 @@
-"""Which device a network runs on, by name."""
+"""Where a network runs: on which device, and on how many CPU threads."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -14,7 +17,22 @@ class DeviceError(HamnerError):
 def existing_device(name: str) -> torch.device:
     """The device called `name`, such as cpu or cuda. Raises DeviceError when this machine has none."""
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: a torch that was built without this kind
+        torch.zeros(1, device=name).sum().item()  # the kind "meta" has tensors without numbers
+    except (RuntimeError, NotImplementedError, AssertionError, ImportError) as error:  # as builds of torch differ
         raise DeviceError(f"no device {name!r} on this machine: choose another, such as cpu") from error
     return torch.device(name)
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Within this block torch computes on `count` CPU threads, or, for None, on as many as before.
+
+    Several threads add numbers in another order, by how many they are: with `count=1` a result does not depend on how
+    many cores a machine has.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -106,3 +106,25 @@ def test_every_public_name_can_be_had():
         assert getattr(hamner, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         hamner.nonsense  # noqa: B018
+
+
+def test_a_full_disk_behind_the_output_is_one_line(tmp_path):
+    command = [sys.executable, "-m", "hamner", "corpora", "list"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: the output cannot be written (No space left on device)\n"
+
+
+def test_a_device_that_computes_nothing_is_none(monkeypatch, capsys, tmp_path):
+    assert status_of(["features", "minitweets", "--device", "meta", "--folder", str(tmp_path)], monkeypatch) == 1
+    assert "no device 'meta' on this machine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("--max-objects", "max_objects must be at most 1000"), ("--seed", "seed must be from 0 to 4,294,967,295")],
+)
+def test_a_number_beyond_all_measure_is_one_line(option, message, monkeypatch, capsys, tmp_path):
+    assert status_of(["features", "minitweets", option, "9" * 20, "--folder", str(tmp_path)], monkeypatch) == 1
+    assert message in capsys.readouterr().err

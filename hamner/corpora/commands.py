@@ -58,9 +58,9 @@ def fetch(
     """Fetch a corpus; each file is verified by its SHA-256, and what is there and right is kept."""
     done = fetch_corpus(name, root, source, images, progress=True)
     console = _console()
-    folder = folder_of(VERSIONS[name], root)
     if not done:
-        console.print(f"{name} comes with the project ({folder}): nothing to fetch.", soft_wrap=True)
+        console.print(f"{name} comes with the project: {folder_of(VERSIONS[name])}", soft_wrap=True)
+    folder = folder_of(VERSIONS[name], root)
     for file, how in done.items():
         size = VERSIONS[name].files[file].bytes
         console.print(f"{folder / file}: {how}, {size:,} bytes, SHA-256 verified", soft_wrap=True)

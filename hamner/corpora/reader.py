@@ -11,6 +11,7 @@ ends at LF (one CR before it belongs to the line end) and the tag is what follow
 
 from __future__ import annotations
 
+import codecs
 import shlex
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -78,7 +79,8 @@ def parse_posts(data: bytes, path: Path, images: Mapping[str, Path] | Path | Non
                 raise fault(number, wrong, "give each post of a file an IMGID of its own")
             opened_at[id] = number
         elif "\t" not in line:
-            raise fault(number, f"no tab in {line!r}", "write word<TAB>tag, or leave the line empty to end the post")
+            remedy = "write word<TAB>tag, or leave the line empty to end the post"
+            raise fault(number, f"no tab in {_shortened(line)!r}", remedy)
         elif id is None:
             raise fault(number, "a word that belongs to no post", "begin each post with a line IMGID:<id>")
         else:
@@ -87,7 +89,7 @@ def parse_posts(data: bytes, path: Path, images: Mapping[str, Path] | Path | Non
             if word == "":
                 raise fault(number, "an empty word", "write a word before the tab, or remove the line")
             if tag not in TAGS:
-                raise fault(number, f"unknown tag {tag!r}", f"use one of {', '.join(TAGS)}")
+                raise fault(number, f"unknown tag {_shortened(tag)!r}", f"use one of {', '.join(TAGS)}")
             words.append(word)
             tags.append(tag)
     close()  # Twitter-2015 does not end with a blank line
@@ -148,6 +150,10 @@ def _post_fault(post: Post) -> str | None:
     return None
 
 
+def _shortened(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def _decode(data: bytes, path: Path) -> str:
     try:
         # Windows editors put a byte order mark first; before "IMGID:" it cannot be part of a word.
@@ -156,7 +162,9 @@ def _decode(data: bytes, path: Path) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
         name = shlex.quote(str(path))
+        encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin1"
         raise CorpusError(
             f"{path}:{line}: byte {column} of the line, 0x{data[error.start]:02X}, is not UTF-8; "
-            f"if the file is Latin-1, convert it: iconv -f latin1 -t utf-8 {name} > {shlex.quote(path.name + '.utf8')}"
+            f"if the file is {encoding}, convert it: "
+            f"iconv -f {encoding} -t utf-8 {name} > {shlex.quote(path.name + '.utf8')}"
         ) from error

@@ -42,7 +42,7 @@ class Version:
     """A corpus known by name.
 
     `labels` says whose labels these are. `files` maps train.txt, valid.txt, test.txt to their source; a bundled corpus
-    has none, because it comes with the project. `published` is the corpus's name in data/published/statistics.csv.
+    comes with the project and has no `repository`. `published` is the corpus's name in data/published/statistics.csv.
     `unreadable` counts the pictures per split that no public copy holds in readable form.
     """
 
@@ -57,8 +57,11 @@ class Version:
 
     @property
     def bundled(self) -> bool:
-        return not self.files
+        return not self.repository
 
+
+IMAGES = "images.tsv"
+"""The file beside a corpus that says whose picture is whose, where posts share pictures."""
 
 FILES = tuple(f"{split}.txt" for split in SPLITS)
 
@@ -68,6 +71,17 @@ VERSIONS: Mapping[str, Version] = {
         Version(
             name="minitweets",
             labels="known answers",
+            files={
+                "train.txt": SourceFile(
+                    "train.txt", 756272, "45465e86f44da1eb8df9bab8cf5407ef5ecb4945c96eae16e1f636aa92000ae0"
+                ),
+                "valid.txt": SourceFile(
+                    "valid.txt", 100548, "fc1ab55fa62012d447d257f1c8fe3caa34b52eb9d5987966b6afd703ed01a50a"
+                ),
+                "test.txt": SourceFile(
+                    "test.txt", 198726, "ad69653c6c934495079a9c1167c026d23418839ce59bf0697382d6e64ec058ee"
+                ),
+            },
         ),
         Version(
             name="twitter2015",
@@ -244,23 +258,24 @@ def _how_to_get(version: Version, root: Path | None) -> str:
 def _demand_hashes(version: Version, folder: Path, hashes: Mapping[str, str]) -> None:
     for file, source in version.files.items():
         if hashes[file] != source.sha256:
+            again = f"move the file away and run: hamner corpora fetch {version.name}"
             raise CorpusError(
                 f"{folder / file}: this is not {version.name}'s file: its SHA-256 is {hashes[file]}, "
                 f"expected {source.sha256}; to use a changed corpus, rename its folder, and for "
-                f"{version.name} itself move the file away and run: hamner corpora fetch {version.name}"
+                f"{version.name} itself {'take the file that comes with the project' if version.bundled else again}"
             )
 
 
 def _images(folder: Path) -> dict[str, Path]:
     """Post id -> picture that is there, by images.tsv where there is one, else by file name."""
-    listed, pictures = folder / "images.tsv", folder / "images"
+    listed, pictures = folder / IMAGES, folder / "images"
     if not os.path.isdir(pictures):
         return {}
     if not os.path.isfile(listed):
         return images_in(pictures)
     images: dict[str, Path] = {}
     try:
-        lines = read_whole(listed).decode("utf-8").split("\n")
+        lines = read_whole(listed).decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise CorpusError(f"{listed}: not UTF-8; save it as UTF-8") from error
     there = {file.name for file in list_folder(pictures)}

@@ -10,7 +10,6 @@ from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -19,6 +18,7 @@ from rich.text import Text
 from hamner.corpora.post import SPLITS, Corpus, CorpusError, Post
 from hamner.corpora.registry import VERSIONS, Version, load_corpus, project_folder
 from hamner.corpora.tags import TYPES, Span, mention, orphans, spans
+from hamner.images import ImageError, open_image
 
 QUANTITIES: Mapping[str, str] = {
     "posts": "posts",
@@ -171,7 +171,7 @@ def compare_counts(counts: pd.DataFrame, published: pd.DataFrame, version: Versi
 
 def counts_table(corpus: Corpus, counts: pd.DataFrame, published: pd.DataFrame | None = None) -> Table:
     """The counts in print; with `published`, each count that differs is followed by its difference."""
-    table = Table(title=f"{corpus.name}  ({corpus.folder})", title_justify="left", title_style="bold")
+    table = Table(title=Text(f"{corpus.name}  ({corpus.folder})"), title_justify="left", title_style="bold")
     table.add_column("")
     for split in SPLITS:
         table.add_column(split, justify="right")
@@ -204,7 +204,7 @@ def _percent(counts: pd.DataFrame, split: str) -> str:
 
 
 def _hashes(corpus: Corpus, version: Version | None) -> Finding:
-    if version is None or version.bundled:
+    if version is None:
         digests = ", ".join(f"{file} {digest[:12]}" for file, digest in corpus.sha256.items())
         return Finding("note", f"no known SHA-256 to hold the files against; they start with: {digests}")
     wrong = [
@@ -213,9 +213,11 @@ def _hashes(corpus: Corpus, version: Version | None) -> Finding:
         if corpus.sha256.get(file) != source.sha256
     ]
     if wrong:
-        return Finding("wrong", f"SHA-256: {'; '.join(wrong)}: fetch {version.name} afresh")
-    where = f"{version.repository} at commit {version.commit[:7]}"
-    return Finding("ok", f"all {len(version.files)} files have the SHA-256 of those in {where}")
+        return Finding("wrong", f"SHA-256: {'; '.join(wrong)}: get {version.name} afresh")
+    where = (
+        "that come with the project" if version.bundled else f"in {version.repository} at commit {version.commit[:7]}"
+    )
+    return Finding("ok", f"all {len(version.files)} files have the SHA-256 of those {where}")
 
 
 def _orphans(counts: pd.DataFrame) -> Finding:
@@ -318,9 +320,7 @@ def _pictures(corpus: Corpus, version: Version | None) -> list[Finding]:
 def _look_at(path: Path) -> str:
     """ "readable", "blank" (one colour) or "unreadable", by decoding the picture to its end."""
     try:
-        with Image.open(path) as image:
-            image.draft("L", (64, 64))  # a JPEG is decoded small, which is fast and still meets every byte
-            low, high = image.convert("L").getextrema()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # the ways in which PIL refuses a file
+        bands = open_image(path, least=64).split()
+    except ImageError:
         return "unreadable"
-    return "blank" if low == high else "readable"
+    return "blank" if all(low == high for low, high in (band.getextrema() for band in bands)) else "readable"

@@ -29,7 +29,7 @@ def evaluate(
     protocol: Annotated[
         Literal["seqeval", "strict", "repaired", "all"], typer.Option(help="how an orphan I- is read")
     ] = "seqeval",
-    resamples: Annotated[int, typer.Option(min=1, help="bootstrap resamples")] = 10_000,
+    resamples: Annotated[int, typer.Option(min=1, max=1_000_000, help="bootstrap resamples")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="seed of the bootstrap")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
 ) -> None:

@@ -33,7 +33,9 @@ def build(
         raise HamnerError(f"{error.name} is missing: pip install 'hamner[minitweets]'") from error
 
     home = project_folder() / "data" / name
-    target = folder or home
+    target = (folder or home).absolute()
+    if not target.name or (target.exists() and not target.is_dir()):
+        raise HamnerError(f"{target} cannot be a corpus: name a folder of its own with --to")
     building, before = (target.with_name(f".{target.name}.{state}") for state in ("building", "before"))
     if target.exists() and not (target / "answers.jsonl").exists() and any(target.iterdir()):
         raise HamnerError(f"{target} holds something else than {name}: name an empty folder with --to")

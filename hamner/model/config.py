@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import types
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hamner.errors import HamnerError
 
@@ -33,6 +35,36 @@ def _source(item: Field, value: Any) -> str:
     if item.metadata["source"] == "stated":
         return "stated"
     return "sibling" if value == item.metadata["sibling"] else "ours"
+
+
+def require_kinds(config: type, values: dict[str, Any], error: type[HamnerError]) -> None:
+    """Raise `error` for a value that the field of its name cannot have, be it of another kind, NaN or infinite."""
+    hints = get_type_hints(config)
+    for name, value in values.items():
+        if not _fits(value, hints[name]):
+            raise error(f"setting {name} cannot be {value!r}: it must be {_spelt(hints[name])}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) in (Union, types.UnionType):
+        return any(_fits(value, option) for option in get_args(hint))
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(isinstance(item, get_args(hint)[0]) for item in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _spelt(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(repr, get_args(hint)))
+    if hint is float:
+        return "a finite number"
+    return getattr(hint, "__name__", str(hint))
 
 
 class ModelConfigError(HamnerError):
@@ -76,6 +108,7 @@ class ModelConfig:
     coattention: bool = setting(True, "stated", "co-attention (its gate is ours) after the iterations")
 
     def __post_init__(self) -> None:
+        require_kinds(ModelConfig, vars(self), ModelConfigError)
         if self.width is not None and self.width < 1:
             raise ModelConfigError(f"width must be at least 1, not {self.width}")
         if self.heads < 1 or (self.width or self.heads) % self.heads:

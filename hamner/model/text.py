@@ -58,7 +58,7 @@ def _load(auto: type, name: str, **options: object) -> object:
     try:
         return auto.from_pretrained(encoder_source(name), **options)  # type: ignore[attr-defined]
     except (OSError, ValueError) as error:
-        if Path(name).is_dir():
+        if os.path.isdir(name):
             raise EncoderError(f"the folder {name} holds no text encoder that can be loaded: {error}") from error
         offline = "HF_HUB_OFFLINE is set" if os.environ.get("HF_HUB_OFFLINE") else "the hub may be out of reach"
         raise EncoderError(
@@ -77,10 +77,27 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
 
 
 def load_encoder(name: str) -> PreTrainedModel:
-    """The encoder `name` with its weights (safetensors only: no pickle is ever loaded)."""
-    encoder = _load(AutoModel, name, use_safetensors=True, dtype=torch.float32)
+    """The encoder `name` with its weights (safetensors only: no pickle is ever loaded).
+
+    Raises EncoderError when there are none, or when some layer is not among them: it would be drawn at random.
+    """
+    loaded = _load(AutoModel, name, use_safetensors=True, dtype=torch.float32, output_loading_info=True)
+    assert isinstance(loaded, tuple)
+    encoder, found = loaded
     assert isinstance(encoder, PreTrainedModel)
+    # The pooler is taken off, so that it may be missing.
+    absent = sorted(key for key in found["missing_keys"] if not key.startswith("pooler."))
+    if absent:
+        raise EncoderError(
+            f"the weights of the text encoder {name!r} lack {len(absent)} of its tensors, such as {absent[0]}: "
+            "they belong to another network; get the encoder anew"
+        )
     return encoder
+
+
+def encoder_weights(name: str) -> list[Path]:
+    """The files of weights of an encoder that lies in a folder or is bundled; none of one that is on the hub."""
+    return sorted(Path(encoder_source(name)).glob("*.safetensors"))
 
 
 def word_shape(word: str) -> tuple[float, ...]:

@@ -78,6 +78,8 @@ def students(
     """Write the notebooks without outputs and without the solutions of their exercises, for a class."""
     notebooks = _notebooks()
     folder = folder or notebooks.notebooks_folder() / "students"
+    if folder.resolve() == notebooks.notebooks_folder().resolve():
+        raise HamnerError(f"{folder} holds the executed notebooks, which would be overwritten: name another with --to")
     for source in notebooks.notebook_sources():
         notebooks.write(notebooks.for_students(source), folder / f"{source.stem}.ipynb")
     typer.echo(f"{folder} is ready")
@@ -121,7 +123,8 @@ def _write_tables() -> tuple[list[Path], list[HamnerError]]:
         try:
             written += write()
         except HamnerError as error:
-            broken.append(error)
+            if str(error) not in map(str, broken):  # a damaged run stands in the way of both
+                broken.append(error)
     return written, broken
 
 

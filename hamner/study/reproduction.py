@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import torch
-
 from hamner.corpora import load_corpus, project_folder
 from hamner.evaluation import read_predictions
 from hamner.study.minitweets import CUES, mentions_of, type_accuracy
 from hamner.training import Run, train
 from hamner.training.rows import study_config
 from hamner.training.runs import run_name
-from hamner.vision.store import FEATURES, FeatureStore
+from hamner.vision.store import FEATURES
 
 NAME = "minitweets"
 MODEL = "minitweets-full"
@@ -20,20 +18,11 @@ MODEL = "minitweets-full"
 def trained_model() -> Run:
     """The full model on minitweets under data/models/minitweets-full; trained now where it is not there yet.
 
-    On one thread: several add numbers in another order, by how many they are, and a model that differs in its last
-    digits after one step is another model after a thousand. (The features are made with all threads, so that theirs
-    may differ.)
+    On one thread: a model that differs in its last digits after one step is another model after a thousand.
     """
     folder, features = project_folder() / "data" / "models" / MODEL, project_folder() / FEATURES
     corpus, config = load_corpus(NAME), study_config(NAME, "full")
-    if config.visual is not None and not (folder / "run.json").exists():
-        FeatureStore.open(corpus, config.visual, features)  # with all threads
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return train(corpus, config, folder, features=features)
-    finally:
-        torch.set_num_threads(threads)
+    return train(corpus, config, folder, features=features, threads=1)
 
 
 def compare_with_record(run: Run) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from hamner.corpora.post import Post
 from hamner.corpora.tags import Span, spans
 from hamner.devices import existing_device
 from hamner.errors import HamnerError
+from hamner.images import DECODER_ERRORS, MAX_PIXELS, TOO_LARGE, ImageError, as_rgb, open_image
 from hamner.model.batch import Batch
 from hamner.model.intra_modality import GRAINS
 from hamner.model.text import load_tokenizer
@@ -29,7 +31,6 @@ from hamner.training.checkpoints import load_weights
 from hamner.training.loop import build_model
 from hamner.training.runs import Run
 from hamner.vision.features import VisualFeatures
-from hamner.vision.images import DECODER_ERRORS, MAX_PIXELS, TOO_LARGE, ImageError, as_rgb, open_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -162,10 +163,10 @@ class Tagger:
             raise TaggerError(
                 f"{run.folder} is a control of the study that read a caption after each post: train another row to tag"
             )
-        shape = {name: run.record.get("features", {})[name] for name in ("channels", "classes") if self.config.visual}
+        shape = run.shape if self.config.visual else {}
         with torch.random.fork_rng(devices=[]):  # building draws weights: the user's random numbers stay as they were
             self.model = build_model(self.config.model, self.config.seed, **shape)
-        load_weights(self.model, run.weights)
+        load_weights(self.model, run.weights, run.record.get("weights_sha256"))
         self.model.to(self.device).eval()
         self.tokenizer = load_tokenizer(self.config.model.text_encoder)
         self.temperature = read_temperature(run.folder)
@@ -200,6 +201,8 @@ class Tagger:
         evidence: bool = True,
     ) -> list[TaggedPost]:
         """Tag posts, several at once. Without `evidence` no occlusion is tried, which is faster."""
+        if isinstance(texts, str):
+            raise TaggerError("many takes a list of texts; for one text call the tagger itself")
         pictures = [None] * len(texts) if images is None else images
         given = [None] * len(texts) if features is None else features
         if not len(texts) == len(pictures) == len(given):
@@ -360,6 +363,8 @@ def _words(text: Text) -> tuple[str, tuple[str, ...], tuple[tuple[int, int], ...
     """The text, its words, and where each stands."""
     if isinstance(text, str):
         offsets = split_words(text)
+    elif not isinstance(text, Sequence):
+        raise TaggerError(f"a post is a text or a list of words, not {text!r}")
     else:
         empty = [number for number, word in enumerate(text) if not isinstance(word, str) or not word]
         if empty:
@@ -377,9 +382,13 @@ def _words(text: Text) -> tuple[str, tuple[str, ...], tuple[tuple[int, int], ...
 def open_picture(picture: Picture) -> Image.Image:
     """The picture upright in RGB. Raises HamnerError when it cannot be opened: the user named it himself."""
     if isinstance(picture, str | Path):
+        if re.match(r"\w\w+:/", str(picture)):
+            raise ImageError(f"{picture}: pictures are read from files; download it first")
         return open_image(picture)
     if not isinstance(picture, Image.Image):
         raise TaggerError(f"a picture is a file's path or a PIL image, not a {type(picture).__name__}")
+    if not picture.width * picture.height:
+        raise ImageError("the image given has no pixels")
     if picture.width * picture.height > MAX_PIXELS:
         raise ImageError(f"the image given: {picture.width} x {picture.height} pixels, {TOO_LARGE}")
     try:

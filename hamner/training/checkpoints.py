@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hamner.errors import HamnerError
-from hamner.files import written_whole
+from hamner.files import file_sha256, written_whole
 
 
 class CheckpointError(HamnerError):
@@ -44,9 +44,12 @@ def save_weights(model: nn.Module, path: Path) -> None:
     _write(learned_state(model), path)
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Read `path` into `model`."""
-    load_learned_state(model, _read(path)[0], path)
+def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> None:
+    """Read `path` into `model`. With `sha256`, that of the file as it was written, any change of it is an error."""
+    state = _read(path)[0]
+    if sha256 is not None and file_sha256(path) != sha256:
+        raise CheckpointError(f"{path} is not as it was written: delete {path.parent} and train again")
+    load_learned_state(model, state, path)
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer, progress: dict[str, Any]) -> None:
@@ -60,7 +63,10 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer, progress
 
 def read_progress(path: Path) -> dict[str, Any]:
     """The `progress` of a checkpoint, without its tensors."""
-    return _read(path, tensors=False)[1]
+    progress = _read(path, tensors=False)[1]
+    if not isinstance(progress.get("state"), dict):
+        raise CheckpointError(f"{path} is no checkpoint of a run; delete {path.parent} and train again")
+    return progress
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
@@ -93,6 +99,6 @@ def _read(path: Path, tensors: bool = True) -> tuple[dict[str, Tensor], dict[str
             metadata = file.metadata() or {}
         return (load_file(path) if tensors else {}), json.loads(metadata.get("progress", "{}"))
     except FileNotFoundError as error:
-        raise CheckpointError(f"no weights at {path}") from error
+        raise CheckpointError(f"no weights at {path}; delete {path.parent} and train again") from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); delete it and train again") from error
+        raise CheckpointError(f"{path} is damaged ({error}); delete {path.parent} and train again") from error

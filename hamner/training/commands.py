@@ -34,6 +34,10 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. `--set encoder_lr=3e-5`; repeatable."),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="CPU threads; 1 gives the same digits whatever the number of cores. [default: all]"),
+]
 Root = Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")]
 
 
@@ -55,6 +59,7 @@ def train(
     run: Annotated[
         Path | None, typer.Option(help="The run's folder. [default: data/runs/CORPUS-ROW-ENCODER-SOURCE-seedN]")
     ] = None,
+    threads: Threads = None,
     root: Root = None,
 ) -> None:
     """Train a tagger, keep its best epoch on valid, score test once.
@@ -67,14 +72,16 @@ def train(
 
     from hamner.corpora import load_corpus
     from hamner.training import train as train_run
-    from hamner.training.rows import config_of_row
+    from hamner.training.rows import config_of_row, full_settings
 
-    if row == "text_only" and (captions or backbone is not None or objects is not None):
+    given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings)
+    if row == "text_only" and "visual" in given:
         raise typer.BadParameter(
             "a text_only model looks at nothing: add --row full, or another row", param_hint="--row"
         )
-    full = _full_settings(corpus, preset, text_encoder, backbone, objects, captions, epochs, settings)
-    finished = train_run(load_corpus(corpus, root), config_of_row(full, row, seed), run)
+    loaded = load_corpus(corpus, root)
+    config = config_of_row(full_settings(loaded.name, given, preset), row, seed)
+    finished = train_run(loaded, config, run, threads=threads)
     if not PartialState().is_main_process:
         return
     typer.echo(f"{finished.folder}: best epoch {finished.record['best_epoch']}")
@@ -105,6 +112,7 @@ def ablate(
     epochs: Epochs = None,
     settings: Settings = None,
     folder: Annotated[Path, typer.Option(help="Where the runs' folders are.")] = Path("data/runs"),
+    threads: Threads = None,
     root: Root = None,
 ) -> None:
     """Train every ablation row with several seeds: the full model, and the model without each of its parts.
@@ -115,13 +123,14 @@ def ablate(
     text only, with each post's caption after its words.
 
     Finished runs are skipped and cut ones resumed. The command may run in several processes or on several machines that
-    share FOLDER: no run is done twice.
+    share FOLDER: no run is done twice. A few processes with `--threads 1` are faster than one with all.
     """
     from hamner.corpora import load_corpus
-    from hamner.training.rows import GRID
+    from hamner.training.rows import GRID, full_settings
 
-    full = _full_settings(corpus, preset, text_encoder, backbone, objects, captions, epochs, settings)
-    train_grid(load_corpus(corpus, root), full, rows or GRID, range(1, seeds + 1), folder)
+    given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings)
+    loaded = load_corpus(corpus, root)
+    train_grid(loaded, full_settings(loaded.name, given, preset), rows or GRID, range(1, seeds + 1), folder, threads)
 
 
 def retest(
@@ -130,7 +139,8 @@ def retest(
     on: Annotated[str | None, typer.Option(help="Tag test of this corpus. [default: the run's own]")] = None,
     captions: Captions = None,
     shuffled: Annotated[
-        list[int] | None, typer.Option(metavar="PERCENT", help="Exchange this share of the pictures; repeatable.")
+        list[int] | None,
+        typer.Option(min=0, max=100, metavar="PERCENT", help="Exchange this share of the pictures; repeatable."),
     ] = None,
     root: Root = None,
 ) -> None:
@@ -152,7 +162,12 @@ def retest(
 
 
 def train_grid(
-    corpus: Corpus, full: dict[str, Any], rows: list[str] | tuple[str, ...], seeds: range, folder: Path
+    corpus: Corpus,
+    full: dict[str, Any],
+    rows: list[str] | tuple[str, ...],
+    seeds: range,
+    folder: Path,
+    threads: int | None = None,
 ) -> list[Run]:
     """Every row with every seed, seed by seed; what another process is at is waited for and then read."""
     from tqdm.auto import tqdm
@@ -171,7 +186,8 @@ def train_grid(
                 name = run_name(corpus.name, config)
                 bar.set_postfix_str(name)
                 try:
-                    done.append(train_run(corpus, config, folder / name, progress=False, wait=wait))
+                    run = train_run(corpus, config, folder / name, progress=False, wait=wait, threads=threads)
+                    done.append(run)
                     bar.update()
                 except RunInUseError:
                     busy.append(config)
@@ -179,9 +195,12 @@ def train_grid(
     return done
 
 
-def _full_settings(
-    corpus: str,
-    preset_name: str | None,
+OF_ROWS = {"seed": "--seed (or --seeds)", "pictures": "--row shuffled_images or blank_images",
+           "appended": "--row caption_words", "model.vision": "--row text_only or full"}  # fmt: skip
+"""Settings that a row or an option decides, and which one does."""
+
+
+def _given_settings(
     text_encoder: str | None,
     backbone: str | None,
     objects: str | None,
@@ -189,8 +208,8 @@ def _full_settings(
     epochs: int | None,
     assignments: list[str] | None,
 ) -> dict[str, Any]:
-    """The settings of the full model that the options ask for."""
-    from hamner.training.rows import full_settings, of_captions
+    """The settings that the options ask for, over those of the preset; each may be given once."""
+    from hamner.training.rows import of_captions
 
     if captions and (backbone is not None or objects is not None):
         raise typer.BadParameter("captions stand in for pictures: leave out --backbone and --objects")
@@ -205,7 +224,7 @@ def _full_settings(
             _put(given, path, value)
     for assignment in assignments or []:
         _assign(given, assignment)
-    return full_settings(corpus, given, preset_name)
+    return given
 
 
 def _assign(values: dict[str, Any], assignment: str) -> None:
@@ -213,6 +232,8 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
     name, equals, value = assignment.partition("=")
     if not equals:
         raise typer.BadParameter(f"{assignment!r} is not of the form NAME=VALUE", param_hint="--set")
+    if name in OF_ROWS:
+        raise typer.BadParameter(f"{name} is set by {OF_ROWS[name]}", param_hint="--set")
     try:
         _put(values, name, json.loads(value))
     except ValueError:
@@ -225,4 +246,6 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:
         values = values.setdefault(part, {})
         if not isinstance(values, dict):
             raise typer.BadParameter(f"the setting {part!r} has no parts", param_hint="--set")
+    if last in values:
+        raise typer.BadParameter(f"the setting {name!r} is given twice", param_hint="--set")
     values[last] = value

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import types
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from hamner.errors import HamnerError
-from hamner.model.config import ModelConfig, setting, sources
+from hamner.model.config import ModelConfig, require_kinds, setting, sources
 from hamner.vision.features import VisualSource
 
 MAX_SEED = 400_000
@@ -43,12 +42,15 @@ class TrainConfig:
     seed: int = setting(1, "ours", "fixes initial weights, batch order and dropout")
 
     def __post_init__(self) -> None:
+        require_kinds(TrainConfig, vars(self), ConfigError)
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("encoder_lr", "head_lr", "clip"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be above 0, not {getattr(self, name)}")
+        if self.weight_decay < 0:
+            raise ConfigError(f"weight_decay must be at least 0, not {self.weight_decay}")
         if self.model.vision != (self.visual is not None):
             raise ConfigError("a model with vision needs a visual source, and one without it takes none")
         if self.appended and self.model.vision:
@@ -70,7 +72,7 @@ class TrainConfig:
         """
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         model, visual = values.pop("model", {}), values.pop("visual", None)
-        for name, part in (("model", model), ("visual", visual or {})):
+        for name, part in (("model", model), ("visual", {} if visual is None else visual)):
             if not isinstance(part, dict):
                 raise ConfigError(f"setting {name} cannot be {part!r}: it has parts, such as {name}.{_FIRST[name]}")
         model = ModelConfig(**_checked(ModelConfig, model))
@@ -86,28 +88,9 @@ class TrainConfig:
 
 
 def _checked(config: type, values: dict[str, Any]) -> dict[str, Any]:
-    hints = get_type_hints(config)
-    for name, value in values.items():
-        if name not in hints:
-            raise ConfigError(f"unknown setting {name!r}; there are {', '.join(item.name for item in fields(config))}")
-        if not _fits(value, hints[name]):
-            raise ConfigError(f"setting {name} cannot be {value!r}: it must be {_spelt(hints[name])}")
+    known = [item.name for item in fields(config)]
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"unknown setting {name!r}; there are {', '.join(known)}")
+    require_kinds(config, values, ConfigError)
     return values
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    if get_origin(hint) is Literal:
-        return value in get_args(hint)
-    if get_origin(hint) in (Union, types.UnionType):
-        return any(_fits(value, option) for option in get_args(hint))
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, get_origin(hint) or hint)
-
-
-def _spelt(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return "one of " + ", ".join(map(repr, get_args(hint)))
-    return getattr(hint, "__name__", str(hint))

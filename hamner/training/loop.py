@@ -7,6 +7,7 @@ ends with the weights that it would have had.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,8 +28,10 @@ from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus, Post
 from hamner.corpora.tags import PROTOCOLS, TAGS
+from hamner.devices import cpu_threads
 from hamner.errors import HamnerError
 from hamner.evaluation import score, training_mentions, write_predictions
+from hamner.files import file_sha256
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
@@ -93,16 +96,18 @@ def train(
     features: Path | str = FEATURES,
     progress: bool = True,
     wait: bool = False,
+    threads: int | None = None,
 ) -> Run:
     """Train on `corpus`, keep the best epoch on valid, score test once, and leave a run folder.
 
-    Visual features are kept under `features`; those that are not there yet are computed first.
+    Visual features are kept under `features`; those that are not there yet are computed first. Training takes as many
+    CPU `threads` as torch has; with 1, its result does not depend on how many cores there are.
 
     A folder that already holds this run is returned as it is; one that was cut off goes on where it stopped. Under
     `accelerate launch` the same call trains on several devices.
 
-    Raises RunError when `folder` holds another run, and RunInUseError, unless it is to `wait`, when another process
-    trains in it.
+    Raises RunError when `folder` holds another run or other files, or when the loss is no number any more, and
+    RunInUseError, unless it is to `wait`, when another process trains in `folder`.
     """
     config = config or TrainConfig()
     folder = Path(folder) if folder is not None else RUNS / run_name(corpus.name, config)
@@ -118,7 +123,12 @@ def train(
             run = Run.load(folder)
             require_same(folder, run.record, wanted)
             return run
-        return _train(corpus, config, folder, Path(features), accelerator, progress and accelerator.is_main_process)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
+        progress = progress and accelerator.is_main_process
+        store = _open_store(corpus, config, Path(features), accelerator, progress)
+        with cpu_threads(threads):
+            return _train(corpus, config, folder, store, accelerator, progress)
 
 
 @contextmanager
@@ -129,6 +139,9 @@ def _only_user_of(folder: Path, accelerator: Accelerator, wait: bool) -> Iterato
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        ours = any((folder / name).exists() for name in (".lock", "run.json", "checkpoint.safetensors"))
+        if not ours and any(folder.iterdir()):
+            raise RunError(f"{folder} holds files that are no run's, and could be overwritten: choose another folder")
         lock = FileLock(folder / ".lock")
         lock.acquire(timeout=-1 if wait else 0)
         for file in folder.glob(".*.safetensors.*"):
@@ -144,11 +157,13 @@ def _only_user_of(folder: Path, accelerator: Accelerator, wait: bool) -> Iterato
 
 
 def _train(
-    corpus: Corpus, config: TrainConfig, folder: Path, features: Path, accelerator: Accelerator, progress: bool
+    corpus: Corpus,
+    config: TrainConfig,
+    folder: Path,
+    store: FeatureStore | None,
+    accelerator: Accelerator,
+    progress: bool,
 ) -> Run:
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
-    store = _open_store(corpus, config, features, accelerator, progress)
     appended = appended_texts(config)
     seen = {}
     if store is not None or appended is not None:
@@ -178,6 +193,7 @@ def _train(
     wanted = identity(corpus, config)
     if checkpoint.exists():
         require_same(folder, read_progress(checkpoint), wanted)
+        load_weights(bare, folder / "model.safetensors")  # the best so far: found out now, if they are lost
         state = load_checkpoint(checkpoint, bare, bare_optimizer)["state"]
     earlier = state["seconds"], state["cpu_seconds"]
 
@@ -208,25 +224,31 @@ def _train(
             share = warmup_then_linear(step, int(config.warmup * total), total)
             for group in bare_optimizer.param_groups:
                 group["lr"] = share * group["peak_lr"]
-            loss = model(batch.to(accelerator.device)).loss
-            accelerator.backward(loss)
+            of_batch = model(batch.to(accelerator.device)).loss
+            accelerator.backward(of_batch)
             accelerator.clip_grad_norm_(model.parameters(), config.clip)
             optimizer.step()
             optimizer.zero_grad()
-            losses.append(loss.detach())
+            losses.append(of_batch.detach())
         trained = time.perf_counter()
+        loss = accelerator.reduce(torch.stack(losses).mean(), "mean").item()
+        if not math.isfinite(loss):
+            raise RunError(
+                f"{folder}: the loss of epoch {epoch} is {loss}, nothing can be learnt any more; "
+                "delete the folder and choose lower rates"
+            )
         valid = score(_gold(corpus.valid), predicted("valid")[0]).overall.f1
         state["history"].append(
             {
                 "epoch": epoch,
-                "loss": accelerator.reduce(torch.stack(losses).mean(), "mean").item(),
+                "loss": loss,
                 "valid_f1": valid,
                 "train_seconds": round(trained - epoch_begun, 3),
                 "valid_seconds": round(time.perf_counter() - trained, 3),
             }
         )
         if progress:
-            tqdm.write(f"epoch {epoch}: loss {state['history'][-1]['loss']:.3f}, valid F1 {100 * valid:.2f}")
+            tqdm.write(f"epoch {epoch}: loss {loss:.3f}, valid F1 {100 * valid:.2f}")
         if accelerator.is_main_process:
             if valid > state["best_f1"]:
                 state |= {"best_f1": valid, "best_epoch": epoch}
@@ -250,6 +272,7 @@ def _train(
         "seconds": round(earlier[0] + time.perf_counter() - begun, 1),
         "cpu_seconds": round(earlier[1] + time.process_time() - begun_cpu, 1),
         "peak_memory_bytes": peak_memory(),
+        "weights_sha256": file_sha256(folder / "model.safetensors"),
         "parameters": sum(parameter.numel() for parameter in bare.parameters()),
         "scores": {
             name: {

@@ -68,9 +68,9 @@ def retest(
     appended = appended_texts(config)
     if store is not None or appended is not None:
         posts_seen(corpus.test, f"{corpus.name} test", store, appended)
-    shape = {} if store is None else {name: run.record["features"][name] for name in ("channels", "classes")}
+    shape = {} if store is None else run.shape
     model = build_model(config.model, config.seed, **shape)
-    load_weights(model, run.weights)
+    load_weights(model, run.weights, run.record.get("weights_sha256"))
     tokenizer = load_tokenizer(config.model.text_encoder)
     items = windows(corpus.test, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended)
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)
@@ -89,7 +89,12 @@ def retest(
 
 def _config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[Path | str]) -> TrainConfig:
     """The run's config with the captions of `corpus`, if this test can be taken at all; else HamnerError."""
-    config = run.config
+    config, trained_on = run.config, run.record["corpus"]
+    if corpus.name == trained_on["name"] and corpus.sha256 != trained_on["sha256"]:
+        raise HamnerError(
+            f"{corpus.folder} is called {corpus.name}, as the corpus that {run.folder} was trained on, and has other "
+            "texts: rename it"
+        )
     if not run.weights.exists():
         raise HamnerError(f"{run.folder} has no weights: train the run into a folder of its own, and test that")
     if not 0 <= shuffled <= 100:
@@ -97,7 +102,7 @@ def _config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[
     if shuffled and (config.visual is None or config.pictures != "own"):
         raise HamnerError(f"{run.folder} was not trained on its own pictures, so there are none to shuffle")
     reads_captions = bool(config.appended) or (config.visual is not None and bool(config.visual.captions))
-    if reads_captions and not captions and corpus.name != run.record["corpus"]["name"]:
+    if reads_captions and not captions and corpus.name != trained_on["name"]:
         raise HamnerError(f"{run.folder} reads captions: give those of {corpus.name} with --captions")
     if captions and not reads_captions:
         raise HamnerError(f"{run.folder} reads no captions: leave out --captions")

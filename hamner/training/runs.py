@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import platform
 import resource
 from dataclasses import dataclass
@@ -14,9 +14,11 @@ from typing import Any
 import torch
 
 from hamner.corpora.post import Corpus
+from hamner.corpora.registry import IMAGES
 from hamner.errors import HamnerError
-from hamner.files import written_whole
+from hamner.files import file_sha256, written_whole
 from hamner.model.ablations import row_of
+from hamner.model.text import encoder_weights
 from hamner.training.config import TrainConfig
 from hamner.vision.features import ANNOTATIONS
 
@@ -42,20 +44,39 @@ class Run:
     def load(cls, folder: Path) -> Run:
         """Read a run folder. Raises RunError when it holds no finished run."""
         path = Path(folder) / "run.json"
+        if os.path.isfile(folder):
+            raise RunError(f"{folder} is a file: name the run's folder")
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise RunError(f"no finished run in {folder}: it has no run.json") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{path} cannot be read ({error}); delete it and run again") from error
-        missing = {"config", "corpus", "scores"} - record.keys() if isinstance(record, dict) else {"everything"}
+        if not isinstance(record, dict):
+            raise RunError(f"{path} is no run record: it lacks everything")
+        missing = [name for name in ("config", "corpus", "scores") if not isinstance(record.get(name), dict)]
         if missing:
-            raise RunError(f"{path} is no run record: it lacks {', '.join(sorted(missing))}")
+            raise RunError(f"{path} is no run record: it lacks {', '.join(missing)}")
         return cls(Path(folder), record)
 
     @property
     def config(self) -> TrainConfig:
-        return TrainConfig.from_dict(self.record["config"])
+        """The run's settings. Raises RunError when this version of the package does not know them."""
+        try:
+            return TrainConfig.from_dict(self.record["config"])
+        except HamnerError as error:
+            raise RunError(f"{self.folder / 'run.json'}: {error}; was it written by another version?") from error
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """The `channels` and `classes` of the visual features that the run was trained on. Raises RunError without."""
+        features = self.record.get("features")
+        shape: dict[str, Any] = {}
+        if isinstance(features, dict):
+            shape = {name: features.get(name) for name in ("channels", "classes")}
+        if not shape or not all(isinstance(count, int) and count > 0 for count in shape.values()):
+            raise RunError(f"{self.folder / 'run.json'} does not say what features the run looks at: train it again")
+        return shape
 
     @property
     def predictions(self) -> Path:
@@ -98,12 +119,17 @@ def run_name(corpus: str, config: TrainConfig) -> str:
 
 
 def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
-    """What makes two runs the same run: settings and data; of captions and annotations what their files hold."""
+    """What makes two runs the same run: settings and data; what the files hold of captions, of annotations, of the list
+    that says whose picture is whose, and of a text encoder's weights.
+    """
     files = {name: Path(name) for name in (*config.appended, *(config.visual.captions if config.visual else ()))}
+    if config.visual is not None and not config.visual.captions:
+        files[IMAGES] = corpus.folder / IMAGES
     if config.visual is not None and config.visual.objects == "annotations":
         files[ANNOTATIONS] = corpus.folder / ANNOTATIONS
+    files |= {f"text encoder {file.name}": file for file in encoder_weights(config.model.text_encoder)}
     # One that is not there is reported by whoever reads it.
-    inputs = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items() if file.is_file()}
+    inputs = {name: file_sha256(file) for name, file in files.items() if os.path.isfile(file)}
     corpus_of = {"name": corpus.name, "sha256": corpus.sha256}
     return {"corpus": corpus_of, "config": config.to_dict(), "inputs": inputs}
 
@@ -112,8 +138,8 @@ def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
     """Raise RunError, naming the first difference, unless `found` (a record or a checkpoint) is of the run `wanted`."""
     # Through TrainConfig, so that a record from before a setting was there has its default.
     settings = TrainConfig.from_dict(found.get("config", {})).to_dict()
-    # A record from before inputs were kept says nothing of them.
-    inputs = found.get("inputs", wanted["inputs"])
+    # A record from before an input was kept says nothing of it.
+    inputs = wanted["inputs"] | found.get("inputs", {})
     for part, value in (("corpus", found.get("corpus", {})), ("config", settings), ("inputs", inputs)):
         if value == wanted[part]:
             continue

@@ -8,8 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hamner.images import ImageError, as_rgb, open_image
 from hamner.vision.features import VisualFeatures, VisualSource
-from hamner.vision.images import ImageError, as_rgb, open_image
 from hamner.vision.store import FeatureStore
 
 if TYPE_CHECKING:

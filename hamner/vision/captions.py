@@ -18,8 +18,8 @@ import numpy as np
 
 from hamner.corpora.post import Post
 from hamner.errors import HamnerError
+from hamner.images import ImageError
 from hamner.vision.features import VisualFeatures, digest
-from hamner.vision.images import ImageError
 
 SEPARATORS = (
     "in front of|on top of|in the middle of|on the side of|next to|close to"
@@ -129,6 +129,7 @@ class CaptionExtractor:
 
     class_names: tuple[str, ...] = ("(none)",)
     regions = 1
+    workers = 1  # tokenizers cannot be shared between threads
 
     def __init__(self, files: Sequence[Path | str], encode: TextEncoder, max_objects: int) -> None:
         self.captions = read_captions_of(files)
@@ -139,17 +140,17 @@ class CaptionExtractor:
 
     def key(self, post: Post) -> str:
         """What the post's features are known by. Raises ImageError when it has no caption."""
-        return digest(self.prepare(post))
+        return digest(self._caption(post))
 
-    def prepare(self, post: Post) -> str:
-        """The post's caption. Raises ImageError when it has none."""
+    def _caption(self, post: Post) -> str:
         caption = self.captions.get(picture_name(post), "")
         if not caption:
             raise ImageError("no caption")
         return caption
 
-    def compute(self, caption: str) -> VisualFeatures:
-        """Put a caption and its phrases through the encoder."""
+    def extract(self, post: Post) -> VisualFeatures:
+        """Put the post's caption and its phrases through the encoder. Raises ImageError when it has no caption."""
+        caption = self._caption(post)
         parts = phrases(caption)[: self.max_objects]
         vectors = np.asarray(self.encode([caption, *parts]), np.float32)  # (1 + k, C)
         features = VisualFeatures.absent(self.regions, self.channels, self.max_objects)

@@ -13,6 +13,8 @@ from hamner.errors import HamnerError
 BACKBONES = ("efficientnet-lite0", "resnet152")
 ANNOTATIONS = "annotations.jsonl"
 """The file beside a corpus in which the source annotations finds its objects."""
+MAX_OBJECTS = 1000
+"""Every pair of objects is compared: more of them would fill any memory."""
 FINDERS = ("annotations", "tiles", "maskrcnn", "none")
 
 
@@ -96,6 +98,10 @@ class VisualSource:
         _choose("weights", self.weights, ("pretrained", "random"))
         if self.max_objects < 1:
             raise SourceError(f"max_objects must be at least 1, not {self.max_objects}; for none say objects='none'")
+        if self.max_objects > MAX_OBJECTS:
+            raise SourceError(f"max_objects must be at most {MAX_OBJECTS}, not {self.max_objects}")
+        if not 0 <= self.seed < 2**32:
+            raise SourceError(f"seed must be from 0 to {2**32 - 1:,}, not {self.seed}")
         if not 32 <= self.crop_size <= 1024:
             raise SourceError(f"crop_size must be from 32 to 1024 pixels, not {self.crop_size}")
         if not 0 <= self.min_score <= 1:

@@ -34,9 +34,9 @@ from tqdm.auto import tqdm
 from hamner.corpora.post import Corpus, Post
 from hamner.errors import HamnerError
 from hamner.files import written_whole
+from hamner.images import ImageError
 from hamner.vision.captions import CaptionExtractor, TextEncoder
 from hamner.vision.features import SourceError, VisualFeatures, VisualSource, digest
-from hamner.vision.images import ImageError
 
 SHARD = 32
 """Pictures a shard: so few that a killed run loses little, so many that 100,000 pictures make but 3,125 files."""
@@ -63,24 +63,21 @@ class FeatureError(HamnerError):
 
 
 class Extractor(Protocol):
-    """How a post's features are computed: `PictureExtractor`, `CaptionExtractor`."""
+    """How a post's features are computed: `PictureExtractor`, `CaptionExtractor`. `workers` posts may be at a time."""
 
     identity: dict[str, Any]
     class_names: tuple[str, ...]
     regions: int
     channels: int
     max_objects: int
+    workers: int
 
     def key(self, post: Post) -> str:
         """What the post's features are known by. Raises ImageError when it has no picture."""
         ...
 
-    def prepare(self, post: Post) -> Any:
-        """What can be done in another thread: opening the picture. Raises ImageError when it cannot be read."""
-        ...
-
-    def compute(self, prepared: Any) -> VisualFeatures:
-        """The features of what `prepare` gave."""
+    def extract(self, post: Post) -> VisualFeatures:
+        """The post's features, the same in any thread. Raises ImageError when its picture cannot be read."""
         ...
 
 
@@ -203,7 +200,8 @@ class FeatureStore:
         return self.folder / f"{number:06}.safetensors"
 
     def _numbers(self) -> list[int]:
-        return sorted(int(file.stem) for file in self.folder.glob("[0-9]*.safetensors"))
+        files = self.folder.glob("[0-9]*.safetensors")
+        return sorted(int(file.stem) for file in files if file.stem.isdecimal() and file.is_file())
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -250,10 +248,10 @@ class FeatureStore:
         number = numbers[-1] + 1 if numbers else 0
         unreadable: dict[str, str] = {}
         batch: dict[str, VisualFeatures] = {}
-        prepared = self._prepared(first[key] for key in pending)
+        extracted = self._extracted(first[key] for key in pending)
         for key in tqdm(pending, desc=self.folder.name, unit="picture", disable=not progress):
             try:
-                batch[key] = self.extractor.compute(next(prepared).result())
+                batch[key] = next(extracted).result()
             except ImageError as error:
                 unreadable[key] = str(error)
                 continue
@@ -264,13 +262,13 @@ class FeatureStore:
             places.update(self._write(number, batch))
         return unreadable
 
-    def _prepared(self, posts: Iterable[Post]) -> Iterator[Future[Any]]:
-        """Prepare posts in a thread of its own, a few ahead, so that the backbone need not wait for pictures."""
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            ahead: deque[Future[Any]] = deque()
+    def _extracted(self, posts: Iterable[Post]) -> Iterator[Future[VisualFeatures]]:
+        """The features of posts in their order, a few of them ahead, however long the corpus is."""
+        with ThreadPoolExecutor(self.extractor.workers) as threads:
+            ahead: deque[Future[VisualFeatures]] = deque()
             for post in posts:
-                ahead.append(thread.submit(self.extractor.prepare, post))
-                if len(ahead) > 2:
+                ahead.append(threads.submit(self.extractor.extract, post))
+                if len(ahead) > 2 * self.extractor.workers:
                     yield ahead.popleft()
             yield from ahead
 

@@ -53,7 +53,7 @@ from hamner.corpora import project_folder, spans
 # tweets with drawn pictures, made so that it is known what each picture should tell. If its folder
 # is not there, train it once, in the project's folder:
 #
-#     hamner train minitweets --row full --run data/models/minitweets-full
+#     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 
 # %%
 tagger = Tagger.from_pretrained(project_folder() / "data/models/minitweets-full")

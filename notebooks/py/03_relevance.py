@@ -50,7 +50,7 @@ from hamner.study.attention import forward, visual_features
 # %% [markdown]
 # If the tagger's folder is not there, train it once, in the project's folder:
 #
-#     hamner train minitweets --row full --run data/models/minitweets-full
+#     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 
 # %%
 tagger = Tagger.from_pretrained(project_folder() / "data/models/minitweets-full")

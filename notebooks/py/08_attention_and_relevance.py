@@ -50,7 +50,7 @@ from hamner.drawing.style import save
 # The tagger is the full model, trained on minitweets. If its folder is not there, train it once,
 # in the project's folder:
 #
-#     hamner train minitweets --row full --run data/models/minitweets-full
+#     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 
 # %%
 corpus = load_corpus("minitweets")

@@ -182,7 +182,7 @@ list(complaints(broken))
 # The tagger is the one of notebook 00. If its folder is not there, train it once, in the
 # project's folder:
 #
-#     hamner train minitweets --row full --run data/models/minitweets-full
+#     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 
 # %%
 tagger = Tagger.from_pretrained(project_folder() / "data" / "models" / "minitweets-full")
@@ -273,7 +273,7 @@ text[: text.index("},") + 1]
 # %%
 from dataclasses import replace
 
-from hamner.vision.images import open_image
+from hamner.images import open_image
 from hamner.vision.objects import Objects, read_annotations
 from hamner.vision.pictures import PictureExtractor
 

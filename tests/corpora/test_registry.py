@@ -58,6 +58,9 @@ def test_a_changed_file_never_goes_under_a_known_name(
     for name, root in (("twitter2017", tmp_path), (folder, None), (".", None), ("twitter2017", tmp_path / "link")):
         with pytest.raises(CorpusError, match=rf"train\.txt.*{found}.*{expected}"):
             load_corpus(name, root)
+    shutil.copytree(folder, tmp_path / "minitweets")
+    with pytest.raises(CorpusError, match="take the file that comes with the project"):
+        load_corpus(tmp_path / "minitweets")
 
 
 def test_the_hash_is_looked_at_before_the_text(tmp_path: Path) -> None:
@@ -83,7 +86,7 @@ def test_posts_may_share_a_picture_by_images_tsv(corpus_folder: Path) -> None:
     (corpus_folder / "images" / "p.png").touch()
     (corpus_folder / "images" / "3.png").touch()
     assert load_corpus(corpus_folder).valid[0].image == corpus_folder / "images" / "3.png"
-    (corpus_folder / "images.tsv").write_text("1\tp.png\n2\tp.png\r\n4\tgone.png\n", encoding="utf-8")
+    (corpus_folder / "images.tsv").write_text("1\tp.png\n2\tp.png\r\n4\tgone.png\n", encoding="utf-8-sig")
     corpus = load_corpus(corpus_folder)
     assert [post.image for post in corpus.train] == [corpus_folder / "images" / "p.png"] * 2
     assert corpus.valid[0].image is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from hamner.corpora import SPLITS, VERSIONS, CorpusError, check, has_pieces, load_corpus, published_counts, statistics
-from hamner.corpora.registry import Difference
+from hamner.corpora.registry import Difference, Version
 from hamner.corpora.report import Report, compare_counts
 
 PAPER = {
@@ -221,7 +222,7 @@ def test_a_truncated_or_foreign_picture_is_unreadable(suffix: str, corpus_folder
 def test_pictures_that_no_public_copy_holds_are_explained(corpus_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (corpus_folder / "images").mkdir()
     (corpus_folder / "images" / "3.jpg").write_bytes(b"")
-    known = replace(VERSIONS["minitweets"], name="own", unreadable={"valid": 1})
+    known = Version(name="own", labels="ours", unreadable={"valid": 1})
     monkeypatch.setitem(VERSIONS, "own", known)  # type: ignore[arg-type]
     report = check(corpus_folder)
     assert report.ok
@@ -237,3 +238,15 @@ def test_a_report_prints_b_tags_and_spans_apart(corpus_folder: Path) -> None:
     assert ["entities, by B- tags", "2", "0", "0"] in lines
     assert ["entities, as seqeval reads them", "2", "0", "1"] in lines
     assert ["mentions seen in training", "", "0 (-)", "1 (100 %)"] in lines
+
+
+def test_a_named_pipe_among_the_pictures_is_unreadable_and_not_waited_for(corpus_folder: Path) -> None:
+    (corpus_folder / "images").mkdir()
+    os.mkfifo(corpus_folder / "images" / "3.jpg")
+    assert "0/1/0 pictures cannot be read" in texts(check(corpus_folder), "wrong")
+
+
+def test_what_the_features_refuse_is_unreadable_to_the_check_too(corpus_folder: Path) -> None:
+    (corpus_folder / "images").mkdir()
+    Image.new("RGB", (4, 4)).save(corpus_folder / "images" / "3.png", format="PPM")
+    assert "0/1/0 pictures cannot be read" in texts(check(corpus_folder), "wrong")

@@ -58,3 +58,12 @@ def test_a_folder_that_is_no_minitweets_is_left_alone(tmp_path: Path, monkeypatc
     with pytest.raises(HamnerError, match="holds something else"):
         build("minitweets", 0, tmp_path)
     assert names(tmp_path) == {"thesis.tex"}
+
+
+@pytest.mark.parametrize("target", ["/", "file"])
+def test_what_cannot_be_a_corpus_is_refused(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("mine")
+    with pytest.raises(HamnerError, match="cannot be a corpus"):
+        build("minitweets", 0, Path(target))
+    assert Path("file").read_text() == "mine"

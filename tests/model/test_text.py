@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, BertConfig, BertModel
 
 from hamner.model.batch import Batch
 from hamner.model.hamner import HamNer
@@ -116,3 +117,14 @@ def test_an_encoder_that_cannot_be_fetched_is_one_sentence_with_the_remedy(monke
 
 def test_the_bundled_encoder_is_a_folder_with_safetensors() -> None:
     assert list(Path(encoder_source("minilm")).glob("*.safetensors"))
+
+
+def test_an_encoder_whose_weights_are_of_another_network_is_refused(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=9, **shape)).save_pretrained(tmp_path)
+    assert load_encoder(str(tmp_path)).config.hidden_size == 16
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2}))
+    with pytest.raises(EncoderError, match=r"lack 16 of its tensors, such as encoder\.layer\.1\."):
+        load_encoder(str(tmp_path))

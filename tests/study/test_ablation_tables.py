@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -185,12 +186,12 @@ def test_the_command_of_a_run_makes_its_settings(made, monkeypatch):
     class EnoughError(Exception):
         pass
 
-    def train(_, config, folder):
+    def train(_, config, folder, threads):
         asked.append(config)
         raise EnoughError
 
     monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr(corpora, "load_corpus", lambda name, root: name)
+    monkeypatch.setattr(corpora, "load_corpus", lambda name, root: SimpleNamespace(name=name))
     command = command_of(Run(Path("run"), {"corpus": {"name": name}, "config": config.to_dict()}))
     result = CliRunner().invoke(cli.app, shlex.split(command)[1:])
     assert isinstance(result.exception, EnoughError), result.output

@@ -98,6 +98,8 @@ def test_students_get_every_notebook_without_its_solutions(project: Path) -> Non
     assert "asked = 1" in written and "# your turn" in written
     assert "42" not in written
     assert (project / "notebooks" / "students" / "02_bad.ipynb").exists()
+    refused = run(commands.students, "--to", str(project / "notebooks"))
+    assert "would be overwritten" in str(refused.exception)
 
 
 @pytest.mark.parametrize("command", [commands.reproduce, commands.students])

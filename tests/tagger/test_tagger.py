@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from hamner.corpora.post import Corpus, Post
 from hamner.corpora.tags import Span, spans
 from hamner.devices import DeviceError
 from hamner.errors import HamnerError
+from hamner.files import file_sha256
 from hamner.tagger import Tagger, TaggerError, calibrate
 from hamner.tagger.confidence import calibrated
+from hamner.tagger.tagger import open_picture
 from hamner.training import Run, RunError
 from hamner.training.checkpoints import CheckpointError
 from hamner.vision import ImageError, VisualSource
@@ -239,6 +242,9 @@ def test_a_picture_that_cannot_be_opened_is_one_error_that_names_it(
         (["a", ""], "word 1"),
         ([3], "word 0"),
         ("a \udce9", "half"),
+        (None, "not None"),
+        (math.nan, "not nan"),
+        ({"a", "b"}, "a text or a list of words"),
     ],
 )
 def test_a_post_without_words_is_an_error(text: object, message: str, text_only: Tagger) -> None:
@@ -265,6 +271,11 @@ def test_a_folder_that_cannot_tag_says_why(make_run, tmp_path: Path) -> None:
     run = make_run(objects=None)
     with pytest.raises(DeviceError, match="no device 'warp'"):
         Tagger(run, "warp")
+    data = bytearray(run.weights.read_bytes())
+    data[-1] ^= 1
+    run.weights.write_bytes(data)
+    with pytest.raises(CheckpointError, match="is not as it was written"):
+        Tagger(Run(run.folder, run.record | {"weights_sha256": file_sha256(run.folder / "run.json")}))
     run.weights.write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match="damaged"):
         Tagger(run)
@@ -304,3 +315,15 @@ def test_a_damaged_calibration_is_never_used(text: str, make_run) -> None:
     (run.folder / "calibration.json").write_text(text)
     with pytest.raises(HamnerError, match=r"calibration\.json.*delete it"):
         Tagger(run)
+
+
+def test_one_text_is_not_taken_for_many(text_only: Tagger) -> None:
+    with pytest.raises(TaggerError, match="many takes a list of texts"):
+        text_only.many("ab")
+
+
+def test_pictures_are_neither_fetched_nor_empty() -> None:
+    with pytest.raises(ImageError, match="download it first"):
+        open_picture("https://example.com/a.jpg")
+    with pytest.raises(ImageError, match="no pixels"):
+        open_picture(Image.new("RGB", (0, 3)))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from hamner.training.loop import exchanged
 from hamner.training.presets import PRESETS, merged
 from hamner.training.retest import retests
 from hamner.training.rows import GRID, config_of_row, full_settings, study_config
-from hamner.training.runs import row_of_run, run_name
+from hamner.training.runs import identity, row_of_run, run_name
 
 app = Typer()
 app.command("train")(train)
@@ -85,7 +86,7 @@ def test_a_run_says_how_many_posts_it_saw_and_what_it_read(arguments, tiny):
         assert record["seen_posts"] == {
             "train": len(tiny.train) - 1, "valid": len(tiny.valid), "test": len(tiny.test)
         }  # fmt: skip
-        assert list(record["inputs"]) == ["captions.txt"]
+        assert list(record["inputs"]) == ["captions.txt", "text encoder model.safetensors"]
     Path("captions.txt").write_text("\n".join(lines).replace("a van", "a bus"), encoding="utf-8")
     result = CliRunner().invoke(app, ["train", *arguments, "--row", "full", "--run", "full"])
     assert "holds another run: its inputs has captions.txt = " in str(result.exception)
@@ -131,7 +132,6 @@ def test_a_trained_run_is_put_to_other_tests(arguments, tiny):
     [
         ("text_only", ["--shuffled", "50"], "was not trained on its own pictures"),
         ("text_only", ["--captions", "captions.txt"], "reads no captions"),
-        ("full", ["--shuffled", "101"], "a percentage from 0 to 100"),
         ("shuffled_images", ["--shuffled", "50"], "was not trained on its own pictures"),
     ],
 )
@@ -153,6 +153,10 @@ def test_another_corpus_needs_its_own_captions_and_a_test_needs_weights(argument
     result = CliRunner().invoke(app, ["retest", "run", "--on", str(other), "--captions", "others.txt"])
     assert "posts of other test has a picture or caption to look at" in str(result.exception)
     invoke("retest", "run", "--on", str(other), "--captions", "captions.txt")
+    (other / "test.txt").write_text("IMGID:1\nKelso\tB-PER\n", encoding="utf-8")
+    same_name = Path(shutil.copytree(other, "elsewhere/tiny"))
+    result = CliRunner().invoke(app, ["retest", "run", "--on", str(same_name), "--captions", "captions.txt"])
+    assert "is called tiny, as the corpus that run was trained on, and has other texts" in str(result.exception)
     Path("run/model.safetensors").unlink()
     assert "has no weights" in str(CliRunner().invoke(app, ["retest", "run", "--on", str(other)]).exception)
 
@@ -228,3 +232,43 @@ def test_every_row_of_the_grid_has_a_name_of_its_own():
     names = {run_name("corpus", study_config("corpus", row)) for row in GRID}
     assert len(names) == len(GRID)
     assert not any("custom" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "seed=5"], "seed is set by --seed"),
+        (["--set", "pictures=shuffled"], "pictures is set by --row shuffled_images"),
+        (["--set", "epochs=2"], "the setting 'epochs' is given twice"),
+        (["--row", "text_only", "--set", "visual.max_objects=3"], "a text_only model looks at nothing"),
+    ],
+)
+def test_a_setting_that_would_not_hold_is_refused(arguments, options, message):
+    chosen = without_captions(arguments) if "text_only" in options else arguments
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["train", *chosen, "--row", "full", *options])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not Path("data/runs").exists()
+
+
+def test_a_folder_of_a_known_corpus_gets_the_settings_of_its_name(monkeypatch, tiny):
+    given = []
+    monkeypatch.setattr("hamner.corpora.load_corpus", lambda *_: replace(tiny, name="minitweets"))
+    monkeypatch.setattr("hamner.training.train", lambda corpus, config, *_, **__: given.append(config) or stop())
+    CliRunner().invoke(app, ["train", "some/folder/minitweets", "--row", "full"])
+    assert given == [study_config("minitweets", "full")]
+
+
+def stop() -> None:
+    raise HamnerError("enough")
+
+
+def test_another_list_of_pictures_is_another_run(tiny, tmp_path):
+    config = study_config("twitter2017", "full")
+    corpus = replace(tiny, folder=tmp_path)
+    without = identity(corpus, config)["inputs"]
+    (tmp_path / "images.tsv").write_text("1\tp.png\n")
+    with_list = identity(corpus, config)["inputs"]
+    (tmp_path / "images.tsv").write_text("1\tq.png\n")
+    assert "images.tsv" not in without
+    assert with_list["images.tsv"] != identity(corpus, config)["inputs"]["images.tsv"]

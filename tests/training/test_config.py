@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hamner.model.config import ModelConfig
+from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.training import ConfigError, TrainConfig
 from hamner.training.presets import merged, preset
 
@@ -60,3 +62,25 @@ def test_a_changed_value_is_no_longer_the_siblings_and_its_own_value_is():
     taken = ("batch_size", "encoder_lr", "weight_decay", "model.text_encoder", "model.width", "model.heads")
     assert {paper[name] for name in taken} == {"sibling"}
     assert (paper["epochs"], paper["head_lr"], paper["model.spatial"]) == ("ours", "ours", "stated")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pictures": "none"}, "setting pictures cannot be 'none': it must be one of 'own', 'shuffled', 'blank'"),
+        ({"epochs": 2.5}, "setting epochs cannot be 2.5"),
+        ({"head_lr": math.nan}, "setting head_lr cannot be nan: it must be a finite number"),
+        ({"clip": math.inf}, "setting clip cannot be inf"),
+        ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
+        ({"appended": (1,)}, "setting appended cannot be"),
+        ({"model": {}}, "setting model cannot be {}"),
+    ],
+)
+def test_a_config_made_in_python_is_checked_too(settings, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        TrainConfig(**settings)
+
+
+def test_a_model_config_made_in_python_is_checked_too():
+    with pytest.raises(ModelConfigError, match="layers cannot be 'first'"):
+        ModelConfig(layers="first")  # type: ignore[arg-type]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,14 +12,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from torch.optim import AdamW
 
 from hamner.corpora import TAGS, Corpus
+from hamner.devices import cpu_threads
 from hamner.evaluation import read_predictions
 from hamner.model.config import ModelConfig
 from hamner.training import Run, RunError, TrainConfig, train
-from hamner.training.checkpoints import CheckpointError, learned_state, load_weights, save_weights
+from hamner.training.checkpoints import (
+    CheckpointError,
+    learned_state,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+)
 from hamner.training.loop import build_model, parameter_groups, warmup_then_linear
+from hamner.training.runs import identity
 
 # Trains like `train`, but in a process of its own, and says when a step of an epoch is under way.
 SCRIPT = """
@@ -142,6 +152,17 @@ def test_one_seed_gives_one_result_and_another_seed_another(
     assert other.weights.read_bytes() != run.weights.read_bytes()
 
 
+def test_on_one_thread_the_number_of_cores_does_not_matter(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+    weights = []
+    for cores in (2, 3):
+        with cpu_threads(cores):
+            run = train(tiny, replace(config, epochs=1), tmp_path / str(cores), progress=False, threads=1)
+            assert torch.get_num_threads() == cores
+        assert run.record["machine"]["threads"] == 1
+        weights.append(run.weights.read_bytes())
+    assert weights[0] == weights[1]
+
+
 def test_a_finished_run_is_not_trained_again(run: Run, tiny: Corpus, config: TrainConfig):
     before = run.weights.stat().st_mtime_ns
     again = train(tiny, config, run.folder, progress=False)
@@ -209,7 +230,7 @@ def test_several_processes_train_one_model_and_tag_every_post_once(
 
 def test_a_damaged_checkpoint_is_named_and_not_used(tiny: Corpus, config: TrainConfig, tmp_path: Path):
     (tmp_path / "checkpoint.safetensors").write_bytes(b"half a file")
-    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors is damaged .*; delete it and train again"):
+    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors is damaged .*; delete .* and train again"):
         train(tiny, config, tmp_path, progress=False)
 
 
@@ -266,3 +287,53 @@ def test_a_run_that_is_not_finished_says_so(tmp_path: Path):
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(RunError, match=re.escape(str(tmp_path / "run.json")) + " cannot be read"):
         Run.load(tmp_path)
+
+
+def test_a_folder_with_other_files_is_refused_and_they_are_kept(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+    (tmp_path / "model.safetensors").write_bytes(b"a pretrained encoder")
+    with pytest.raises(RunError, match="holds files that are no run's"):
+        train(tiny, config, tmp_path, progress=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+    assert (tmp_path / "model.safetensors").read_bytes() == b"a pretrained encoder"
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+    with pytest.raises(RunError, match=r"the loss of epoch \d is (nan|inf)"):
+        train(tiny, replace(config, head_lr=1e30, clip=1e30), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_other_weights_of_the_encoder_are_another_run(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+    encoder = shutil.copytree(config.model.text_encoder, tmp_path / "encoder")
+    config = replace(config, epochs=1, model=replace(config.model, text_encoder=str(encoder)))
+    train(tiny, config, tmp_path / "run", progress=False)
+    state = load_file(encoder / "model.safetensors")
+    save_file({name: tensor + 1 for name, tensor in state.items()}, encoder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(RunError, match=r"holds another run: its inputs has text encoder model\.safetensors"):
+        train(tiny, config, tmp_path / "run", progress=False)
+
+
+def test_a_cut_run_whose_best_weights_are_lost_says_what_to_do(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+    model = build_model(config.model, 1)
+    optimizer = AdamW(parameter_groups(model, config))
+    state = {"history": [], "best_epoch": 1, "best_f1": 1.0, "seconds": 0.0, "cpu_seconds": 0.0}
+    save_checkpoint(tmp_path / "checkpoint.safetensors", model, optimizer, identity(tiny, config) | {"state": state})
+    with pytest.raises(CheckpointError, match=f"no weights at .*; delete {tmp_path} and train again"):
+        train(tiny, config, tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"config": null, "corpus": {}, "scores": {}}', "[" * 100_000])
+def test_a_record_that_is_none_is_named(text: str, tmp_path: Path):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(RunError, match=r"run\.json (is no run record|cannot be read)"):
+        Run.load(tmp_path)
+    with pytest.raises(RunError, match="is a file: name the run's folder"):
+        Run.load(tmp_path / "run.json")
+
+
+def test_settings_of_another_version_are_named_with_their_file(run: Run):
+    record = run.record | {"config": run.record["config"] | {"future": 1}}
+    with pytest.raises(RunError, match=r"run\.json: unknown setting 'future'"):
+        _ = Run(run.folder, record).config
+    with pytest.raises(RunError, match="does not say what features"):
+        _ = Run(run.folder, record).shape

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hamner.corpora.post import Post
+from hamner.images import ImageError
 from hamner.vision.captions import CaptionError, CaptionExtractor, phrases, read_captions
-from hamner.vision.images import ImageError
 
 
 class Letters:
@@ -84,13 +84,13 @@ def test_a_missing_captions_file_is_one_clear_error(tmp_path: Path) -> None:
 def test_phrases_stand_in_for_objects_and_the_caption_for_the_grid(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("1.jpg :aa with bb\n2.jpg :\n")
     extractor = CaptionExtractor([tmp_path / "a.txt"], Letters(), max_objects=3)
-    features = extractor.compute(extractor.prepare(Post("1", ("w",))))
+    features = extractor.extract(Post("1", ("w",)))
     assert features.grid.tolist() == [[2, 2, 0]]
     assert features.objects.tolist() == [[2, 0, 0], [0, 2, 0], [0, 0, 0]]
     assert features.object_mask.tolist() == [True, True, False]
     assert not features.box_mask.any()
     assert features.image_present
-    assert len(CaptionExtractor([tmp_path / "a.txt"], Letters(), 1).compute("aa with bb").objects) == 1
+    assert len(CaptionExtractor([tmp_path / "a.txt"], Letters(), 1).extract(Post("1", ("w",))).objects) == 1
 
 
 def test_a_post_has_the_caption_of_its_picture(tmp_path: Path) -> None:

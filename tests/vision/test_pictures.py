@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer import Typer
 from typer.testing import CliRunner
 
 from hamner.corpora.post import Corpus, Post
+from hamner.devices import cpu_threads
 from hamner.vision import FeatureStore, PictureExtractor, VisualSource, load_backbone, open_image
 from hamner.vision.commands import features as features_command
 from hamner.vision.objects import MaskRCNN, NoObjects, Objects, Tiles, crop
@@ -126,6 +129,21 @@ def test_a_real_picture_goes_through_resnet152_and_mask_rcnn(tmp_path: Path) -> 
     assert features.grid.shape == (49, 2048)
     assert features.object_mask.any()
     assert np.isfinite(features.objects).all()
+
+
+def test_features_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
+    extractor = PictureExtractor(load_backbone("efficientnet-lite0"), Tiles(), max_objects=8, crop_size=128)
+    post = Post("a", ("word",), image=draw(tmp_path / "a.png"))
+    found = []
+    for count in (1, 2, 3):
+        with cpu_threads(count):
+            found.append(extractor.extract(post))
+            assert torch.get_num_threads() == count
+    with ThreadPoolExecutor(1) as elsewhere:
+        found.append(elsewhere.submit(extractor.extract, post).result())
+    for features in found[1:]:
+        assert np.array_equal(features.grid, found[0].grid)
+        assert np.array_equal(features.objects, found[0].objects)
 
 
 def test_an_image_in_memory_can_be_encoded_with_any_objects(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from PIL import Image
 
 from hamner.corpora.post import Corpus, Post
 from hamner.errors import HamnerError
+from hamner.images import image_sha256
 from hamner.vision import FeatureStore, ImageError, VisualFeatures, VisualSource, open_image
 from hamner.vision.features import SourceError
-from hamner.vision.images import image_sha256
 from hamner.vision.store import SHARD, FeatureError
 
 
@@ -27,7 +27,7 @@ class Colours:
     """A stand-in for a backbone: the mean colour of the picture, and one object that is the whole picture."""
 
     class_names = ("(none)", "picture")
-    regions, channels, max_objects = 4, 3, 2
+    regions, channels, max_objects, workers = 4, 3, 2, 1
 
     def __init__(self, scale: float = 1.0, delay: float = 0.0) -> None:
         self.identity: dict[str, Any] = {"backbone": "colours", "scale": scale}
@@ -39,15 +39,11 @@ class Colours:
             raise ImageError("no picture")
         return image_sha256(post.image)
 
-    def prepare(self, post: Post) -> tuple[str, Image.Image]:
+    def extract(self, post: Post) -> VisualFeatures:
         assert post.image is not None
-        return post.id, open_image(post.image)
-
-    def compute(self, prepared: tuple[str, Image.Image]) -> VisualFeatures:
-        id, image = prepared
-        colour = np.asarray(image, np.float32).mean((0, 1)) * self.scale
+        colour = np.asarray(open_image(post.image), np.float32).mean((0, 1)) * self.scale
         time.sleep(self.delay)
-        self.computed.append(id)
+        self.computed.append(post.id)
         return VisualFeatures(
             grid=np.tile(colour, (4, 1)),
             objects=np.stack([colour, np.zeros(3, np.float32)]),
@@ -85,7 +81,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path / "features", extractor)
     store.fill(posts, progress=False)
     for post in posts:
-        assert same(store[post.id], extractor.compute(extractor.prepare(post)))
+        assert same(store[post.id], extractor.extract(post))
         assert store[post.id].grid.dtype == np.float16
     assert store.missing == []
     assert posts[0].id in store
@@ -106,6 +102,17 @@ def test_nothing_is_computed_twice(tmp_path: Path) -> None:
     assert extractor.computed == ["5"]
     assert same(store["sharing"], store["2"])
     assert same(store["twin"], store["3"])
+
+
+def test_several_workers_leave_the_same_files(tmp_path: Path) -> None:
+    posts = make_posts(tmp_path / "images", SHARD + 9)
+    one, many = Colours(delay=0.001), Colours(delay=0.001)
+    many.workers = 4
+    stores = [FeatureStore(tmp_path / name, extractor) for name, extractor in (("one", one), ("many", many))]
+    for store in stores:
+        store.fill(posts, progress=False)
+    assert shards(stores[0]) == shards(stores[1])
+    assert len(shards(stores[0])) == 2
 
 
 def test_another_extractor_has_a_store_of_its_own(tmp_path: Path) -> None:
@@ -336,3 +343,16 @@ def test_captions_need_a_text_encoder(tmp_path: Path) -> None:
     corpus = Corpus("c", tmp_path, (), (), (), {})
     with pytest.raises(SourceError, match="text encoder"):
         FeatureStore.open(corpus, VisualSource.from_captions("a.txt"), tmp_path)
+
+
+def test_other_files_in_a_store_are_left_alone(tmp_path: Path) -> None:
+    posts = make_posts(tmp_path / "images", 3)
+    store = FeatureStore(tmp_path / "features", Colours())
+    store.fill(posts, progress=False)
+    (store.folder / "000000 (1).safetensors").write_bytes(b"what a sync tool left")
+    (store.folder / "000007.safetensors").mkdir()
+    extractor = Colours()
+    again = FeatureStore(tmp_path / "features", extractor)
+    again.fill(posts, progress=False)
+    assert extractor.computed == []
+    assert same(again["1"], store["1"])

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from hamner.images import MAX_PIXELS, image_sha256
 from hamner.vision import ImageError, open_image
-from hamner.vision.images import MAX_PIXELS, image_sha256
 
 HALVES = Image.new("RGB", (40, 20), "red")
 HALVES.paste("blue", (20, 0, 40, 20))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import stat
 import struct
 import warnings
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from hamner.errors import HamnerError
+from hamner.files import file_sha256
 
 MAX_PIXELS = 50_000_000
 """Larger pictures are refused before a pixel is decoded: 50 million take 150 MB in RGB."""
@@ -42,8 +42,10 @@ class ImageError(HamnerError):
     """A file cannot be used as a picture; the message names the file and says why."""
 
 
-def open_image(path: Path | str) -> Image.Image:
+def open_image(path: Path | str, least: int | None = None) -> Image.Image:
     """The picture in `path` as `as_rgb` makes it; of an animated one the first frame.
+
+    With `least`, a JPEG may come smaller, with at least so many pixels a side: that is faster and meets every byte.
 
     Raises ImageError when the file is missing, is no picture in one of FORMATS, is damaged or cut short, or has more
     than MAX_PIXELS pixels (which its header says, so that nothing is decoded).
@@ -58,6 +60,8 @@ def open_image(path: Path | str) -> Image.Image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise ImageError(f"{path}: {width} x {height} pixels, {TOO_LARGE}")
+                if least is not None:
+                    image.draft("RGB", (least, least))
                 return as_rgb(image)
     except Image.UnidentifiedImageError as error:
         raise ImageError(f"{path}: not a picture in a known format ({', '.join(FORMATS)})") from error
@@ -88,8 +92,7 @@ def image_sha256(path: Path) -> str:
     """SHA-256 of the file's bytes, which it is known by. Raises ImageError when it cannot be read."""
     _require_file(path)
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
 
