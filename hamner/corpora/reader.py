@@ -63,7 +63,10 @@ def parse_posts(data: bytes, path: Path, images: Mapping[str, Path] | Path | Non
         posts.append(Post(id, tuple(words), tuple(tags), images.get(id)))
         id, words, tags = None, [], []
 
-    for number, line in enumerate(_decode(data, path).split("\n"), start=1):
+    text = _decode(data, path)
+    if "\r" in text and "\n" not in text:
+        raise fault(1, "lines end in CR alone", "turn each CR into LF: tr '\\r' '\\n' < OLD > NEW")
+    for number, line in enumerate(text.split("\n"), start=1):
         line = line.removesuffix("\r")
         if "\0" in line:
             raise fault(number, "NUL byte", "this is no text file, or a damaged one: get a fresh copy")

@@ -11,13 +11,12 @@ from scipy.optimize import minimize_scalar
 from hamner.corpora.post import Corpus
 from hamner.corpora.tags import spans
 from hamner.model.text import PhraseEncoder
-from hamner.tagger.confidence import calibrated
+from hamner.tagger.confidence import TEMPERATURES, calibrated
 from hamner.tagger.tagger import CALIBRATION, Tagger, TaggerError
 from hamner.training.loop import pictures_of
 from hamner.training.runs import Run, write_json
 from hamner.vision.store import FEATURES, FeatureStore
 
-TEMPERATURES = (0.05, 20.0)
 AT_ONCE = 64
 """Posts whose features are in memory together."""
 

@@ -34,12 +34,12 @@ def tag(
     from hamner.tagger.tagger import Tagger  # here, for torch takes seconds to load
 
     post = Tagger.from_pretrained(run, device)(text, image)
-    if figure is not None:
-        save_figure(post, figure)
     if as_json:
         typer.echo(json.dumps(post.to_dict(), ensure_ascii=False, indent=2))
     else:
         print_post(post, Console())
+    if figure is not None:
+        save_figure(post, figure)
 
 
 def print_post(post: TaggedPost, console: Console) -> None:

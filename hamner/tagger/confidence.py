@@ -15,6 +15,9 @@ from hamner.model.decoder import FORBIDDEN, Decoder
 NEARLY = 1e-6
 """Float32 cannot tell a confidence nearer to 0 or 1 than this from 0 or 1, whose logits are infinite."""
 
+TEMPERATURES = (0.05, 20.0)
+"""The least and the greatest that a calibration may have: beyond them every score is 0, 0.5 or 1."""
+
 
 def span_probabilities(
     decoder: Decoder, emissions: Tensor, word_mask: Tensor, spans: Sequence[tuple[int, Span]]

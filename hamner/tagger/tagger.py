@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from hamner.images import DECODER_ERRORS, MAX_PIXELS, TOO_LARGE, ImageError, as_
 from hamner.model.batch import Batch
 from hamner.model.intra_modality import GRAINS
 from hamner.model.text import load_tokenizer
-from hamner.tagger.confidence import calibrated, span_probabilities
+from hamner.tagger.confidence import TEMPERATURES, calibrated, span_probabilities
 from hamner.tagger.evidence import Evidence, evidence_of
 from hamner.tagger.words import split_words
 from hamner.training.batching import Split, collate, piece_limit, windows
@@ -354,8 +353,11 @@ def read_temperature(folder: Path) -> float | None:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise TaggerError(f"{path} cannot be read ({error!r}): delete it, or calibrate the run again") from error
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise TaggerError(f"{path}: a temperature is above 0, not {temperature}: delete it, or calibrate the run again")
+    least, greatest = TEMPERATURES
+    if not least <= temperature <= greatest:
+        raise TaggerError(
+            f"{path}: a temperature is from {least} to {greatest}, not {temperature}: delete it, or calibrate again"
+        )
     return temperature
 
 

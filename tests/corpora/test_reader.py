@@ -101,6 +101,15 @@ def test_a_latin_1_file_is_named_with_line_byte_and_remedy() -> None:
     assert "iconv -f latin1 -t utf-8 posts.txt" in message
 
 
+def test_files_of_other_systems_get_the_command_that_mends_them() -> None:
+    assert "iconv -f utf-16 -t utf-8 posts.txt" in fault("IMGID:1\na\tO\n".encode("utf-16"))
+    assert "tr '\\r' '\\n'" in fault("IMGID:1\ra\tO\r\r")
+
+
+def test_the_words_of_an_error_stay_few() -> None:
+    assert len(fault("IMGID:1\n" + "x" * 5_000_000 + "\n")) < 200
+
+
 def test_a_file_that_is_not_there_or_is_a_folder_is_a_corpus_error(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"none\.txt: cannot be read \(No such file"):
         read_posts(tmp_path / "none.txt")

@@ -309,7 +309,9 @@ def test_calibrating_fits_on_valid_and_later_taggers_use_it(make_run, tmp_path: 
         calibrate(run, Corpus("other", tmp_path, (), valid, (), {"train.txt": "1"}))
 
 
-@pytest.mark.parametrize("text", ["{", "{}", '{"temperature": 0}', '{"temperature": NaN}', "[]"])
+@pytest.mark.parametrize(
+    "text", ["{", "{}", '{"temperature": 0}', '{"temperature": NaN}', '{"temperature": 1e300}', "[]"]
+)
 def test_a_damaged_calibration_is_never_used(text: str, make_run) -> None:
     run = make_run(objects=None)
     (run.folder / "calibration.json").write_text(text)
