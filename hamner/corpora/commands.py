@@ -59,7 +59,7 @@ def fetch(
     done = fetch_corpus(name, root, source, images, progress=True)
     console = _console()
     if not done:
-        console.print(f"{name} comes with the project: {folder_of(VERSIONS[name])}", soft_wrap=True)
+        console.print(f"{name} comes with the project ({folder_of(VERSIONS[name])}): nothing to fetch.", soft_wrap=True)
     folder = folder_of(VERSIONS[name], root)
     for file, how in done.items():
         size = VERSIONS[name].files[file].bytes

@@ -123,7 +123,7 @@ def ablate(
     text only, with each post's caption after its words.
 
     Finished runs are skipped and cut ones resumed. The command may run in several processes or on several machines that
-    share FOLDER: no run is done twice. A few processes with `--threads 1` are faster than one with all.
+    share FOLDER: no run is done twice. With `--threads 1` several processes share the cores fairly.
     """
     from hamner.corpora import load_corpus
     from hamner.training.rows import GRID, full_settings

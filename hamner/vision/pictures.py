@@ -17,7 +17,7 @@ from hamner.vision.features import VisualFeatures, VisualSource, digest
 from hamner.vision.objects import MARGIN, ObjectFinder, Objects, crop, object_finder
 
 MOST_WORKERS = 8
-"""Pictures at a time at most: each needs memory of its own, with Mask R-CNN about a gigabyte."""
+"""Pictures at a time at most, for each needs memory of its own."""
 
 
 class PictureExtractor:
