@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from hamner.corpora import Corpus
     from hamner.training import Run, TrainConfig
+    from hamner.training.loop import Words
 
 # torch takes seconds to load, and `hamner --help` should not wait for it: so it is imported inside the commands.
 
@@ -178,6 +179,7 @@ def train_grid(
 
     todo = [config_of_row(full, row, seed) for seed in seeds for row in rows]
     done: list[Run] = []
+    kept: dict[str, dict[str, Words]] = {}
     with tqdm(total=len(todo), desc="runs", unit="run") as bar:
         # First whatever nobody is at; then what others were at, once they are through (or gone).
         for wait in (False, True):
@@ -186,7 +188,9 @@ def train_grid(
                 name = run_name(corpus.name, config)
                 bar.set_postfix_str(name)
                 try:
-                    run = train_run(corpus, config, folder / name, progress=False, wait=wait, threads=threads)
+                    run = train_run(
+                        corpus, config, folder / name, progress=False, wait=wait, threads=threads, kept=kept
+                    )
                     done.append(run)
                     bar.update()
                 except RunInUseError:

@@ -56,6 +56,9 @@ from hamner.vision.store import FEATURES, FeatureStore
 
 RUNS = Path("data/runs")
 
+Words = list[tuple[Tensor, Tensor]]
+"""What a frozen text encoder makes of each window of a split (`TextStage.read`)."""
+
 
 def build_model(config: ModelConfig, seed: int, channels: int = 0, classes: int = 1) -> HamNer:
     """The network with its pretrained encoder; what is not pretrained is drawn from `seed`.
@@ -97,11 +100,14 @@ def train(
     progress: bool = True,
     wait: bool = False,
     threads: int | None = None,
+    kept: dict[str, dict[str, Words]] | None = None,
 ) -> Run:
     """Train on `corpus`, keep the best epoch on valid, score test once, and leave a run folder.
 
     Visual features are kept under `features`; those that are not there yet are computed first. Training takes as many
-    CPU `threads` as torch has; with 1, its result does not depend on how many cores there are.
+    CPU `threads` as torch has; with 1, its result does not depend on how many cores there are. What a frozen text
+    encoder reads is put into `kept`, and the next run that is given it and would read the same takes it from there: of
+    many runs on one corpus only the first reads.
 
     A folder that already holds this run is returned as it is; one that was cut off goes on where it stopped. Under
     `accelerate launch` the same call trains on several devices.
@@ -124,11 +130,14 @@ def train(
             require_same(folder, run.record, wanted)
             return run
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # That also fills whatever memory is taken, for the sake of code that reads what it never wrote: a twelfth of a
+        # step, and nothing here does.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
         progress = progress and accelerator.is_main_process
         store = _open_store(corpus, config, Path(features), accelerator, progress)
         with cpu_threads(threads):
-            return _train(corpus, config, folder, store, accelerator, progress)
+            return _train(corpus, config, folder, store, accelerator, progress, {} if kept is None else kept)
 
 
 @contextmanager
@@ -163,7 +172,9 @@ def _train(
     store: FeatureStore | None,
     accelerator: Accelerator,
     progress: bool,
+    kept: dict[str, dict[str, Words]],
 ) -> Run:
+    wanted = identity(corpus, config)
     appended = appended_texts(config)
     seen = {}
     if store is not None or appended is not None:
@@ -185,12 +196,18 @@ def _train(
     bare_optimizer: Optimizer = getattr(optimizer, "optimizer", optimizer)
     collated = partial(collate, pad=tokenizer.pad_token_id)
     if config.model.frozen_text:
+        reading = reading_of(config, wanted, accelerator.device)
+        if reading not in kept:
+            kept.clear()  # of two readings there is rarely room for both
+            kept[reading] = {
+                name: read_words(bare, split, collated, config, accelerator.device, progress and name)
+                for name, split in data.items()
+            }
         for name, split in data.items():
-            split.words = read_words(bare, split, collated, config, accelerator.device, progress and name)
+            split.words = kept[reading][name]
 
     checkpoint = folder / "checkpoint.safetensors"
     state: dict[str, Any] = {"history": [], "best_epoch": 0, "best_f1": -1.0, "seconds": 0.0, "cpu_seconds": 0.0}
-    wanted = identity(corpus, config)
     if checkpoint.exists():
         require_same(folder, read_progress(checkpoint), wanted)
         load_weights(bare, folder / "model.safetensors")  # the best so far: found out now, if they are lost
@@ -358,6 +375,17 @@ def exchanged(posts: int, seed: int, share: float = 1.0) -> dict[int, int]:
     return {number: order[(place + 1) % len(order)] for place, number in enumerate(order)}
 
 
+def reading_of(config: TrainConfig, wanted: dict[str, Any], device: torch.device) -> str:
+    """All that `read_words` depends on in a run of identity `wanted`, so that two runs with one key read the same.
+
+    The size of batches is part of it: their padding can change a last digit.
+    """
+    files = {name: sha for name, sha in wanted["inputs"].items() if name.startswith("text encoder")}
+    files |= {name: wanted["inputs"].get(name) for name in config.appended}
+    model = config.model.text_encoder, config.model.layers
+    return repr((wanted["corpus"], files, model, config.batch_size, str(device), torch.get_num_threads()))
+
+
 @torch.inference_mode()
 def read_words(
     model: HamNer,
@@ -366,7 +394,7 @@ def read_words(
     config: TrainConfig,
     device: torch.device,
     progress: str | bool,
-) -> list[tuple[Tensor, Tensor]]:
+) -> Words:
     """What the frozen text encoder makes of each window: run once here, and not again in any epoch."""
     model.eval()
     plain = Split(split.windows)

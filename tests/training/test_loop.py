@@ -19,7 +19,7 @@ from hamner.corpora import TAGS, Corpus
 from hamner.devices import cpu_threads
 from hamner.evaluation import read_predictions
 from hamner.model.config import ModelConfig
-from hamner.training import Run, RunError, TrainConfig, train
+from hamner.training import Run, RunError, TrainConfig, loop, train
 from hamner.training.checkpoints import (
     CheckpointError,
     learned_state,
@@ -27,7 +27,7 @@ from hamner.training.checkpoints import (
     save_checkpoint,
     save_weights,
 )
-from hamner.training.loop import build_model, parameter_groups, warmup_then_linear
+from hamner.training.loop import build_model, parameter_groups, read_words, warmup_then_linear
 from hamner.training.runs import identity
 
 # Trains like `train`, but in a process of its own, and says when a step of an epoch is under way.
@@ -248,6 +248,24 @@ def test_a_frozen_encoder_is_neither_changed_nor_saved(tiny: Corpus, config: Tra
     model = build_model(config.model, 1)
     load_weights(model, finished.weights)
     assert all(torch.equal(before[name], value) for name, value in model.text.encoder.state_dict().items())
+
+
+def test_a_frozen_encoder_reads_once_for_all_runs_that_read_the_same(
+    tiny: Corpus, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = replace(config, epochs=1, model=replace(config.model, frozen_text=True))
+    without = replace(config, model=replace(config.model, local_text=False))
+    alone = train(tiny, without, tmp_path / "alone", progress=False)
+    read: list[object] = []
+    monkeypatch.setattr(loop, "read_words", lambda *given: read.append(given) or read_words(*given))
+    kept: dict[str, dict[str, loop.Words]] = {}
+    for number, (settings, readings) in enumerate(
+        [(config, 3), (without, 3), (replace(config, batch_size=config.batch_size + 1), 6), (without, 9)]
+    ):
+        run = train(tiny, settings, tmp_path / str(number), progress=False, kept=kept)
+        assert len(read) == readings
+        if settings == without:
+            assert run.record["weights_sha256"] == alone.record["weights_sha256"]
 
 
 @pytest.mark.parametrize("frozen", [False, True])
