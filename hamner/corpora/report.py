@@ -279,12 +279,12 @@ def _seen(counts: pd.DataFrame) -> Finding:
 def _pictures(corpus: Corpus, version: Version | None) -> list[Finding]:
     if not os.path.isdir(corpus.folder / "images"):
         return [Finding("note", f"no pictures: there is no folder {corpus.folder / 'images'}")]
-    missing: dict[str, int] = {}
+    missing: dict[str, list[str]] = {}
     unreadable: dict[str, list[Path]] = {}
     blank = 0
     looked_at: dict[Path, str] = {}  # posts may share a picture
     for split, posts in corpus.splits():
-        missing[split] = sum(post.image is None for post in posts)
+        missing[split] = [post.id for post in posts if post.image is None]
         states = []
         for post in posts:
             if post.image is not None:
@@ -295,9 +295,13 @@ def _pictures(corpus: Corpus, version: Version | None) -> list[Finding]:
         blank += sum(state == "blank" for state, _ in states)
     findings = []
     posts_in_all = sum(len(posts) for _, posts in corpus.splits())
-    absent = "/".join(str(missing[split]) for split in SPLITS)
     if any(missing.values()):
-        text = f"{absent} (train/valid/test) of {posts_in_all} posts have no picture; the model masks a missing one"
+        absent = "/".join(str(len(missing[split])) for split in SPLITS)
+        first_id = next(id for ids in missing.values() for id in ids)
+        text = (
+            f"{absent} (train/valid/test) of {posts_in_all} posts have no picture, the first is {first_id}; "
+            "the model masks a missing one"
+        )
         findings.append(Finding("note", text))
     else:
         findings.append(Finding("ok", f"each of {posts_in_all} posts has a picture ({len(looked_at)} files)"))

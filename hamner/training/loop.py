@@ -112,9 +112,11 @@ def train(
     A folder that already holds this run is returned as it is; one that was cut off goes on where it stopped. Under
     `accelerate launch` the same call trains on several devices.
 
-    Raises RunError when `folder` holds another run or other files, or when the loss is no number any more, and
-    RunInUseError, unless it is to `wait`, when another process trains in `folder`.
+    Raises HamnerError for what is no corpus, RunError when `folder` holds another run or other files, or when the loss
+    is no number any more, and RunInUseError, unless it is to `wait`, when another process trains in `folder`.
     """
+    if not isinstance(corpus, Corpus):
+        raise HamnerError(f"train takes a corpus, not {corpus!r}: give it hamner.load_corpus(NAME OR FOLDER)")
     config = config or TrainConfig()
     folder = Path(folder) if folder is not None else RUNS / run_name(corpus.name, config)
     try:

@@ -202,7 +202,7 @@ def test_pictures_are_counted_as_missing_unreadable_or_of_one_colour(corpus_fold
     picture(images / "2.jpg", ("red", "red"))
     report = check(corpus_folder)
     assert report.ok
-    assert "1/0/0 (train/valid/test) of 4 posts have no picture" in texts(report, "note")
+    assert "1/0/0 (train/valid/test) of 4 posts have no picture, the first is 1;" in texts(report, "note")
     assert "1 posts have a picture of one colour" in texts(report, "note")
 
 

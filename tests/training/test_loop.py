@@ -17,6 +17,7 @@ from torch.optim import AdamW
 
 from hamner.corpora import TAGS, Corpus
 from hamner.devices import cpu_threads
+from hamner.errors import HamnerError
 from hamner.evaluation import read_predictions
 from hamner.model.config import ModelConfig
 from hamner.training import Run, RunError, TrainConfig, loop, train
@@ -75,6 +76,11 @@ def test_a_run_folder_says_what_was_run_and_what_came_out(run: Run, tiny: Corpus
     assert 1 <= run.record["best_epoch"] <= 3
     assert set(run.record["scores"]["test"]) == {"seqeval", "strict", "repaired"}
     assert not (run.folder / "checkpoint.safetensors").exists()
+
+
+def test_a_name_is_no_corpus(tmp_path: Path):
+    with pytest.raises(HamnerError, match=r"not 'minitweets': give it hamner\.load_corpus"):
+        train("minitweets", folder=tmp_path)  # type: ignore[arg-type]
 
 
 def test_the_predictions_give_the_score_that_the_record_states_and_hold_no_text(run: Run, tiny: Corpus):
