@@ -22,6 +22,9 @@ import numpy as np
 
 from hamner.evaluation.scoring import ScoringError, Tags, post_counts
 
+AT_ONCE = 10_000
+"""Resamples drawn together: one of a large test set is hundreds of numbers, and a million of them fill the memory."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -177,8 +180,9 @@ def _resampled_sums(counts: np.ndarray, resamples: int, level: float, seed: int)
     if resamples < 1 or not 0 < level < 1:
         raise ScoringError(f"a bootstrap needs resamples >= 1 and 0 < level < 1, not {resamples} and {level}")
     kinds, multiplicity = np.unique(counts, axis=0, return_counts=True)
-    times = np.random.default_rng(seed).multinomial(len(counts), multiplicity / len(counts), size=resamples)
-    return times @ kinds
+    random, share = np.random.default_rng(seed), multiplicity / len(counts)
+    sizes = [min(AT_ONCE, resamples - begin) for begin in range(0, resamples, AT_ONCE)]
+    return np.concatenate([random.multinomial(len(counts), share, size=size) @ kinds for size in sizes])
 
 
 def _f1(sums: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ def row_of(config: ModelConfig) -> str:
     """The row that `config` is, by the settings that rows change; `custom` when it is none of them."""
     full = replace(ModelConfig(), vision=True)
     changed = {name: getattr(config, name) for row in ROWS.values() for name in row}
-    if not changed["vision"]:
-        return "text_only"
     different = {name: value for name, value in changed.items() if value != getattr(full, name)}
+    if not config.vision:  # then what is about pictures makes no difference
+        return "custom" if any(name in OF_TEXT for name in different) else "text_only"
     return next((row for row, settings in ROWS.items() if settings == different), "custom")

@@ -27,7 +27,10 @@ def setting(default: Any, source: Source, help: str, sibling: Any = _UNKNOWN) ->
 
 
 def sources(config: object) -> dict[str, str]:
-    """Field name -> source, for every field of a config: whose the value is that it has (a class: its default)."""
+    """Field name -> source, for every field of a config, or of a class with its defaults.
+
+    `stated`: the part that the field turns on or off is the paper's, be it on or off here. Else whose the value is.
+    """
     return {item.name: _source(item, getattr(config, item.name)) for item in fields(config)}  # type: ignore[arg-type]
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hamner.model.batch import Batch, Output, Trace
-from hamner.model.config import ModelConfig
+from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.decoder import Decoder
 from hamner.model.interaction import Interaction
 from hamner.model.intra_modality import Sentence, Vision
@@ -19,6 +19,8 @@ class HamNer(nn.Module):
 
     With `config.vision`, `channels` is how many channels the visual features have (C) and `classes` how many class ids
     their objects, 0 included. Without it the model is text-only, whatever a batch holds of pictures.
+
+    Raises ModelConfigError when the heads do not divide the encoder's hidden size, where that is the width.
     """
 
     def __init__(
@@ -28,6 +30,8 @@ class HamNer(nn.Module):
         self.config = config
         self.text = TextStage(encoder, config)
         d = self.text.width
+        if d % config.heads:
+            raise ModelConfigError(f"heads ({config.heads}) must divide the text encoder's hidden size ({d})")
         self.decoder = Decoder(d, tags, config.dropout)
         self.vision = None
         if config.vision:

@@ -1,7 +1,7 @@
 """Stage 2: is the picture about the post, and which of its grains count?
 
-v    = attention-pooled [G; O_sem; O_spa] with s as the query
-rho  = sigmoid(SHARPNESS * cos(W_s s, W_v v))                 in (0, 1), one per post; exactly 0 without a picture
+v    = LN(attention-pooled [G; O_sem; O_spa] with s as the query)
+rho  = sigmoid(SHARPNESS * cos(W_t s, W_v v))                 in (0, 1), one per post; exactly 0 without a picture
 beta = softmax(tanh W[s; mean(G); mean(O_sem); mean(O_spa)])  over the grains that are present
 
 That relevance is judged and decides how grains are integrated, end to end, is *stated*; both forms are *ours*.

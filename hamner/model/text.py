@@ -1,11 +1,13 @@
 """Stage 1, text: from words to one vector a word.
 
 T = W_t layers(pieces)[first piece of the word] + Conv_7([word embeddings; word shapes]), (B, n, d).
+(Layers and embeddings of a frozen encoder are standardised; beside one that learns the convolution starts from zero.)
 
 The first term is BERT's view of the word in its whole post. The second is the local one: a sentence encoder's upper
 layers wash out what stands right beside a word, and "Kelso (left)" is lost without it; and an uncased encoder never
 learns that a word had a capital. That a text encoder is used is *stated*; the learned mix of its layers (after Peters
-et al. 2018), the convolution, the word shapes (after Collobert et al. 2011) and `width` are *ours*.
+et al. 2018), the convolution, the word shapes (after Collobert et al. 2011), `width` and what stands in brackets are
+*ours*.
 """
 
 from __future__ import annotations

@@ -285,7 +285,8 @@ def per_type_beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame
 
 
 def command_of(run: Run) -> str:
-    """The `hamner train` command that makes this run, with every setting in which it differs from its preset.
+    """The `hamner train` command that makes this run, with every setting in which it differs from its preset
+    and on as many threads.
 
     Raises HamnerError for a run that is no row of the grid: no single option makes it.
     """
@@ -302,6 +303,8 @@ def command_of(run: Run) -> str:
     for name, value in flat(config.to_dict()).items():
         if value != start[name]:
             words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    if threads := run.record.get("machine", {}).get("threads"):  # they decide the last digits, and with them the model
+        words += ["--threads", str(threads)]
     return shlex.join(words)
 
 

@@ -182,7 +182,10 @@ def _drops(tagger: Tagger, batch: Batch, row: int, span: Span, objects: Sequence
 
 
 def of_objects(trace: Trace, weights: Tensor) -> Tensor:
-    """Weights over the regions (..., M) to those over the K objects (..., K): the mean over an object's encodings."""
+    """Weights over the regions (..., M) to those over the K objects (..., K): the mean over an object's encodings.
+
+    An object without a known box has one encoding alone, and so half its weight here.
+    """
     encodings = [weights[..., trace.grain == grain] for grain in (1, 2) if (trace.grain == grain).any()]
     return torch.stack(encodings).mean(0)
 

@@ -32,9 +32,9 @@ def generalisation(
 ) -> pd.DataFrame:
     """F1 of each run that was retested, on its own test and on the others: lines with COLUMNS, figures in percent.
 
-    `tests` has test, with gold tags, of each corpus; retests on others are left out. shuffled: percent of pictures
-    exchanged. seed: a run's, or "mean" over those that were put to that test. low and high: bootstrap interval over
-    posts (seqeval protocol).
+    `tests` has test, with gold tags, of each corpus; tests of others, a run's own among them, are left out. shuffled:
+    percent of pictures exchanged. seed: a run's, or "mean" over those that were put to that test. low and high:
+    bootstrap interval over posts (seqeval protocol).
     """
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in found:
@@ -48,7 +48,9 @@ def generalisation(
         for run in group:
             others = {(test.corpus, test.shuffled): test.file for test in retests(run) if test.corpus in tests}
             if others:
-                for test, file in {**others, (common["trained_on"], 0): run.predictions}.items():
+                if common["trained_on"] in tests:
+                    others[common["trained_on"], 0] = run.predictions
+                for test, file in others.items():
                     files.setdefault(test, {})[run.config.seed] = file
         for (corpus, shuffled), of_seed in sorted(files.items()):
             posts = tests[corpus]

@@ -86,8 +86,9 @@ def measure_runs(root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
 def measure_relatedness(scores: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """`agreement` and `by_score` of the runs under data/runs of the full model, with own and with shuffled pictures.
 
-    The scores of a corpus are in `scores`, in the file tmr-CORPUS.tsv; corpora without one are left out. Raises
-    HamnerError where there is none at all, and for a run whose predictions hold no relevance.
+    Of shuffled pictures without the posts whose own one is unreadable: their score is of nothing. The scores of a
+    corpus are in `scores`, in the file tmr-CORPUS.tsv; corpora without one are left out. Raises HamnerError where there
+    is none at all, and for a run whose predictions hold no relevance.
     """
     agreements, groups = [], []
     for corpus in REAL:
@@ -95,10 +96,13 @@ def measure_relatedness(scores: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         if not file.is_file():
             continue
         related = read_scores(file)
+        unreadable = set(related.index[related.unreadable])
         for run in runs_of(corpus):
             if row_of_run(run.config) in ("full", "shuffled_images"):
                 name = name_of(run) | {"seed": run.config.seed}
                 relevance = read_relevance(run.predictions)
+                if row_of_run(run.config) != "full":  # the picture that it judged is not the one that is unreadable
+                    relevance = {id: rho for id, rho in relevance.items() if id not in unreadable}
                 agreements.append(name | agreement(relevance, related))
                 groups.append(by_score(relevance, related).assign(**name))
     if not agreements:

@@ -111,16 +111,5 @@ def sampling_error(share: Any, names: Any) -> Any:
     return (share * (1 - share) / names) ** 0.5
 
 
-def beside_ceiling(table: pd.DataFrame, row: str, ability: str) -> pd.DataFrame:
-    """One row of `measured` beside the ceiling of taggers that lack `ability`, and their difference in sampling errors.
-
-    NaN where the ceiling is 0 or 1, for then nothing varies by chance.
-    """
-    expected = ceilings(load_corpus("minitweets")).loc[ability]
-    chosen = table[table.row == row].set_index("cue")
-    error = sampling_error(expected, chosen.names)
-    return chosen.assign(ceiling=expected, off=((chosen["mean"] - expected) / error.where(error > 0)))
-
-
 def _values(spread: Spread) -> dict[str, float | None]:
     return {"mean": spread.mean, "sd": spread.sd, "min": spread.min, "max": spread.max}

@@ -71,13 +71,13 @@ def agreement(relevance: Mapping[str, float], scores: pd.DataFrame, *, resamples
     return found
 
 
-def by_score(relevance: Mapping[str, float], scores: pd.DataFrame, name: str = "strong") -> pd.DataFrame:
-    """Mean rho of posts in GROUPS of equal size by score `name`, and of those whose picture is unreadable.
+def by_score(relevance: Mapping[str, float], scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean rho of posts in GROUPS of equal size by the score `strong`, and of those whose picture is unreadable.
 
     Columns: group ("1", the lowest scores, to "5", and "unreadable"), posts, rho, rho_sd.
     """
     table = _joined(relevance, scores)
-    ranks = table[name][~table.unreadable].rank(method="first")
+    ranks = table.strong[~table.unreadable].rank(method="first")
     group = pd.qcut(ranks, GROUPS, labels=[str(number + 1) for number in range(GROUPS)]).astype(str)
     table["group"] = group.reindex(table.index).fillna("unreadable")
     means = table.groupby("group").rho.agg(posts="size", rho="mean", rho_sd="std")

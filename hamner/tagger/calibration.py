@@ -12,9 +12,9 @@ from hamner.corpora.post import Corpus
 from hamner.corpora.tags import spans
 from hamner.model.text import PhraseEncoder
 from hamner.tagger.confidence import TEMPERATURES, calibrated
-from hamner.tagger.tagger import CALIBRATION, Tagger, TaggerError
+from hamner.tagger.tagger import Tagger, TaggerError
 from hamner.training.loop import pictures_of
-from hamner.training.runs import Run, write_json
+from hamner.training.runs import CALIBRATION, Run, write_json
 from hamner.vision.store import FEATURES, FeatureStore
 
 AT_ONCE = 64

@@ -22,7 +22,8 @@ OF_WORDS = ("word_mask", "shapes", "word_layers", "word_embeddings")
 """The fields of a batch that hold its words, once they are read."""
 
 FLAT = 0.995
-"""Entropy, as a share of the greatest, above which a map says nothing: regions then differ by under a fifth."""
+"""Entropy, as a share of the greatest, above which a map of 49 regions says little: its standard deviation is then
+below a fifth of its mean (one region alone may still be at more than twice the others)."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from hamner.tagger.words import split_words
 from hamner.training.batching import Split, collate, piece_limit, windows
 from hamner.training.checkpoints import load_weights
 from hamner.training.loop import build_model
-from hamner.training.runs import Run
+from hamner.training.runs import CALIBRATION, Run
 from hamner.vision.features import VisualFeatures
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from hamner.vision.pictures import PictureExtractor
 
 BATCH = 16
-CALIBRATION = "calibration.json"
 
 Text = str | Sequence[str]
 Picture = str | Path | Image.Image
@@ -310,7 +309,7 @@ class Tagger:
         return parts
 
     def _together(self, asked: _Asked, parts: Sequence[_Read]) -> TaggedPost:
-        """A post from its windows."""
+        """A post from its windows; its relevance is the greatest of theirs, as in `predict`, and beta is that one's."""
         tags = [tag for part in parts for tag in part.tags]
         notes = asked.notes
         if len(parts) > 1:
@@ -322,14 +321,9 @@ class Tagger:
                 start, end = asked.offsets[first][0], asked.offsets[last][1]
                 entities.append(Entity(asked.text[start:end], span.type, start, end, score, (first, last), evidence))
             begin += len(part.tags)
-        lengths = [len(part.tags) for part in parts]
-        relevances = [part.relevance for part in parts if part.relevance is not None]
-        integrations = [part.integration for part in parts if part.integration is not None]
-        relevance, integration = None, None
-        if relevances and integrations:
-            relevance = float(np.average(relevances, weights=lengths))
-            beta = np.average(integrations, axis=0, weights=lengths)
-            integration = dict(zip(GRAINS, beta.tolist(), strict=True))
+        judged = [(part.relevance, part.integration) for part in parts if part.relevance is not None]
+        relevance, beta = max(judged, key=lambda one: one[0], default=(None, None))
+        integration = None if beta is None else dict(zip(GRAINS, beta, strict=True))
         return TaggedPost(
             text=asked.text,
             words=asked.words,

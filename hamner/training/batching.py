@@ -52,8 +52,8 @@ def windows(
 ) -> list[Window]:
     """Cut posts into pieces, and posts of more than `limit` pieces into windows at word boundaries.
 
-    The text that `appended` gives for a post stands behind it in each of its windows, as the second of two sentences:
-    to be read, not to be tagged. Of more than a quarter of `limit` the rest is left out.
+    The text that `appended` gives for a post stands behind it in each of its windows, after a separator and in the same
+    segment: to be read, not to be tagged. Of more than a quarter of `limit` the rest is left out.
 
     A word that the tokenizer has no piece for (a zero-width space, say) becomes the unknown piece and keeps its place.
     Of a word that alone is longer than a window the last pieces are left out: its first one stands for it all the same.
@@ -67,7 +67,8 @@ def windows(
     for number, post in enumerate(posts):
         behind = after
         if appended is not None and (text := appended(post)):
-            pieces_of_text = tokenizer(text, add_special_tokens=False)["input_ids"][: limit // 4 - len(after)]
+            pieces_of_text = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            pieces_of_text = pieces_of_text[: limit // 4 - len(after)]
             behind = [*after, *pieces_of_text, *after]
         room = limit - len(before) - len(behind)
         start = 0
@@ -92,7 +93,9 @@ def windows(
 def _pieces_of_words(words: list[str], tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
     if not words:
         return {}
-    encoded = tokenizer([[word] for word in words], is_split_into_words=True, add_special_tokens=False)["input_ids"]
+    # A tweet that has the word "[SEP]" does not end there.
+    options = {"is_split_into_words": True, "add_special_tokens": False, "split_special_tokens": True}
+    encoded = tokenizer([[word] for word in words], **options)["input_ids"]
     return {word: pieces or [tokenizer.unk_token_id] for word, pieces in zip(words, encoded, strict=True)}
 
 

@@ -40,12 +40,15 @@ from hamner.training.batching import Item, Split, Window, collate, length_bucket
 from hamner.training.checkpoints import load_checkpoint, load_weights, read_progress, save_checkpoint, save_weights
 from hamner.training.config import TrainConfig
 from hamner.training.runs import (
+    CALIBRATION,
+    RETESTS,
     Run,
     RunError,
     RunInUseError,
     identity,
     peak_memory,
     require_same,
+    require_same_sums,
     run_name,
     surroundings,
     write_json,
@@ -126,6 +129,7 @@ def train(
             f"precision {config.precision!r} cannot be had in this process ({error}); start another"
         ) from error
     with _only_user_of(folder, accelerator, wait):
+        accelerator.wait_for_everyone()  # or some would not see the run that the main process waited for
         wanted = identity(corpus, config)
         if (folder / "run.json").exists():
             run = Run.load(folder)
@@ -139,7 +143,7 @@ def train(
         progress = progress and accelerator.is_main_process
         store = _open_store(corpus, config, Path(features), accelerator, progress)
         with cpu_threads(threads):
-            return _train(corpus, config, folder, store, accelerator, progress, {} if kept is None else kept)
+            return _train(corpus, config, folder, store, accelerator, progress, wanted, {} if kept is None else kept)
 
 
 @contextmanager
@@ -174,9 +178,10 @@ def _train(
     store: FeatureStore | None,
     accelerator: Accelerator,
     progress: bool,
+    wanted: dict[str, Any],
     kept: dict[str, dict[str, Words]],
 ) -> Run:
-    wanted = identity(corpus, config)
+    around = surroundings(accelerator.device, accelerator.num_processes)
     appended = appended_texts(config)
     seen = {}
     if store is not None or appended is not None:
@@ -211,9 +216,14 @@ def _train(
     checkpoint = folder / "checkpoint.safetensors"
     state: dict[str, Any] = {"history": [], "best_epoch": 0, "best_f1": -1.0, "seconds": 0.0, "cpu_seconds": 0.0}
     if checkpoint.exists():
-        require_same(folder, read_progress(checkpoint), wanted)
+        begun_as = read_progress(checkpoint)
+        require_same(folder, begun_as, wanted)
+        require_same_sums(folder, begun_as, around)
         load_weights(bare, folder / "model.safetensors")  # the best so far: found out now, if they are lost
         state = load_checkpoint(checkpoint, bare, bare_optimizer)["state"]
+    else:  # what was made with weights that are now trained anew
+        for file in (folder / CALIBRATION, *folder.glob(f"{RETESTS}/*.jsonl")):
+            file.unlink(missing_ok=True)
     earlier = state["seconds"], state["cpu_seconds"]
 
     def batches(split: Split, seed: int | None, size: int) -> DataLoader:
@@ -274,7 +284,7 @@ def _train(
                 save_weights(bare, folder / "model.safetensors")
             state["seconds"] = earlier[0] + time.perf_counter() - begun
             state["cpu_seconds"] = earlier[1] + time.process_time() - begun_cpu
-            save_checkpoint(checkpoint, bare, bare_optimizer, wanted | {"state": state})
+            save_checkpoint(checkpoint, bare, bare_optimizer, wanted | around | {"state": state})
         accelerator.wait_for_everyone()
 
     load_weights(bare, folder / "model.safetensors")
@@ -283,7 +293,7 @@ def _train(
     mentions = training_mentions(corpus.train)
     record = wanted | {
         "sources": config.field_sources(),
-        **surroundings(accelerator.device, accelerator.num_processes),
+        **around,
         "features": {} if store is None else shape | {"class_names": store.class_names, "store": store.folder.name},
         "seen_posts": seen,
         "history": state["history"],
@@ -355,8 +365,8 @@ def posts_seen(
 def pictures_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig) -> Callable[[int], VisualFeatures]:
     """The visual features of a post by its number, or, for a control, what takes their place.
 
-    `shuffled`: those of another post, drawn from the run's seed; each picture serves once. `blank`: a picture with
-    nothing on it, all features 0 and no object, wherever the post has a picture.
+    `shuffled`: those of another post (which may share its picture), drawn from the run's seed; each serves once.
+    `blank`: a picture with nothing on it, all features 0 and no object, wherever the post has a picture.
     """
     if config.pictures == "own":
         return lambda number: store[posts[number].id]

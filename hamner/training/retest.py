@@ -23,11 +23,9 @@ from hamner.training.batching import Split, collate, length_buckets, piece_limit
 from hamner.training.checkpoints import load_weights
 from hamner.training.config import TrainConfig
 from hamner.training.loop import appended_texts, build_model, exchanged, pictures_of, posts_seen, predict
-from hamner.training.runs import Run
+from hamner.training.runs import RETESTS, Run
 from hamner.vision.features import VisualFeatures
 from hamner.vision.store import FEATURES, FeatureStore
-
-FOLDER = "retests"
 
 
 class Retest(NamedTuple):
@@ -49,10 +47,12 @@ def retest(
 ) -> Retest:
     """Tag test of `corpus` with `run`, and keep the predictions in its folder.
 
-    `shuffled` percent of the posts, drawn from the run's seed, see one another's pictures; of two percentages the
-    greater holds all posts of the smaller. `captions` are those of `corpus`, for a run that reads captions.
+    `shuffled` percent of the posts, drawn from the run's seed, see one another's pictures (where posts share a picture,
+    one may get the very same); of two percentages the greater holds all posts of the smaller. `captions` are those of
+    `corpus`, for a run that reads captions.
 
-    Raises HamnerError when the run has no weights, looks at no pictures to shuffle, or needs captions.
+    Raises HamnerError when the run has no weights, looks at no pictures to shuffle, or needs captions, and when so
+    small a share of the posts is fewer than two.
     """
     config = _config_of_test(run, corpus, shuffled, captions)
     store = None
@@ -74,6 +74,8 @@ def retest(
     tokenizer = load_tokenizer(config.model.text_encoder)
     items = windows(corpus.test, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended)
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)
+    if shuffled and len(other) < 2:
+        raise HamnerError(f"{shuffled} percent of {len(corpus.test)} posts leave no two to exchange their pictures")
     looks = None if store is None else _partly_exchanged(pictures_of(corpus.test, store, config), other)
     split = Split(items, looks)
     order = length_buckets(split.lengths(), 4 * config.batch_size, None)
@@ -81,7 +83,7 @@ def retest(
     tags, relevance = predict(model, batches, items, len(corpus.test))
     ids = [post.id for post in corpus.test]
     name = corpus.name + (f"-shuffled{shuffled}" if shuffled else "")
-    found = Retest(corpus.name, shuffled, run.folder / FOLDER / f"{name}.jsonl")
+    found = Retest(corpus.name, shuffled, run.folder / RETESTS / f"{name}.jsonl")
     judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
     write_predictions(found.file, dict(zip(ids, tags, strict=True)), judged)
     return found
@@ -123,7 +125,7 @@ def _partly_exchanged(
 def retests(run: Run) -> list[Retest]:
     """The retests that a run's folder holds, by name of their files."""
     found = []
-    for file in sorted((run.folder / FOLDER).glob("*.jsonl")):
+    for file in sorted((run.folder / RETESTS).glob("*.jsonl")):
         corpus, shuffled = re.fullmatch(r"(.+?)(?:-shuffled(\d+))?", file.stem).groups()  # type: ignore[union-attr]
         found.append(Retest(corpus, int(shuffled or 0), file))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
+import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +17,15 @@ from hamner.corpora.post import Corpus
 from hamner.corpora.registry import IMAGES
 from hamner.errors import HamnerError
 from hamner.files import file_sha256, written_whole
+from hamner.images import ImageError, image_sha256
 from hamner.model.ablations import row_of
 from hamner.model.text import encoder_weights
 from hamner.training.config import TrainConfig
-from hamner.vision.features import ANNOTATIONS
+from hamner.vision.features import ANNOTATIONS, digest
+
+CALIBRATION = "calibration.json"
+RETESTS = "retests"
+"""What a run's folder may also hold, made with its weights: a temperature, and predictions on other tests."""
 
 LIBRARIES = ("hamner", "torch", "transformers", "pytorch-crf", "seqeval", "accelerate", "numpy")
 
@@ -119,8 +124,8 @@ def run_name(corpus: str, config: TrainConfig) -> str:
 
 
 def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
-    """What makes two runs the same run: settings and data; what the files hold of captions, of annotations, of the list
-    that says whose picture is whose, and of a text encoder's weights.
+    """What makes two runs the same run: settings and data; what the files hold of captions, of pictures, of
+    annotations, of the list that says whose picture is whose, and of a text encoder's weights.
     """
     files = {name: Path(name) for name in (*config.appended, *(config.visual.captions if config.visual else ()))}
     if config.visual is not None and not config.visual.captions:
@@ -130,8 +135,25 @@ def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
     files |= {f"text encoder {file.name}": file for file in encoder_weights(config.model.text_encoder)}
     # One that is not there is reported by whoever reads it.
     inputs = {name: file_sha256(file) for name, file in files.items() if os.path.isfile(file)}
+    if config.visual is not None and not config.visual.captions:
+        inputs["pictures"] = pictures_sha256(corpus)
     corpus_of = {"name": corpus.name, "sha256": corpus.sha256}
     return {"corpus": corpus_of, "config": config.to_dict(), "inputs": inputs}
+
+
+def pictures_sha256(corpus: Corpus) -> str:
+    """One SHA-256 for which picture, by its bytes, each post of `corpus` has, if it has one that can be read."""
+    of_file: dict[Path | None, str] = {None: ""}
+    of_post: dict[str, str] = {}
+    for _, posts in corpus.splits():
+        for post in posts:
+            if post.image is not None and post.image not in of_file:
+                try:
+                    of_file[post.image] = image_sha256(post.image)
+                except ImageError:
+                    of_file[post.image] = ""
+            of_post[post.id] = of_file[post.image]
+    return digest(of_post)
 
 
 def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -152,6 +174,20 @@ def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
             f"{folder} holds another run: its {part} has {key} = {flat_found.get(key)!r}, "
             f"yours {flat_wanted.get(key)!r}; choose another folder or delete that one"
         )
+
+
+def require_same_sums(folder: Path, found: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise RunError when a checkpoint was begun on other numbers of threads or processes than there are `now`.
+
+    They decide the last digits, and with them the model: a run that went on would be neither one nor the other.
+    """
+    for name, remedy in (("threads", "--threads {}"), ("processes", "accelerate launch --num_processes {}")):
+        before = found.get("machine", {}).get(name)
+        if before is not None and before != now["machine"][name]:
+            raise RunError(
+                f"the run in {folder} was begun on {before} {name}, and this would go on with {now['machine'][name]}: "
+                f"use {remedy.format(before)}, or delete the folder"
+            )
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -175,10 +211,14 @@ def surroundings(device: torch.device, processes: int) -> dict[str, Any]:
     }
 
 
-def peak_memory() -> int:
-    """The most memory that this process has held so far, in bytes."""
+def peak_memory() -> int | None:
+    """The most memory that this process has held so far, earlier runs included, in bytes; None on Windows."""
+    if sys.platform == "win32":
+        return None
+    import resource  # which only Unix has
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if platform.system() == "Darwin" else peak * 1024
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def write_json(record: dict[str, Any], path: Path) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet152_Weights, WeightsEnum, resnet152
 
 from hamner.errors import HamnerError
+from hamner.files import file_sha256
 from hamner.vision.features import BACKBONES
 
 IMAGE_SIZE = 224
@@ -122,9 +123,8 @@ def fetch_weights(weights: WeightsEnum) -> dict[str, Any]:
     remedy = f"connect once and try again, put {name} into {kept.parent}, or choose weights='random' for a trial"
     if kept.exists():
         # torch checks a hash only right after a download; torchvision puts its first digits into the file's name.
-        with kept.open("rb") as file:
-            if not hashlib.file_digest(file, "sha256").hexdigest().startswith(kept.stem.rsplit("-", 1)[-1]):
-                raise WeightsError(f"{kept} is damaged: delete the file and try again")
+        if not file_sha256(kept).startswith(kept.stem.rsplit("-", 1)[-1]):
+            raise WeightsError(f"{kept} is damaged: delete the file and try again")
     elif os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
         raise WeightsError(f"the weights {name} are not here and HF_HUB_OFFLINE is set: {remedy}")
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -119,11 +119,6 @@ class VisualSource:
             return "captions (stand-in)"
         random = " (random weights)" if self.weights == "random" else ""
         return f"{self.backbone} + {self.objects}{random}"
-
-    @property
-    def fingerprint(self) -> str:
-        """16 hex digits that name these settings, the same on every machine and day."""
-        return digest(asdict(self))[:16]
 
 
 def digest(value: object) -> str:

@@ -12,6 +12,7 @@ from hamner.evaluation import (
     ScoringError,
     bootstrap_interval,
     bootstrap_interval_of_mean,
+    intervals,
     over_seeds,
     paired_bootstrap,
     paired_bootstrap_of_means,
@@ -45,6 +46,13 @@ def test_the_interval_agrees_with_resampling_posts_one_by_one():
         values.append(score([gold[i] for i in drawn], [predicted[i] for i in drawn]).overall.f1)
     interval = bootstrap_interval(gold, predicted)
     assert (interval.low, interval.high) == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.015)
+
+
+def test_drawing_in_parts_changes_nothing(monkeypatch):
+    gold, predicted = tagged(60, 100)
+    whole = bootstrap_interval(gold, predicted, resamples=1000)
+    monkeypatch.setattr(intervals, "AT_ONCE", 300)
+    assert bootstrap_interval(gold, predicted, resamples=1000) == whole
 
 
 def test_a_wider_level_gives_a_wider_interval_and_fewer_posts_too():

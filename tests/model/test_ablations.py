@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from hamner.model.ablations import CONTROLS, OF_TEXT, ROWS, ablate
+from hamner.model.ablations import CONTROLS, OF_TEXT, ROWS, ablate, row_of
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig, ModelConfigError, sources
 from hamner.training.config import TrainConfig
@@ -52,6 +52,11 @@ def test_a_row_that_takes_a_part_away_takes_its_weights_away(row: str) -> None:
         return sum(parameter.numel() for parameter in build(config).parameters())
 
     assert weights(ablate(FULL, row)) < weights(FULL)
+
+
+def test_a_text_only_model_of_other_text_is_not_the_row() -> None:
+    assert row_of(ablate(FULL, "text_only")) == row_of(ModelConfig(coattention=False)) == "text_only"
+    assert row_of(ModelConfig(local_text=False)) == "custom"
 
 
 def test_an_unknown_row_is_an_error_that_lists_the_rows() -> None:

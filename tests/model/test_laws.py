@@ -14,6 +14,7 @@ from hamner.corpora.tags import TAGS
 from hamner.model import relevance
 from hamner.model.ablations import ROWS, ablate
 from hamner.model.batch import Batch, Pictures, Trace
+from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.hamner import HamNer
 from hamner.training.config import TrainConfig
 from hamner.training.loop import parameter_groups
@@ -61,6 +62,11 @@ def test_rho_0_is_the_text_only_model_bit_for_bit(batch: Batch, monkeypatch: pyt
 def test_training_starts_at_the_text_only_model(row: str, batch: Batch) -> None:
     model = HamNer(ablate(FULL, row), tiny_bert(), TAGS, CHANNELS, 6).eval()
     assert torch.equal(model(batch).emissions, model(without_pictures(batch)).emissions)
+
+
+def test_heads_must_divide_the_width_of_the_encoder() -> None:
+    with pytest.raises(ModelConfigError, match="must divide the text encoder's hidden size"):
+        HamNer(ModelConfig(width=None, heads=7), tiny_bert(), TAGS)
 
 
 def test_a_text_only_model_ignores_pictures(batch: Batch) -> None:

@@ -61,6 +61,12 @@ def test_a_retest_never_takes_the_place_of_the_runs_own_test(runs: list[Run]) ->
     assert lines.loc[("twitter2017", "1"), "f1"] == 100
 
 
+def test_a_run_whose_own_test_is_not_here_is_shown_on_the_others(runs: list[Run]) -> None:
+    found = generalisation(runs, {"twitter2015": TESTS["twitter2015"]}, resamples=50)
+    assert set(found.trained_on) == {"twitter2017"}
+    assert set(found.tested_on) == {"twitter2015"}
+
+
 def test_without_retests_there_is_no_line(runs: list[Run]) -> None:
     assert generalisation(runs[-1:], TESTS).empty
 

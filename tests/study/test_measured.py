@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -84,6 +85,22 @@ def test_what_is_measured_and_written_is_what_is_read(one_run: Corpus, tmp_path:
     assert agreement[["posts", "unreadable", "strong", "weak"]].values.tolist() == [[20, 0, 1, -1]]
     assert groups.group.tolist() == ["1", "2", "3", "4", "5"]
     assert groups.rho.is_monotonic_increasing
+
+
+def test_of_shuffled_pictures_posts_whose_own_is_unreadable_are_left_out(one_run: Corpus, tmp_path: Path, monkeypatch):
+    (tmp_path / "tmr-twitter2017.tsv").write_text(
+        "imgid\tsplit\tstrong\tweak\timage_unreadable\n"
+        + "".join(f"p{n}\ttest\t{n}\t{-n}\t{n % 2}\n" for n in range(20))
+    )
+    agreement, groups = measured.measure_relatedness(tmp_path)
+    assert agreement[["posts", "unreadable"]].values.tolist() == [[20, 10]]
+    (run,) = measured.runs_of("twitter2017")
+    shuffled = run.config.to_dict() | {"pictures": "shuffled"}
+    monkeypatch.setattr(measured, "runs_of", lambda name: [replace(run, record=run.record | {"config": shuffled})])
+    agreement, groups = measured.measure_relatedness(tmp_path)
+    assert agreement[["posts", "unreadable"]].values.tolist() == [[10, 0]]
+    assert agreement.auc.isna().all()
+    assert "unreadable" not in set(groups.group)
 
 
 def test_a_folder_without_scores_is_said_before_anything_is_measured(one_run: Corpus, tmp_path: Path) -> None:

@@ -121,14 +121,20 @@ def test_a_text_only_run_looks_at_no_picture_and_says_so(text_only: Tagger, phot
     assert post.notes == ("the run is text-only: no picture is looked at",)
 
 
-def test_a_post_longer_than_the_encoder_takes_is_put_together_again(tagger: Tagger, photo: Path) -> None:
+def test_a_post_longer_than_the_encoder_takes_is_put_together_again(
+    tagger: Tagger, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list = []
+    together = tagger._together
+    monkeypatch.setattr(tagger, "_together", lambda asked, parts: read.extend(parts) or together(asked, parts))
     words = TEXT.split() * 12
     post = tagger(words, photo)
     assert len(post.tags) == len(words)
     assert "windows" in post.notes[-1]
     assert post.entities[-1].words[1] > 100
     assert all(post.text[entity.start : entity.end] == entity.text for entity in post.entities)
-    assert 0 < post.relevance < 1
+    assert len(read) > 1
+    assert post.relevance == max(part.relevance for part in read)
 
 
 def test_the_drop_without_the_picture_is_what_tagging_without_it_gives(tagger: Tagger, photo: Path) -> None:

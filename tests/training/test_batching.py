@@ -44,6 +44,13 @@ def test_a_word_without_pieces_becomes_the_unknown_piece_and_keeps_its_place(tok
     assert len(window.first_piece) == 3
 
 
+def test_a_special_token_that_a_tweet_has_for_a_word_is_read_as_its_letters(tokenizer):
+    (window,) = windows([Post("1", ("[SEP]", "Kelso"), ("O", "B-PER"))], tokenizer, 512, lambda _: "a [MASK]")
+    pieces = window.pieces.tolist()
+    assert pieces.count(tokenizer.sep_token_id) == 2  # after the post, and after the text behind it
+    assert tokenizer.mask_token_id not in pieces
+
+
 @given(st.lists(st.sampled_from(["Kelso", "unbelievably", "a", "\u200d", "x" * 40]), min_size=1, max_size=40))
 def test_a_post_longer_than_the_encoder_allows_is_split_at_words_and_loses_none(tokenizer_limit, words):
     tokenizer, limit = tokenizer_limit

@@ -29,7 +29,8 @@ from hamner.training.checkpoints import (
     save_weights,
 )
 from hamner.training.loop import build_model, parameter_groups, read_words, warmup_then_linear
-from hamner.training.runs import identity
+from hamner.training.runs import CALIBRATION, RETESTS, identity, pictures_sha256, surroundings
+from hamner.vision.features import VisualSource
 
 # Trains like `train`, but in a process of its own, and says when a step of an epoch is under way.
 SCRIPT = """
@@ -344,6 +345,50 @@ def test_a_cut_run_whose_best_weights_are_lost_says_what_to_do(tiny: Corpus, con
     save_checkpoint(tmp_path / "checkpoint.safetensors", model, optimizer, identity(tiny, config) | {"state": state})
     with pytest.raises(CheckpointError, match=f"no weights at .*; delete {tmp_path} and train again"):
         train(tiny, config, tmp_path, progress=False)
+
+
+def test_a_cut_run_goes_on_with_as_many_threads_as_it_began_with(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+    model = build_model(config.model, 1)
+    optimizer = AdamW(parameter_groups(model, config))
+    begun = surroundings(torch.device("cpu"), 1)
+    begun["machine"]["threads"] = torch.get_num_threads() + 1
+    progress = identity(tiny, config) | begun | {"state": {}}
+    save_checkpoint(tmp_path / "checkpoint.safetensors", model, optimizer, progress)
+    with pytest.raises(RunError, match=rf"with {torch.get_num_threads()}: use --threads {begun['machine']['threads']}"):
+        train(tiny, config, tmp_path, progress=False)
+
+
+def test_what_was_made_with_weights_goes_when_they_are_trained_anew(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+    config = replace(config, epochs=1)
+    run = train(tiny, config, tmp_path, progress=False)
+    stale = [tmp_path / CALIBRATION, tmp_path / RETESTS / "tiny-shuffled50.jsonl"]
+    stale[1].parent.mkdir()
+    for file in stale:
+        file.write_text("{}", encoding="utf-8")
+    assert train(tiny, config, tmp_path, progress=False).record == run.record
+    assert all(file.exists() for file in stale)
+    (tmp_path / "run.json").unlink()
+    train(tiny, config, tmp_path, progress=False)
+    assert not any(file.exists() for file in stale)
+
+
+def test_another_picture_is_another_run_and_another_name_for_it_is_not(tiny: Corpus, tmp_path: Path):
+    def shown(*names: str | None) -> Corpus:
+        posts = [replace(tiny.train[0], image=name and tmp_path / name) for name in names]
+        return replace(tiny, train=tuple(replace(post, id=str(number)) for number, post in enumerate(posts)))
+
+    for name, pixels in (("a", b"one"), ("b", b"one"), ("c", b"other")):
+        (tmp_path / name).write_bytes(pixels)
+    with_pictures = TrainConfig(model=ModelConfig(vision=True), visual=VisualSource())
+    assert identity(shown("a"), with_pictures) == identity(shown("b"), with_pictures)
+    assert identity(shown("a"), with_pictures) != identity(shown("c"), with_pictures)
+    found = {
+        pictures_sha256(shown(*names)) for names in (("a", "c"), ("c", "a"), ("a", None), ("a", "lost"), ("a", "a"))
+    }
+    assert len(found) == 4  # a picture that is lost is none
+    captions = replace(with_pictures, visual=VisualSource.from_captions("captions.txt"))
+    for blind in (TrainConfig(), captions):
+        assert identity(shown("a"), blind) == identity(shown("c"), blind)
 
 
 @pytest.mark.parametrize("text", ["[]", '{"config": null, "corpus": {}, "scores": {}}', "[" * 100_000])

@@ -323,7 +323,6 @@ def test_importing_the_store_brings_no_torchvision_with_it() -> None:
 
 
 def test_a_source_names_itself_and_refuses_what_does_not_exist() -> None:
-    assert VisualSource().fingerprint == VisualSource().fingerprint != VisualSource(objects="tiles").fingerprint
     assert VisualSource.from_captions("a.txt").label == "captions (stand-in)"
     for wrong in (
         {"backbone": "vgg"},
