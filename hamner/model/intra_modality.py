@@ -240,8 +240,9 @@ PHI = 11
 def phi(boxes: Tensor, mask: Tensor) -> Tensor:
     """Relative geometry, (B, K, 4) to (B, K, K, 11): how box j lies as seen from box i.
 
-    (dx/w_i, dy/h_i, log w_j/w_i, log h_j/h_i, IoU, is-left, is-above), and *ours*: (dx, dy, distance) in units of the
-    picture, and whether j is the nearest to i of all real boxes.
+    dx/w_i, dy/h_i, log w_j/w_i, log h_j/h_i (after Hu et al. 2018, who take the logarithm of the first two as well);
+    and *ours*: IoU, (dx, dy, distance) in units of the picture, is-left, is-above, and whether j is the nearest to i of
+    all real boxes.
     """
     centre, size = centre_and_size(boxes)
     offset = centre[:, None] - centre[:, :, None]  # (B, K, K, 2), from i to j

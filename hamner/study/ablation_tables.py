@@ -120,10 +120,10 @@ def expected_beside_measured(found: Sequence[Run]) -> pd.DataFrame:
     """Type accuracy on minitweets' test of every row of the grid, by cue: a line for each row and cue.
 
     Columns: row, cue, ability (that is missing), expected (the generator's ceiling), seeds, names, mean, sd, min, max
-    over seeds, cost (mean of `full` minus mean), tolerance (two sampling errors of a guess on that many names: smaller
-    differences say nothing), and verdict: `as expected`; `lower` or `higher` by more than the tolerance than the
-    ceiling where that is below 1, else than `full` (and `full` than 1); `full lacks it` where `full` itself is not
-    above the row's ceiling. Without a record: seeds 0, NaN, and no verdict.
+    over seeds, cost (mean of `full` minus mean, over the seeds that both have), tolerance (two sampling errors of a
+    guess on that many names: smaller differences say nothing), and verdict: `as expected`; `lower` or `higher` by more
+    than the tolerance than the ceiling where that is below 1, else than `full` with those seeds (and `full` than 1);
+    `full lacks it` where that is not above the row's ceiling. Without a record: seeds 0, NaN, and no verdict.
 
     Raises HamnerError for runs of another minitweets, or such as differ in more than their row and seed.
     """
@@ -140,14 +140,26 @@ def expected_beside_measured(found: Sequence[Run]) -> pd.DataFrame:
         table = lines.assign(**dict.fromkeys(columns, np.nan))
     table["seeds"] = table["seeds"].fillna(0).astype(int)
     table[columns[2:]] = table[columns[2:]].astype(float)
-    full = table[table.row == "full"].set_index("cue")["mean"]
-    table["cost"] = table.cue.map(full) - table["mean"]
     table["tolerance"] = 2 * sampling_error(GUESS, table.names.astype(float))
+    own, full = _over_shared_seeds(chosen)
+    table["cost"] = [full[line.row][line.cue] - own[line.row][line.cue] for line in table.itertuples()]
     table["verdict"] = [
-        _verdict(line.mean, 1.0 if line.row == "full" else full[line.cue], line.expected, line.tolerance)
-        for line in table[["row", "cue", "mean", "expected", "tolerance"]].itertuples(index=False)
+        _verdict(line.mean, 1.0 if line.row == "full" else full[line.row][line.cue], line.expected, line.tolerance)
+        for line in table.itertuples()
     ]
     return table
+
+
+def _over_shared_seeds(found: Sequence[Run]) -> tuple[dict[str, pd.Series], dict[str, pd.Series]]:
+    """Type accuracy by cue of each row of the grid, and of `full`, mean over the seeds that both have."""
+    of_run = {(row_of_run(run.config), run.config.seed): measured([run]).set_index("cue")["mean"] for run in found}
+    own: dict[str, pd.Series] = {}
+    full: dict[str, pd.Series] = {}
+    for row in GRID:
+        seeds = [seed for other, seed in of_run if other == row and ("full", seed) in of_run]
+        for name, means in ((row, own), ("full", full)):
+            means[row] = pd.DataFrame([of_run[name, seed] for seed in seeds], columns=list(CUES)).mean()
+    return own, full
 
 
 def by_cue(table: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -240,7 +240,7 @@ def honest_scales(image: Image.Image, maps: Mapping[str, np.ndarray]) -> Figure:
     for (stretched, honest), (title, values) in zip(panels.T, maps.items(), strict=True):
         own = Normalize(float(values.min()), float(values.max()))
         draw_regions(stretched, image, values, own, "jet")
-        stretched.set_title(f"{title}\n{values.min():.2g} to {values.max():.2g}", fontsize=9.5)
+        stretched.set_title(f"{title}\n{values.min():.3g} to {values.max():.3g}", fontsize=9.5)
         draw_regions(honest, image, values, scale)
         honest.set_title(f"entropy {entropy(values):.3f} of 1", fontsize=9.5)
     panels[0, 0].set_ylabel("each stretched", fontsize=10)
@@ -379,9 +379,11 @@ def refinement(probability: pd.DataFrame) -> Figure:
     height = -1.0
     for cue, end in ends.items():  # labels from below, each clear of the one before
         height = max(float(end), height + 0.062)
-        axes.text(len(probability) - 0.9, height, cue, color=CUE_COLOURS[str(cue)], va="center", fontsize=10)
+        axes.text(len(probability) - 0.78, height, cue, color=CUE_COLOURS[str(cue)], va="center", fontsize=10)
+        leader: dict[str, Any] = {"color": CUE_COLOURS[str(cue)], "linewidth": 0.8, "alpha": 0.7}
+        axes.plot([len(probability) - 0.93, len(probability) - 0.8], [float(end), height], **leader)
     axes.set_xticks(range(len(probability)), probability.index)
-    axes.set_xlim(-0.15, len(probability) - 0.25)
+    axes.set_xlim(-0.15, len(probability) - 0.15)
     axes.set_ylim(0, max(1.03, height + 0.04))
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_ylabel("probability of the right type")

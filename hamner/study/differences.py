@@ -94,13 +94,15 @@ def gains(table: pd.DataFrame, reference: str = "text_only") -> Figure:
     lanes = {tuple(name): None for name in table[["row", "encoder", "source"]].itertuples(index=False)}
     names = sorted(lanes, key=lambda name: (name[1:], place(name[0])))
     figure = Figure(figsize=(6.4, 1.2 + 0.4 * len(names)))
-    panels = figure.subplots(1, max(1, len(corpora)), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, max(1, len(corpora)), sharex=True, sharey=True, squeeze=False)[0]
     for axes, corpus in zip(panels, corpora, strict=False):
         axes.axvline(0, color=GREY, linewidth=1)
         for lane, (row, encoder, source) in enumerate(names):
             lines = table[(table.corpus == corpus) & (table.row == row)]
             lines = lines[(lines.encoder == encoder) & (lines.source == source)]
             seeds, mean = lines[lines.seed != "mean"], lines[lines.seed == "mean"]
+            if lines.empty:
+                axes.text(0, lane, " no record", color=GREY, va="center", fontsize=9)
             axes.hlines([lane] * len(mean), mean.difference_low, mean.difference_high, color=BLUE, linewidth=2)
             axes.plot(mean.difference, [lane] * len(mean), "|", color=BLUE, markersize=12, markeredgewidth=2)
             axes.plot(seeds.difference, [lane - 0.28] * len(seeds), "o", color=VERMILION, markersize=4, alpha=0.8)

@@ -45,6 +45,8 @@ from hamner import load_corpus
 from hamner.study import figures
 from hamner.drawing.style import save
 
+pd.options.display.max_columns = 40  # a post is wider than the twenty that pandas shows
+
 # %% [markdown]
 # ## 1. A post, by eye
 #
@@ -280,8 +282,8 @@ for protocol in PROTOCOLS:
 #
 # ### Words that vanish
 #
-# Some tweets hold words that you cannot see: a joiner from a broken emoji, a no-break space.
-# `str.split` swallows them and every later tag moves one word to the left.
+# Some tweets hold words that you cannot see: a no-break space, a joiner from a broken emoji.
+# `str.split` takes the first for a blank, and of its line only the tag is left:
 
 # %%
 line = "\xa0\tO"  # a no-break space, tagged O: one such line stands in Twitter-2015
@@ -289,7 +291,8 @@ print("naive:", line.split())
 print("hamner:", parse_posts(f"IMGID:1\n{line}\n".encode(), Path("invented.txt"))[0])
 
 # %% [markdown]
-# The word reaches the encoder, and vanishes there, for its tokenizer has no piece for it:
+# Such a word reaches the encoder, and would vanish there, for its tokenizer has no piece for it; nor
+# for the joiner and its like, which `str.split` lets pass:
 
 # %%
 from hamner.model.text import load_tokenizer
@@ -299,8 +302,9 @@ for word in ("Tallin", "\xa0", "\u200d", "\ufe0f"):
     print(ascii(word), tokenizer.tokenize(word))
 
 # %% [markdown]
-# In hamner such a word becomes the unknown piece and keeps its place. They are rare, but a
-# shifted tag is a wrong answer:
+# In hamner such a word becomes the unknown piece and keeps its place. Wherever one is dropped, each
+# later tag of its post stands beside the wrong word. They are rare, but a shifted tag is a wrong
+# answer:
 
 # %%
 pd.DataFrame({name: measured[name].loc["words_without_pieces"] for name in REAL}).T

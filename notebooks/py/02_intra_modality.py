@@ -47,6 +47,8 @@ from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder
 from hamner.study.attention import forward, visual_features
 
+pd.options.display.max_columns = 40  # a post is wider than the twenty that pandas shows
+
 # %% [markdown]
 # If the tagger's folder is not there, train it once, in the project's folder:
 #
@@ -226,9 +228,10 @@ assert torch.allclose(vision.objects(turned), objects[:, order], atol=1e-5)
 # ## 4. Semantic: what things are to one another
 #
 # *"Kelso doesn't belong here"*: to understand that, objects must be compared. Attention alone is
-# bad at it. Its weights sum to 1, so an object that three others resemble receives the same
-# amount as one that a single other resembles: the count is lost. So each pair of objects first
-# gets numbers of its own: in several *aspects* $a$, how alike are the two?
+# bad at it. Its weights sum to 1, so what an object receives from its equals is the same whether
+# there are three of them or one; the count shows only in how little is left for the others
+# (exercise 2). So each pair of objects first gets numbers of its own: in several *aspects* $a$, how
+# alike are the two?
 #
 # $$\psi_a(i, j) = \cos(W_a x_i,\ W_a x_j)$$
 
@@ -273,6 +276,8 @@ many = forward(tagger, related, visual_features(tagger, corpus, related))[0].pic
 crops = vision.objects(many)
 of = torch.nn.functional.normalize(semantic.aspects(crops).unflatten(-1, (ASPECTS, -1)), dim=-1)
 psi_many = torch.einsum("biac,bjac->bij", of, of) / ASPECTS
+standardised = vision.objects.standardised(many.objects)  # what the frozen network saw
+frozen = torch.nn.functional.normalize(standardised, dim=-1)
 
 # %%
 from hamner.vision.objects import ANNOTATIONS, kept, read_annotations
@@ -293,13 +298,15 @@ for number, post in enumerate(related):
     for i, one in enumerate(types):
         for j, other in enumerate(types[:i]):
             if one and other:  # the small things of the topic have no type
-                pairs.append((one == other, psi_many[number, i, j].item()))
-table = pd.DataFrame(pairs, columns=["same type", "psi"])
-table.groupby("same type").psi.agg(["count", "mean", "std"]).round(3)
+                before = frozen[number, i] @ frozen[number, j]
+                pairs.append((one == other, psi_many[number, i, j].item(), before.item()))
+table = pd.DataFrame(pairs, columns=["same type", "psi", "frozen features"])
+table.groupby("same type").agg(["count", "mean", "std"]).round(3).T
 
 # %% [markdown]
-# Nobody told the model which things are of one type; if pairs of one type are more alike, it
-# learnt so in order to tag.
+# Nobody told the model which things are of one type. Some of the likeness came along with the frozen
+# features: their own cosine stands beside $\psi$. What tells the two kinds of pairs apart better
+# than that was learnt in order to tag.
 #
 # From $\psi$ a small network makes two things for each pair: a *bias* on the attention logits
 # (look more at those like you, or less), and a *message* that passes beside the value. Messages
@@ -323,8 +330,8 @@ assert torch.allclose(weights, output.trace.semantic, atol=1e-4)
 # ## 5. Spatial: where things are
 #
 # *"Kelso (left) meets Orva (right)"*: now it is the geometry that counts. For each pair of boxes
-# $\varphi$ lists how $j$ lies as seen from $i$. The first seven are known from relation networks
-# (Hu et al. 2018); the last four are ours.
+# $\varphi$ lists how $j$ lies as seen from $i$. The first four are after relation networks (Hu et
+# al. 2018, who take the logarithm of the first two as well); the others are ours.
 
 # %%
 from hamner.model.intra_modality import phi
@@ -349,7 +356,7 @@ save(drawn, "geometry")
 
 # %% [markdown]
 # *The objects of a minitweets picture as seen from the largest one: dx and dy in widths and
-# heights of its box. The thick red arrow leads to the nearest.*
+# heights of its box, to the right and downwards. The thick arrow leads to the nearest.*
 #
 # That is *relative* geometry. *Absolute* geometry, where a box lies in the picture, is added to
 # the block's input: centre and size with their sines and cosines, through a small network. It
@@ -413,7 +420,9 @@ save(stage_figures.heads(image, boxes, seen_from, looks), "heads")
 # semantic and of the spatial block.*
 #
 # In the semantic block a part of the attention goes to the scene, which has no box: there the
-# numbers of a panel need not have the mean 1. And a warning that holds for all such pictures:
+# numbers of a panel need not have the mean 1. Where all numbers of a panel *are* 1, the bias has
+# nothing to say: the object hears all others alike, and what it learns of them is in the messages
+# alone. And a warning that holds for all such pictures:
 # attention says what was *read*, not what *mattered*. Notebook 08 asks that second question.
 #
 # ## 7. The memory
@@ -443,16 +452,23 @@ print(
 )
 
 # %% [markdown]
-# **2.** Show that attention without messages cannot count. Take two objects of equal vectors, then
-# three of them, and look at what comes out of a plain attention-weighted mean.
+# **2.** Show that attention without messages is bad at counting. Take two objects of equal vectors,
+# then three of them, and look at what comes out of a plain attention-weighted mean. Then put one
+# object of another kind beside them. Where does the count show now, and how strongly?
 
 # %% tags=["solution"]
-one = torch.randn(8, generator=torch.Generator().manual_seed(1))
+one, other = torch.eye(2)
 for copies in (2, 3):
-    same = one.expand(copies, 8)
+    same = one.expand(copies, 2)
     mean = (same @ same.T).softmax(dim=-1) @ same
-    assert torch.allclose(mean, same, atol=1e-5)  # the mean of equal vectors is that vector
-print("two or three of a kind: the same outcome")
+    assert torch.allclose(mean, same)  # the mean of equal vectors is that vector
+    both = torch.cat([same, other[None]])
+    left = (both @ both.T).softmax(dim=-1)[0, -1]
+    print(
+        f"{copies} of a kind: each gives itself and its equals the rest, the other one {left:.3f}"
+    )
+# Among equals the outcome is the same. The count shows only in what is left for the other one, and
+# the more there are, the less one more of them changes it.
 
 # %% [markdown]
 # **3.** Move all boxes of a picture by one tenth of its width to the right (in numbers; they may
@@ -471,7 +487,7 @@ print("phi changes: no; absolute place changes:", bool(noticed))
 #
 # - The form of its semantic and spatial learning. Stated is that both exist, that they work on
 #   learnt visual features, and that no outside tool makes captions or scene graphs. The likeness
-#   $\psi$, the messages, and the last four numbers of $\varphi$ are ours.
+#   $\psi$, the messages, and all but the first four numbers of $\varphi$ are ours.
 # - What its *local* knowledge of the text is. The convolution and the mix of layers are our
 #   reading.
 # - Which detector it uses and how many objects it keeps. (Its first author's sibling code:

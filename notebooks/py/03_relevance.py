@@ -341,8 +341,9 @@ save(stage_figures.relevance_of_topics(mean), "relevance_of_topics")
 # *Mean relevance by the topic of the words and that of the picture, own and shuffled pictures of
 # minitweets' test split together.*
 #
-# A judge by topic is dark on the diagonal and pale beside it. Where two topics share a pale or
-# dark spot off the diagonal, the model confuses them.
+# A judge by topic is dark on the diagonal and pale beside it. A dark spot off the diagonal: words of
+# this topic take pictures of that one for theirs. It need not be mutual. And a pale spot *on* the
+# diagonal is a topic whose own pictures are not believed.
 #
 # ## 6. Does the judgement matter?
 #
@@ -451,13 +452,14 @@ save(stage_figures.integration(by_cue), "integration")
 # *Mean of β over the test posts of each cue: how much the model gives to the whole picture, to
 # objects by what they are, and to objects by where they are.*
 #
-# Read it with care. The tanh keeps each logit between $-1$ and $1$. With all three at these ends
-# the shares are 0.79, 0.11, 0.11, or 0.47, 0.47, 0.06, or a third each: near those, $\beta$ has been
-# driven as far as it goes. Then ask two things. Do the bars still differ from cue to cue? And is
-# the grain with the great share the one that the cue was made for? It need not be: the semantic
-# encoding of an object, as the spatial one, also holds what the object looks like, and the other
-# parts of the model arrange themselves around whichever grain they are given. The ablations of
-# notebook 07 ask the sharper question: what is lost when a grain is *gone*?
+# Read it with care. The tanh keeps each logit between $-1$ and $1$. With logits at both of these
+# ends the shares are 0.79, 0.11, 0.11, or 0.47, 0.47, 0.06: near those, $\beta$ has been driven as
+# far as it goes. (A third each can be three logits at one end, or no opinion at all.) Then ask two
+# things. Do the bars still differ from cue to cue? And is the grain with the great share the one
+# that the cue was made for? It need not be: the semantic encoding of an object, as the spatial one,
+# also holds what the object looks like, and the other parts of the model arrange themselves around
+# whichever grain they are given. The ablations of notebook 07 ask the sharper question: what is
+# lost when a grain is *gone*?
 #
 # ## 8. Real posts
 #
@@ -484,17 +486,20 @@ columns = ["strong", "strong_low", "strong_high", "weak", "weak_low", "weak_high
 agreement.set_index(["corpus", "row", "seed"])[columns].round(2)
 
 # %% [markdown]
-# Read the interval, and read `full` beside its control. An interval that covers 0 leaves the sign
-# open, and one run that is clear of it, among so many, may be luck. Only where all seeds of `full`
-# go with the score, and the control does not, is there a sign that $\rho$ judges the picture. In
+# A judge of pictures should go with `strong`. What a high `weak` ought to mean for $\rho$ is less
+# plain (it is no complement of the other), so that column is shown and not judged. Read the
+# interval, and read `full` beside its control. An interval that covers 0 leaves the sign open, and
+# one run that is clear of it, among so many, may be luck. Only where all seeds of `full` go with
+# `strong`, and the control does not, is there a sign that $\rho$ judges the picture. In
 # these runs a caption that a machine wrote stood in for each picture, so $\rho$ says whether the
 # *caption* belongs to the words. The score knew the pictures.
 #
 # There is a second check. Some pictures cannot be opened in any public copy. The captioner was
-# given the same dummy picture for all of them, so that all have one caption, which is about
-# nothing that their words say. A judge should think little of it. `auc` is how often a readable
-# picture gets the higher $\rho$ of the two. But mind that one caption for all of them is one draw and
-# not fifty: see how far the seeds are apart.
+# given the same dummy picture for all of them, so that all have one caption, which is about nothing
+# that their words say. A judge should think little of it. `auc` is how often a readable picture
+# gets the higher $\rho$ of the two. (The control judged other posts' pictures, so the question is
+# not for it, and these posts were left out of its comparison.) But mind that one caption for all of
+# them is one draw and not fifty: see how far the seeds are apart.
 
 # %%
 unreadable = agreement[agreement.unreadable > 0]
@@ -507,8 +512,8 @@ save(relatedness.relevance_by_relatedness(groups), "relevance_by_relatedness")
 
 # %% [markdown]
 # *Mean relevance of the test posts in five groups of equal size, from the least to the most
-# strongly related by the outside score; a line for each run. Diamonds: posts whose picture cannot
-# be read.*
+# strongly related by the outside score; a line for each seed, bars are 95 % intervals of a mean over
+# posts. Diamonds: posts whose picture cannot be read.*
 #
 # Even a good judge need not agree. Such a system asks *is the picture about the text?* Stage 2
 # asks *does believing the picture help to tag?* A picture of the stadium is about the match, and

@@ -38,13 +38,13 @@ if importlib.util.find_spec("hamner") is None:
 
 # %%
 # %matplotlib inline
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pandas as pd
 import torch
 
 from hamner import Tagger, load_corpus
-from hamner.corpora import project_folder
+from hamner.corpora import project_folder, spans
 from hamner.study import attention
 from hamner.study.minitweets import CUES, mentions_of
 from hamner.drawing.style import save
@@ -263,9 +263,10 @@ save(attention.refinement(probability), "refinement")
 # `unrelated` is the other way round: the words know the answer, and whatever the steps add is a
 # picture that misleads. A line that falls there shows what relevance lets through.
 #
-# Is it the *iteration* that counts, or merely the number of layers? This picture cannot tell. The
-# ablation rows `no_iteration` to `four_iterations` can, since each of them is trained anew
-# (notebook 07).
+# What would become of the model with fewer steps, or with more? This picture cannot tell, for all
+# of these were trained together. The ablation rows `no_iteration` to `four_iterations` are trained
+# anew (notebook 07). They cannot tell iteration from depth either: each iteration has weights of its
+# own, so that a row with fewer of them is a smaller model too.
 #
 # ## 5. Co-attention, by hand
 #
@@ -336,9 +337,10 @@ for cue, (batch, output) in passes.items():
     *_, before, after = attention.word_states(tagger.model, batch).values()
     moved = (after - before).norm(dim=-1) / before.norm(dim=-1)
     for row, one in enumerate(of_cue[cue]):
+        begins = {span.start for span in spans(posts[one.post].tags)}
         for i in range(len(posts[one.post].words)):
             z = output.trace.gate[row, i].item()
-            rows.append((cue, i == one.start, z, moved[row, i].item()))
+            rows.append((cue, i in begins, z, moved[row, i].item()))
 gates = pd.DataFrame(rows, columns=["cue", "name", "gate", "moved"])
 
 # %%
@@ -366,8 +368,9 @@ pd.DataFrame({"whole": probability.loc["H"], "without the last": without}).round
 # All that comes after was trained with the last iteration there; one_iteration is trained without.
 
 # %% [markdown]
-# **2.** Do the heads of an iteration look at different things? Give the entropy of each head's
-# attention (1 = uniform over all regions) for the first name of our post.
+# **2.** Do the heads of an iteration look at different things? For the first name of our post, give
+# the entropy of each head's attention (1 = uniform over all regions), and how much each two heads
+# differ: half the summed difference of their weights, as in section 3.
 
 # %% tags=["solution"]
 real = mask[0]
@@ -375,7 +378,16 @@ rows = [
     [attention.entropy(head[real].numpy()) for head in step[:, name.start]]
     for step in trace.word_to_region[0]
 ]
-pd.DataFrame(rows, index=[f"iteration {i + 1}" for i in range(len(rows))]).round(2)
+index = [f"iteration {i + 1}" for i in range(len(rows))]
+entropies = pd.DataFrame(rows, index).rename(columns="entropy of head {}".format)
+pairs = list(combinations(range(entropies.shape[1]), 2))
+apart = [
+    [((step[a] - step[b]).abs().sum() / 2).item() for a, b in pairs]
+    for step in trace.word_to_region[0, :, :, name.start]
+]
+apart = pd.DataFrame(apart, index, [f"heads {a} and {b} differ by" for a, b in pairs])
+pd.concat([entropies, apart], axis=1).T.round(2)
+# Two heads of one entropy may look at the same regions or at quite other ones: the second part says.
 
 # %% [markdown]
 # **3.** Hold the gate open ($z = 1$ everywhere) and shut ($z = 0$) in the trained model. In which

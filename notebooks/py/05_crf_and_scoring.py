@@ -285,7 +285,8 @@ save(figures.marginals(words, TAGS, marginals, path), "marginals")
 # best path.*
 #
 # Read the column of *Orva*: the best path must decide, the marginal says how close the decision
-# was. hamner's confidence of an entity comes from the marginals of its words.
+# was. hamner's confidence of an entity is made in the same way, for the whole entity at once: the
+# probability that all its words have these tags *and* that it ends there.
 #
 # ## 8. Predictions to score
 #
@@ -382,7 +383,8 @@ assert np.isclose(
 #
 # F1 says how often a tagger is wrong, not how. Pairing gold with predicted entities gives back
 # the mistakes that we put in: wrong types, wrong ends, and missed ones. (An entity of one word
-# that loses its last word is missed altogether.)
+# that loses its last word is missed altogether. The orphans that we put in count as correct here:
+# entities are read as seqeval does, for which an orphan opens one.)
 
 # %%
 from hamner.evaluation import count_kinds, match_posts

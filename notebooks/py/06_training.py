@@ -392,8 +392,8 @@ diagrams = {
 save(ablation_tables.reliability_diagram(diagrams), "reliability_diagram")
 
 # %% [markdown]
-# *Share of entities of minitweets' test that are right, by confidence in bins of a fifth; larger
-# marks hold more entities. The dashed line is honesty. `error`: the expected calibration error.*
+# *Share of entities that are right, in the first 200 posts of minitweets' test, by confidence in bins
+# of a fifth; larger marks hold more entities. The dashed line is honesty. `error`: the expected calibration error.*
 #
 # Below the dashed line the model promises too much, above it too little. The temperature was fitted
 # on valid and is judged on test; had we fitted it on test, it would flatter itself.
@@ -430,13 +430,13 @@ for each in full:
     print(f" (the record: {each.record['best_epoch']})")
 
 # %% [markdown]
-# **3.** The calibration error depends on the bins. Compute it with bins of equal mass, before and
+# **3.** The calibration error depends on the bins. Compute it with five bins of equal mass, before and
 # after. Do both ways of binning agree on whether the temperature helped?
 
 # %% tags=["solution"]
 for name, values in (("before", confidence), ("after", calibrated(confidence, temperature))):
     errors = {
-        way: reliability(values, right, binning=way).error
+        way: reliability(values, right, bins=5, binning=way).error
         for way in ("equal_width", "equal_mass")
     }
     print(name, {way: round(100 * error, 1) for way, error in errors.items()})

@@ -276,8 +276,8 @@ save(attention.pointing(games), "pointing_game")
 # looking at the *others*. And a name of `text` needs no object at all: its score means little,
 # whether it is high or low.
 #
-# The game has to be able to fail, or it shows nothing. The control is the same network before
-# training: it must play about as chance does.
+# The game has to be able to fail, or it shows nothing. The control is an untrained network of the
+# same shape: it must play about as chance does.
 
 # %%
 from hamner.evaluation import wilson
@@ -316,25 +316,25 @@ pd.crosstab(pointed, typed, rownames=[""], colnames=[""])
 
 # %% [markdown]
 # Now one name of each of three kinds: it looked at the right thing and said the wrong type, it
-# looked elsewhere and was wrong, and it looked elsewhere and was right. They are the first of
-# their kind, not chosen ones.
+# looked elsewhere and was wrong, and it looked elsewhere and was right. They are not chosen: each is
+# the first of its kind in which the tagger found an entity at all, for else there is nothing to draw.
 
 # %%
 kinds = [(True, False), (False, False), (False, True)]  # (points at the answer, type is right)
-keys = []
+name_at = {(name.post, name.start): name for name in chosen}
+cases = []
 for kind in kinds:
     of_kind = [(row.attention > 0, row.right) == kind for row in needs_picture.itertuples()]
     some = needs_picture[of_kind]
-    keys += list(zip(some.post, some.start))[:1]
-failures = [name for key in keys for name in chosen if (name.post, name.start) == key]
-cases = [one for one in map(case, failures) if one is not None]
-len(cases)
+    drawn = (case(name_at[key]) for key in zip(some.post, some.start))
+    cases += [one for one in drawn if one is not None][:1]
+print(f"{len(cases)} of {len(kinds)} kinds have such a name")
 
 # %%
 save(attention.attention_and_occlusion(cases), "attention_failures") if cases else "no failures"
 
 # %% [markdown]
-# *The first name of each kind of failure among those that need the picture; columns as before.*
+# *The first name of each kind, among those that need the picture; columns as before.*
 #
 # Before you write a sentence about such a figure, ask what else would have drawn it. *It looked at
 # the right thing and misread it* is one story; the drop column says whether the thing had any part
@@ -343,20 +343,24 @@ save(attention.attention_and_occlusion(cases), "attention_failures") if cases el
 # ## Exercises
 #
 # **1.** Play the pointing game on the grid: the region of most attention scores when its centre
-# lies in a box that carries the answer. Chance is the share of centres that do. Which cue looks
-# at the grid?
+# lies in a box that carries the answer. Chance is the share of centres that do. And how much of a
+# name's attention is on the grid at all? A map of little attention has a greatest region, too.
 
 # %% tags=["solution"]
 centre = (np.stack(np.meshgrid(range(7), range(7)), -1).reshape(-1, 1, 2) + 0.5) / 7  # x, y
 rows = []
-for cue in ("scene", "object", "position"):
+for cue in ("scene", "object", "relation", "position"):
     some = [name for name in chosen if name.cue == cue]
     batch, output = attention.forward(tagger, [posts[name.post] for name in some], store)
-    looked = attention.attention(output.trace, batch.pictures)[:, :, output.trace.grain == 0]
+    weights = attention.attention(output.trace, batch.pictures)
+    looked = weights[:, :, output.trace.grain == 0]
     for row, (name, boxes) in enumerate(zip(some, attention.answer_boxes(corpus, some))):
         inside = ((centre > boxes[:, :2]) & (centre < boxes[:, 2:])).all(-1).any(1)
-        rows.append((cue, inside[looked[row, name.start].argmax()], inside.mean()))
-pd.DataFrame(rows, columns=["cue", "grid", "chance"]).groupby("cue", sort=False).mean().round(2)
+        share = (looked[row, name.start].sum() / weights[row, name.start].sum()).item()
+        rows.append((cue, inside[looked[row, name.start].argmax()], inside.mean(), share))
+columns = ["cue", "grid", "chance", "attention on the grid"]
+pd.DataFrame(rows, columns=columns).groupby("cue", sort=False).mean().round(2)
+# In `relation` the answer can be told by looking at the other things, so a miss need not be one.
 
 # %% [markdown]
 # **2.** Give each of the names of `object` the picture of another post. Does relevance notice? (By

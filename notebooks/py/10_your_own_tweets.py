@@ -401,6 +401,9 @@ print(len(changed), "of", len(table), "posts changed")
 for k in (1, 4, 16, 64):
     interval = bootstrap_interval(gold * k, ways["pictures, tiles"] * k)
     print(f"{len(gold) * k:4} posts: {100 * (interval.high - interval.low):3.0f} points wide")
+# The width falls with the root of the number: from the last line, posts x (width / 10)².
+widest = 100 * (interval.high - interval.low)
+print(f"about {len(gold) * k * (widest / 10) ** 2:.0f} posts for ten points")
 
 # %% [markdown]
 # **2.** Swap the pictures of the first two posts that have one. What becomes of the types, and of

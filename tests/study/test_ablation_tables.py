@@ -187,15 +187,16 @@ def test_the_command_of_a_run_makes_its_settings(made, monkeypatch):
         pass
 
     def train(_, config, folder, threads):
-        asked.append(config)
+        asked.append((config, threads))
         raise EnoughError
 
     monkeypatch.setattr(training, "train", train)
     monkeypatch.setattr(corpora, "load_corpus", lambda name, root: SimpleNamespace(name=name))
-    command = command_of(Run(Path("run"), {"corpus": {"name": name}, "config": config.to_dict()}))
+    record = {"corpus": {"name": name}, "config": config.to_dict(), "machine": {"threads": 3}}
+    command = command_of(Run(Path("run"), record))
     result = CliRunner().invoke(cli.app, shlex.split(command)[1:])
     assert isinstance(result.exception, EnoughError), result.output
-    assert asked == [config]
+    assert asked == [(config, 3)]
 
 
 def test_a_run_that_is_no_row_has_no_command():
