@@ -136,8 +136,8 @@ def train(
             require_same(folder, run.record, wanted)
             return run
         torch.use_deterministic_algorithms(True, warn_only=True)
-        # That also fills whatever memory is taken, over a thousand times a step, for the sake of code that reads what it
-        # never wrote; nothing here does.
+        # That also fills whatever memory is taken, over a thousand times a step, for the sake of code that reads what
+        # it never wrote; nothing here does.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
         progress = progress and accelerator.is_main_process
