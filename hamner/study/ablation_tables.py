@@ -27,7 +27,7 @@ from hamner.errors import HamnerError
 from hamner.evaluation import Reliability, over_seeds
 from hamner.files import written_whole
 from hamner.model.ablations import OF_TEXT, ROWS
-from hamner.study.minitweets import CUES, ceilings, measured, sampling_error
+from hamner.study.minitweets import CUES, accuracies, ceilings, measured, sampling_error
 from hamner.study.tables import name_of, results, runs
 from hamner.training import Run
 from hamner.training.rows import EVERY_ROW, GRID, SEEDS, config_of_row, full_settings, of_captions, study_config
@@ -133,15 +133,13 @@ def expected_beside_measured(found: Sequence[Run]) -> pd.DataFrame:
     lines = pd.DataFrame([(row, cue) for row in GRID for cue in CUES], columns=["row", "cue"])
     lines["ability"] = [ABILITY.get(row, "all") for row in lines.row]
     lines["expected"] = [float(ceiling.loc[line.ability, line.cue]) for line in lines.itertuples()]
-    columns = ["seeds", "names", "mean", "sd", "min", "max"]
-    if chosen:
-        table = lines.merge(measured(chosen), how="left", on=["row", "cue"])
-    else:
-        table = lines.assign(**dict.fromkeys(columns, np.nan))
+    by_run = accuracies(chosen)
+    table = lines.merge(measured(by_run), how="left", on=["row", "cue"])
     table["seeds"] = table["seeds"].fillna(0).astype(int)
-    table[columns[2:]] = table[columns[2:]].astype(float)
+    spread = ["mean", "sd", "min", "max"]
+    table[spread] = table[spread].astype(float)
     table["tolerance"] = 2 * sampling_error(GUESS, table.names.astype(float))
-    own, full = _over_shared_seeds(chosen)
+    own, full = _over_shared_seeds(by_run)
     table["cost"] = [full[line.row][line.cue] - own[line.row][line.cue] for line in table.itertuples()]
     table["verdict"] = [
         _verdict(line.mean, 1.0 if line.row == "full" else full[line.row][line.cue], line.expected, line.tolerance)
@@ -150,15 +148,15 @@ def expected_beside_measured(found: Sequence[Run]) -> pd.DataFrame:
     return table
 
 
-def _over_shared_seeds(found: Sequence[Run]) -> tuple[dict[str, pd.Series], dict[str, pd.Series]]:
+def _over_shared_seeds(by_run: pd.DataFrame) -> tuple[dict[str, pd.Series], dict[str, pd.Series]]:
     """Type accuracy by cue of each row of the grid, and of `full`, mean over the seeds that both have."""
-    of_run = {(row_of_run(run.config), run.config.seed): measured([run]).set_index("cue")["mean"] for run in found}
+    of_run = by_run.pivot(index=["row", "seed"], columns="cue", values="accuracy").reindex(columns=list(CUES))
     own: dict[str, pd.Series] = {}
     full: dict[str, pd.Series] = {}
     for row in GRID:
-        seeds = [seed for other, seed in of_run if other == row and ("full", seed) in of_run]
+        seeds = [seed for other, seed in of_run.index if other == row and ("full", seed) in of_run.index]
         for name, means in ((row, own), ("full", full)):
-            means[row] = pd.DataFrame([of_run[name, seed] for seed in seeds], columns=list(CUES)).mean()
+            means[row] = of_run[of_run.index.isin([(name, seed) for seed in seeds])].mean()
     return own, full
 
 

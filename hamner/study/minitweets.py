@@ -11,7 +11,7 @@ import pandas as pd
 
 from hamner.corpora import Corpus, load_corpus
 from hamner.errors import HamnerError
-from hamner.evaluation import Spread, over_seeds, read_predictions
+from hamner.evaluation import over_seeds, read_predictions
 from hamner.study.tables import by_row
 from hamner.training import Run
 
@@ -82,11 +82,11 @@ def type_accuracy(mentions: Sequence[Mention], predictions: dict[str, tuple[str,
     return right.groupby("cue")["right"].mean().reindex(list(CUES))
 
 
-def measured(runs: Sequence[Run]) -> pd.DataFrame:
-    """Type accuracy by cue on minitweets' test: mean and spread over the seeds of each ablation row.
+def accuracies(runs: Sequence[Run]) -> pd.DataFrame:
+    """Type accuracy of each run on minitweets' test: a line for each run and cue.
 
-    Columns: row, cue, seeds, names (how many were asked for), mean, sd, min, max. Raises HamnerError for runs of
-    another minitweets, and where two of a row differ in more than their seed.
+    Columns: row, seed, cue, names (how many were asked for), accuracy. Raises HamnerError for runs of another
+    minitweets, and where two of a row differ in more than their seed.
     """
     corpus = load_corpus("minitweets")
     mentions = mentions_of(corpus)
@@ -96,11 +96,22 @@ def measured(runs: Sequence[Run]) -> pd.DataFrame:
             raise HamnerError(f"{run.folder} was not made with this minitweets; train it anew")
     lines = []
     for row, group in by_row(runs).items():
-        accuracies = [type_accuracy(mentions, read_predictions(run.predictions, corpus.test)) for run in group]
-        for cue in CUES:
-            spread: Spread = over_seeds([float(accuracy[cue]) for accuracy in accuracies])
-            lines.append({"row": row, "cue": cue, "seeds": spread.n, "names": int(asked[cue])} | _values(spread))
-    return pd.DataFrame(lines)
+        for run in group:
+            right = type_accuracy(mentions, read_predictions(run.predictions, corpus.test))
+            lines += [(row, run.config.seed, cue, int(asked[cue]), float(right[cue])) for cue in CUES]
+    return pd.DataFrame(lines, columns=["row", "seed", "cue", "names", "accuracy"])
+
+
+def measured(by_run: pd.DataFrame) -> pd.DataFrame:
+    """What `accuracies` has, by row and cue: mean and spread over seeds.
+
+    Columns: row, cue, seeds, names, mean, sd, min, max.
+    """
+    lines = []
+    for (row, cue), group in by_run.groupby(["row", "cue"], sort=False):
+        spread = over_seeds(list(group.accuracy))
+        lines.append((row, cue, spread.n, group.names.iloc[0], spread.mean, spread.sd, spread.min, spread.max))
+    return pd.DataFrame(lines, columns=["row", "cue", "seeds", "names", "mean", "sd", "min", "max"])
 
 
 def sampling_error(share: Any, names: Any) -> Any:
@@ -109,7 +120,3 @@ def sampling_error(share: Any, names: Any) -> Any:
     Its standard deviation; numbers, or Series of them.
     """
     return (share * (1 - share) / names) ** 0.5
-
-
-def _values(spread: Spread) -> dict[str, float | None]:
-    return {"mean": spread.mean, "sd": spread.sd, "min": spread.min, "max": spread.max}

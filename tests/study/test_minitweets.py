@@ -9,8 +9,8 @@ from hamner.corpora import load_corpus
 from hamner.errors import HamnerError
 from hamner.study.minitweets import (
     CUES,
+    accuracies,
     ceilings,
-    measured,
     mentions_of,
     sampling_error,
     type_accuracy,
@@ -59,11 +59,11 @@ def test_text_alone_was_measured_at_its_ceiling(corpus):
     found = [run for run in runs() if run.folder.name.startswith("minitweets-text_only-")]
     assert found
     for run in found:
-        table = measured([run]).set_index("cue")
+        table = accuracies([run]).set_index("cue")
         ceiling = ceilings(corpus).loc["text_only", ["scene", "object", "relation", "position"]]
         error = sampling_error(ceiling, table.names[ceiling.index])
-        assert ((table["mean"][ceiling.index] - ceiling).abs() < 3 * error).all()
-        assert table.loc["text", "mean"] > 0.95
+        assert ((table.accuracy[ceiling.index] - ceiling).abs() < 3 * error).all()
+        assert table.accuracy["text"] > 0.95
 
 
 def test_a_sampling_error_is_the_deviation_of_a_binomial_share():
@@ -75,4 +75,4 @@ def test_a_run_on_another_minitweets_is_refused(corpus):
     run = next(run for run in runs() if run.folder.name.startswith("minitweets-"))
     other = replace(run, record=run.record | {"corpus": {"name": "minitweets", "sha256": "0" * 64}})
     with pytest.raises(HamnerError, match="not made with this minitweets"):
-        measured([other])
+        accuracies([other])
