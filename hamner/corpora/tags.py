@@ -7,6 +7,7 @@ and Twitter-2015 has hundreds of those. Each way is a *protocol* with a name, an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 TYPES = ("PER", "LOC", "ORG", "MISC")
@@ -44,18 +45,23 @@ def spans(tags: Sequence[str], protocol: str = "seqeval") -> list[Span]:
 
     Raises ValueError for an unknown protocol.
     """
+    return list(_spans(tuple(tags), protocol))
+
+
+@lru_cache(maxsize=20_000)  # runs on one test agree on most posts, and a study compares each run with many others
+def _spans(tags: tuple[str, ...], protocol: str) -> tuple[Span, ...]:
     # Imported here, for seqeval brings scikit-learn with it: seconds that reading a corpus should not cost.
     if protocol == "seqeval":
         from seqeval.metrics.sequence_labeling import get_entities
 
-        return [Span(type, first, last + 1) for type, first, last in get_entities(list(tags))]
+        return tuple(Span(type, first, last + 1) for type, first, last in get_entities(list(tags)))
     if protocol == "strict":
         from seqeval.scheme import IOB2, Entities
 
         read = Entities([list(tags)], IOB2).entities[0]
-        return [Span(entity.tag, entity.start, entity.end) for entity in read]
+        return tuple(Span(entity.tag, entity.start, entity.end) for entity in read)
     if protocol == "repaired":
-        return spans(repair(tags), "strict")
+        return _spans(tuple(repair(tags)), "strict")
     raise ValueError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
 
 

@@ -14,15 +14,15 @@ from matplotlib.figure import Figure
 
 from hamner.corpora import Post
 from hamner.drawing.style import BLUE, CORPUS_NAMES, GREY, VERMILION, styled
-from hamner.evaluation import align, bootstrap_interval_of_mean, paired_bootstrap_of_means, read_predictions
+from hamner.evaluation import Interval, align, bootstrap_interval_of_mean, paired_bootstrap_of_means, read_predictions
 from hamner.study.ablation_tables import require_one_change
 from hamner.study.tables import by_row, name_of
 from hamner.training import Run
 from hamner.training.rows import place
 from hamner.training.runs import row_of_run
 
-REFERENCES = ("text_only", "shuffled_images")
-"""Rows that others are compared with on real tweets: without pictures, and with those of other posts."""
+REFERENCES = ("text_only", "shuffled_images", "full")
+"""Rows that others are compared with on real tweets: without pictures, with those of other posts, with every part."""
 
 COLUMNS = (
     "corpus", "encoder", "source", "row", "seed", "f1", "low", "high",
@@ -57,19 +57,31 @@ def differences(
             tagged.setdefault(row_of_run(run.config), {})[run.config.seed] = predicted
         others = [] if "text_only" in references else text_only  # to be compared with the full model, say
         for row in sorted(by_row([*group, *others]), key=place):
+            intervals: dict[tuple[int, ...], Interval] = {}
             for reference in [name for name in references if name in tagged and name != row] or [""]:
-                for line in _lines(gold, tagged[row], tagged.get(reference, {}), resamples):
+                for line in _lines(gold, tagged[row], tagged.get(reference, {}), resamples, intervals):
                     lines.append(name_of(group[0]) | {"row": row, "reference": reference} | line)
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
-def _lines(gold: list[Any], mine: dict[int, Any], others: dict[int, Any], resamples: int) -> list[dict[str, Any]]:
-    """One row beside one reference, tags by seed: a line for each seed, and one for the mean."""
+def _lines(
+    gold: list[Any],
+    mine: dict[int, Any],
+    others: dict[int, Any],
+    resamples: int,
+    intervals: dict[tuple[int, ...], Interval],
+) -> list[dict[str, Any]]:
+    """One row beside one reference, tags by seed: a line for each seed, and one for the mean.
+
+    `intervals` keeps those of the row's F1 by seeds, for they are the same beside every reference.
+    """
     lines = []
     shared = sorted(mine.keys() & others.keys())
     for name, seeds in [*((str(seed), [seed]) for seed in sorted(mine)), ("mean", shared or sorted(mine))]:
-        tags = [mine[seed] for seed in seeds]
-        interval = bootstrap_interval_of_mean(gold, tags, resamples=resamples)
+        tags, key = [mine[seed] for seed in seeds], tuple(seeds)
+        if key not in intervals:
+            intervals[key] = bootstrap_interval_of_mean(gold, tags, resamples=resamples)
+        interval = intervals[key]
         line: dict[str, Any] = {"seed": name, "f1": interval.estimate, "low": interval.low, "high": interval.high}
         if set(seeds) <= set(shared):
             test = paired_bootstrap_of_means(gold, tags, [others[seed] for seed in seeds], resamples=resamples)

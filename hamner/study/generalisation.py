@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from hamner.corpora import Post
 from hamner.drawing.style import BLUE, CORPUS_NAMES, GREY, VERMILION, styled
-from hamner.evaluation import align, bootstrap_interval_of_mean, read_predictions
+from hamner.evaluation import align, bootstrap_interval_of_mean, paired_bootstrap_of_means, read_predictions
 from hamner.study.tables import by_row, name_of
 from hamner.training import Run
 from hamner.training.retest import retests
@@ -24,6 +24,7 @@ from hamner.training.runs import row_of_run
 
 COLUMNS = (
     "trained_on", "tested_on", "encoder", "source", "row", "shuffled", "seed", "f1", "low", "high",
+    "difference", "difference_low", "difference_high", "p_value",
 )  # fmt: skip
 
 
@@ -34,7 +35,8 @@ def generalisation(
 
     `tests` has test, with gold tags, of each corpus; tests of others, a run's own among them, are left out. shuffled:
     percent of pictures exchanged. seed: a run's, or "mean" over those that were put to that test. low and high:
-    bootstrap interval over posts (seqeval protocol).
+    bootstrap interval over posts (seqeval protocol). Where pictures were exchanged, difference, its interval and
+    p_value compare with the same runs on that test with every post's own picture (paired bootstrap); else NaN.
     """
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in found:
@@ -52,14 +54,22 @@ def generalisation(
                     others[common["trained_on"], 0] = run.predictions
                 for test, file in others.items():
                     files.setdefault(test, {})[run.config.seed] = file
+        tagged: dict[tuple[str, int], dict[int, Any]] = {}
         for (corpus, shuffled), of_seed in sorted(files.items()):
             posts = tests[corpus]
             aligned = {seed: align(posts, read_predictions(file, posts)) for seed, file in sorted(of_seed.items())}
-            for seed, chosen in [*((str(seed), [seed]) for seed in aligned), ("mean", list(aligned))]:
-                gold = aligned[chosen[0]][0]
-                interval = bootstrap_interval_of_mean(gold, [aligned[seed][1] for seed in chosen], resamples=resamples)
+            gold = next(iter(aligned.values()))[0]
+            mine = tagged[corpus, shuffled] = {seed: predicted for seed, (_, predicted) in aligned.items()}
+            own = tagged.get((corpus, 0), {}) if shuffled else {}
+            for seed, chosen in [*((str(seed), [seed]) for seed in mine), ("mean", list(mine))]:
+                tags = [mine[seed] for seed in chosen]
+                interval = bootstrap_interval_of_mean(gold, tags, resamples=resamples)
                 percent = {"f1": interval.estimate, "low": interval.low, "high": interval.high}
-                line = common | {"tested_on": corpus, "shuffled": shuffled, "seed": seed}
+                line: dict[str, Any] = common | {"tested_on": corpus, "shuffled": shuffled, "seed": seed}
+                if own.keys() >= set(chosen):
+                    pair = paired_bootstrap_of_means(gold, tags, [own[seed] for seed in chosen], resamples=resamples)
+                    percent |= {"difference": pair.difference, "difference_low": pair.low, "difference_high": pair.high}
+                    line["p_value"] = pair.p_value
                 lines.append(line | {measure: 100 * value for measure, value in percent.items()})
     return pd.DataFrame(lines, columns=list(COLUMNS))
 

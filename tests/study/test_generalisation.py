@@ -55,6 +55,17 @@ def test_each_test_of_a_run_has_a_line_and_so_has_the_mean_over_seeds(runs: list
     assert shuffled.low["1"] < shuffled.f1["1"] < shuffled.high["1"]
 
 
+def test_exchanged_pictures_are_compared_with_the_posts_own(runs: list[Run]) -> None:
+    lines = generalisation(runs, TESTS, resamples=100).set_index(["row", "tested_on", "shuffled", "seed"]).sort_index()
+    shuffled = lines.loc[("full", "twitter2017", 50)]
+    fall = 100 - 200 * 0.5 / 1.5
+    assert shuffled.difference[["1", "2", "mean"]].tolist() == pytest.approx([-fall, 0, -fall / 2])
+    assert shuffled.difference_low["1"] < -fall < shuffled.difference_high["1"] < 0
+    assert shuffled.p_value[["1", "2"]].tolist() == pytest.approx([1 / 101, 1])
+    compared = ["difference", "difference_low", "difference_high", "p_value"]
+    assert lines.drop(index=("full", "twitter2017", 50))[compared].isna().all(axis=None)
+
+
 def test_a_retest_never_takes_the_place_of_the_runs_own_test(runs: list[Run]) -> None:
     write(runs[2].folder / "retests" / "twitter2017.jsonl", "twitter2017", 3)
     lines = generalisation(runs[2:3], TESTS, resamples=50).set_index(["tested_on", "seed"])
