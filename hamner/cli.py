@@ -13,7 +13,7 @@ from hamner.errors import HamnerError
 from hamner.evaluation.commands import evaluate
 from hamner.minitweets.commands import build
 from hamner.study.commands import measure, reproduce, students, tables
-from hamner.tagger.commands import tag
+from hamner.tagger.commands import calibrate, tag
 from hamner.training.commands import ablate, retest, train
 from hamner.vision.commands import features
 
@@ -32,6 +32,7 @@ app.command()(train)
 app.command()(ablate)
 app.command()(retest)
 app.command()(tag)
+app.command()(calibrate)
 app.command()(tables)
 app.command()(reproduce)
 app.command()(students)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -58,6 +59,9 @@ STYLE: dict[str, Any] = {
     "ytick.labelsize": 10,
 }
 
+UNDATED: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+"""What a file of each kind must not say of itself, for the same figure to have the same bytes."""
+
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Let `draw` make its figure in the style, whatever matplotlib's settings are elsewhere, and leave those alone."""
@@ -70,6 +74,22 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return in_style
 
 
+def shown(png: bytes, alt: str) -> tuple[bytes, dict[str, Any]]:
+    """A PNG for Jupyter, at half its pixels: sharp on screens that have two to a point."""
+    width = int.from_bytes(png[16:20], "big")  # of its header
+    return png, {"width": width // 2, "alt": alt}
+
+
+class Drawn(Figure):
+    """A figure that a notebook shows as the last value of a cell, without any magic."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
+        png = BytesIO()
+        with matplotlib.style.context(["default", STYLE]):
+            self.savefig(png, format="png", metadata=UNDATED["png"])
+        return shown(png.getvalue(), str(self.get_label()))
+
+
 @dataclass(frozen=True)
 class Picture:
     """A figure that was saved; as the last value of a notebook's cell it is shown."""
@@ -77,10 +97,7 @@ class Picture:
     path: Path
 
     def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
-        data = self.path.read_bytes()
-        width = int.from_bytes(data[16:20], "big")  # of a PNG's header
-        # Half the pixels: sharp on screens that have two to a point.
-        return data, {"width": width // 2, "alt": self.path.stem.replace("_", " ")}
+        return shown(self.path.read_bytes(), self.path.stem.replace("_", " "))
 
     def __repr__(self) -> str:
         return f"figures/{self.path.name}"
@@ -93,8 +110,7 @@ def save(figure: Figure, name: str, folder: Path | None = None) -> Picture:
     be written to.
     """
     folder = project_folder() / "figures" if folder is None else folder
-    undated: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-    for form, metadata in undated.items():
+    for form, metadata in UNDATED.items():
         with (
             written_whole(folder / f"{name}.{form}") as temporary,
             matplotlib.style.context(["default", STYLE]),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from hamner.corpora import load_corpus, project_folder
+from hamner.devices import cpu_threads
 from hamner.evaluation import read_predictions
 from hamner.study.minitweets import CUES, mentions_of, type_accuracy
+from hamner.tagger import calibrate
 from hamner.training import Run, train
 from hamner.training.rows import study_config
-from hamner.training.runs import run_name
+from hamner.training.runs import CALIBRATION, run_name
 from hamner.vision.store import FEATURES
 
 NAME = "minitweets"
@@ -16,13 +18,17 @@ MODEL = "minitweets-full"
 
 
 def trained_model() -> Run:
-    """The full model on minitweets under data/models/minitweets-full; trained now where it is not there yet.
+    """The full model on minitweets under data/models/minitweets-full; trained and calibrated where it is not yet.
 
     On one thread: a model that differs in its last digits after one step is another model after a thousand.
     """
     folder, features = project_folder() / "data" / "models" / MODEL, project_folder() / FEATURES
     corpus, config = load_corpus(NAME), study_config(NAME, "full")
-    return train(corpus, config, folder, features=features, threads=1)
+    run = train(corpus, config, folder, features=features, threads=1)
+    if not (folder / CALIBRATION).exists():
+        with cpu_threads(1):
+            calibrate(run, corpus, features=features)
+    return run
 
 
 def compare_with_record(run: Run) -> list[str]:

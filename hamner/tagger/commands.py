@@ -1,4 +1,4 @@
-"""The command `hamner tag`."""
+"""`hamner tag` and `hamner calibrate`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hamner.errors import HamnerError
 from hamner.files import written_whole
 
 if TYPE_CHECKING:
+    from hamner.tagger.evidence import Evidence
     from hamner.tagger.tagger import TaggedPost
 
 
@@ -29,7 +30,8 @@ def tag(
     """Find the names in one post of your own, with its picture or without.
 
     A score is the probability that exactly these words are an entity of this type; "without picture" is the score that
-    the same words would have had if the model had seen no picture.
+    the same words would have had if the model had seen no picture. Below the table is what in the picture each entity
+    rests on: where its words looked most, and what its score loses most by when that is masked. `--json` has all of it.
     """
     from hamner.tagger.tagger import Tagger  # here, for torch takes seconds to load
 
@@ -43,7 +45,7 @@ def tag(
 
 
 def print_post(post: TaggedPost, console: Console) -> None:
-    """Print a tagged post: its entities as a table, then relevance and notes."""
+    """Print a tagged post: its entities as a table, what each rests on, then relevance and notes."""
     if post.entities:
         with_evidence = any(entity.evidence is not None for entity in post.entities)
         table = Table()
@@ -59,15 +61,49 @@ def print_post(post: TaggedPost, console: Console) -> None:
                 row.append("" if entity.evidence is None else f"{entity.score - entity.evidence.picture_drop:.2f}")
             table.add_row(*row, f"{entity.start}-{entity.end}")
         console.print(table)
+        for entity in post.entities:
+            if entity.evidence is not None:
+                console.print(escape(f"{entity.text}: {_in_words(entity.evidence)}"), soft_wrap=True)
     else:
         console.print("no entities")
     if post.relevance is not None and post.integration is not None:
         grains = ", ".join(f"{grain} {share:.2f}" for grain, share in post.integration.items())
         console.print(f"relevance of the picture {post.relevance:.2f}; of its grains: {grains}", soft_wrap=True)
     if not post.calibrated:
-        console.print("scores are not calibrated: see hamner.tagger.calibrate", soft_wrap=True)
+        console.print("scores are not calibrated: run `hamner calibrate` on the run's folder once", soft_wrap=True)
     for note in post.notes:
         console.print(escape(note), soft_wrap=True)
+
+
+def _in_words(evidence: Evidence) -> str:
+    """Attention and occlusion in a line; objects have the numbers that the figure shows."""
+    looked_at, attention = evidence.looked_at
+    rests_on, drop = evidence.rests_on
+    said = f"looked most at {looked_at}, {attention:.1f} times as much as at an average one; "
+    if drop < 0.005:
+        return said + "no object or region by itself raises its score"
+    return said + f"without {rests_on} its score falls by {drop:.2f}"
+
+
+def calibrate(
+    run: Annotated[Path, typer.Argument(help="folder of a finished run, with its weights")],
+    *,
+    root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda")] = "cpu",
+) -> None:
+    """Make a run's scores honest: of the entities with score 0.8 about 80 % shall be right.
+
+    Fits one number, a temperature, on the valid split of the run's own corpus and leaves it in RUN/calibration.json;
+    `hamner tag` and `Tagger` use it from then on. Which entities are found does not change.
+    """
+    from hamner.corpora import load_corpus
+    from hamner.tagger.calibration import calibrate as calibrate_run
+    from hamner.training import Run
+    from hamner.training.runs import CALIBRATION
+
+    trained = Run.load(run)
+    temperature = calibrate_run(trained, load_corpus(trained.record["corpus"]["name"], root), device)
+    typer.echo(f"{trained.folder / CALIBRATION}: temperature {temperature:.2f}")
 
 
 def save_figure(post: TaggedPost, path: Path) -> None:

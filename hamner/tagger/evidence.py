@@ -6,8 +6,10 @@ Zeiler and Fergus 2014) says what mattered. Both are given, neither is scaled to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,6 +75,37 @@ class Evidence:
     def flat(self) -> bool:
         """Whether the attention over the grid is so even that its map says nothing."""
         return (self.grid_entropy or 0.0) > FLAT
+
+    @property
+    def looked_at(self) -> tuple[str, float]:
+        """The object or region with the most attention, in words, and how much it is."""
+        return self._greatest(self.grid_attention, [item.attention for item in self.objects])
+
+    @property
+    def rests_on(self) -> tuple[str, float]:
+        """The object or region without which confidence falls most, in words, and by how much."""
+        return self._greatest(self.grid_drop, [item.drop for item in self.objects])
+
+    def _greatest(self, of_grid: np.ndarray | None, of_objects: Sequence[float]) -> tuple[str, float]:
+        values = {
+            f"object {number}" + (f" ({item.name})" if item.name else ""): value
+            for number, (item, value) in enumerate(zip(self.objects, of_objects, strict=True), start=1)
+        }
+        if of_grid is not None:
+            k, side = int(of_grid.argmax()), math.isqrt(len(of_grid))
+            square = side > 1 and side**2 == len(of_grid)
+            name = f"the region in row {k // side + 1}, column {k % side + 1}" if square else f"region {k + 1}"
+            values[name] = float(of_grid[k])
+        return max(values.items(), key=lambda one: one[1], default=("nothing", 0.0))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        grid = {"grid_attention": self.grid_attention, "grid_drop": self.grid_drop}
+        return {
+            "picture_drop": self.picture_drop,
+            "objects": [asdict(item) for item in self.objects],
+            **{name: None if values is None else values.tolist() for name, values in grid.items()},
+        }
 
 
 def entropy(weights: np.ndarray) -> float:

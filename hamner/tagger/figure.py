@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from hamner.drawing.parts import HALO, MAP, colour_bar, draw_box, draw_picture, draw_regions, scale_from_0
-from hamner.drawing.style import BLACK, GREY, TYPE_COLOURS, styled
+from hamner.drawing.style import BLACK, GREY, TYPE_COLOURS, Drawn, styled
 from hamner.tagger.evidence import SeenObject
 from hamner.tagger.tagger import Entity, TaggedPost, open_picture
 
@@ -53,7 +53,7 @@ def tagged_post(post: TaggedPost) -> Figure:
     rows = -(-panels // PANELS)
     notes = [part for note in post.notes for part in wrap(drawable(note), NOTE_COLUMNS)]
     heights = [0.5 + 0.5 * len(lines) + 0.2 * len(notes), 2.5 * rows + 0.6 * bool(seen)]
-    figure = Figure(figsize=(6.4, heights[0] + (heights[1] if rows else 0)))
+    figure = Drawn(figsize=(6.4, heights[0] + (heights[1] if rows else 0)), label="a tagged post")
     if not rows:
         _draw_words(figure.subplots(), lines, notes, post)
         return figure

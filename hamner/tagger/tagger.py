@@ -80,8 +80,8 @@ class TaggedPost:
 
     `text` is the raw text, or the words joined by a space; word i is `text[offsets[i][0]:offsets[i][1]]`. `relevance`
     (rho) says how much the picture counted, from 0 to 1, and `integration` (beta) how much each of its grains; both are
-    None when no picture was looked at, and `notes` say why. Of a post that was read in several windows they are means
-    over its words.
+    None when no picture was looked at, and `notes` say why. Of a post that was read in several windows they are those
+    of the window with the greatest relevance.
     """
 
     text: str
@@ -96,12 +96,13 @@ class TaggedPost:
     picture: Picture | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; `entities` as `Entity.to_dict` gives them."""
+        """Plain values, for JSON; `entities` as `Entity.to_dict` gives them, `evidence` of each in the same order."""
         return {
             "text": self.text,
             "words": list(self.words),
             "tags": list(self.tags),
             "entities": [entity.to_dict() for entity in self.entities],
+            "evidence": [None if one.evidence is None else one.evidence.to_dict() for one in self.entities],
             "relevance": self.relevance,
             "integration": self.integration,
             "calibrated": self.calibrated,
@@ -109,7 +110,10 @@ class TaggedPost:
         }
 
     def show(self) -> Figure:
-        """Draw the words with their entities, and the picture with its boxes and each entity's attention."""
+        """Draw the words with their entities, and the picture with its boxes and each entity's attention.
+
+        As the last value of a notebook's cell the figure is shown.
+        """
         from hamner.tagger.figure import tagged_post  # here, for matplotlib is not needed to tag
 
         return tagged_post(self)
@@ -168,6 +172,7 @@ class Tagger:
         self.model.to(self.device).eval()
         self.tokenizer = load_tokenizer(self.config.model.text_encoder)
         self.temperature = read_temperature(run.folder)
+        self.apart = tuple(run.record.get("marks_apart", ()))  # none in a record from before they were kept
         self._extractor = extractor
 
     @classmethod
@@ -238,7 +243,7 @@ class Tagger:
                     f"the features have {features.grid.shape[1]} channels and the run learnt from "
                     f"{self.run.record['features']['channels']}: compute them with its source, {self.config.visual}"
                 )
-        return _Asked(*_words(text), features, names, picture, tuple(notes))
+        return _Asked(*_words(text, self.apart), features, names, picture, tuple(notes))
 
     def _look(self, image: Image.Image) -> tuple[VisualFeatures, tuple[str, ...], list[str]]:
         """The features of a picture of the user's own, its objects' names, and what is to be said about them."""
@@ -355,10 +360,10 @@ def read_temperature(folder: Path) -> float | None:
     return temperature
 
 
-def _words(text: Text) -> tuple[str, tuple[str, ...], tuple[tuple[int, int], ...]]:
-    """The text, its words, and where each stands."""
+def _words(text: Text, apart: Sequence[str]) -> tuple[str, tuple[str, ...], tuple[tuple[int, int], ...]]:
+    """The text, its words, and where each stands; a raw text is split with the marks `apart` as words."""
     if isinstance(text, str):
-        offsets = split_words(text)
+        offsets = split_words(text, apart)
     elif not isinstance(text, Sequence):
         raise TaggerError(f"a post is a text or a list of words, not {text!r}")
     else:

@@ -28,6 +28,7 @@ from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus, Post
 from hamner.corpora.tags import PROTOCOLS, TAGS
+from hamner.corpora.words import marks_apart
 from hamner.devices import cpu_threads
 from hamner.errors import HamnerError
 from hamner.evaluation import score, training_mentions, write_predictions
@@ -296,6 +297,7 @@ def _train(
         **around,
         "features": {} if store is None else shape | {"class_names": store.class_names, "store": store.folder.name},
         "seen_posts": seen,
+        "marks_apart": marks_apart(corpus.train),
         "history": state["history"],
         "best_epoch": state["best_epoch"],
         "seconds": round(earlier[0] + time.perf_counter() - begun, 1),

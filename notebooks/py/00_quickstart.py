@@ -38,7 +38,6 @@ if importlib.util.find_spec("hamner") is None:
     sys.path.insert(0, "checkout")
 
 # %%
-# %matplotlib inline
 import textwrap
 
 import pandas as pd

@@ -37,7 +37,6 @@ if importlib.util.find_spec("hamner") is None:
     sys.path.insert(0, "checkout")
 
 # %%
-# %matplotlib inline
 from itertools import combinations, pairwise
 
 import pandas as pd

@@ -37,7 +37,6 @@ if importlib.util.find_spec("hamner") is None:
     sys.path.insert(0, "checkout")
 
 # %%
-# %matplotlib inline
 import numpy as np
 import pandas as pd
 

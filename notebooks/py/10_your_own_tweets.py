@@ -41,7 +41,6 @@ if importlib.util.find_spec("hamner") is None:
     sys.path.insert(0, "checkout")
 
 # %%
-# %matplotlib inline
 import json, shutil, tempfile
 from pathlib import Path
 

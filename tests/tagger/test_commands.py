@@ -9,10 +9,13 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
+from hamner.cli import app
+from hamner.corpora import load_corpus
 from hamner.errors import HamnerError
 from hamner.tagger import Tagger
 from hamner.tagger.commands import tag
 from hamner.training import Run
+from hamner.training.runs import write_json
 from hamner.vision.pictures import PictureExtractor
 
 TEXT = "Kelso (left) meets [red]Orva[/red] 👨\u200d👩\u200d👧 in Tallin"
@@ -40,8 +43,30 @@ def test_a_table_of_entities_and_the_relevance_are_printed(command: Typer, run: 
     for entity in post.entities:
         assert f"{entity.score:.2f}" in result.output
         assert f"{entity.start}-{entity.end}" in result.output
+        assert f"{entity.text}: looked most at {entity.evidence.looked_at[0]}, " in result.output
+        if entity.evidence.rests_on[1] >= 0.005:
+            name, drop = entity.evidence.rests_on
+            assert f"without {name} its score falls by {drop:.2f}" in result.output
     assert f"relevance of the picture {post.relevance:.2f}; of its grains: global " in result.output
-    assert "not calibrated" in result.output
+    assert any(entity.evidence.rests_on[1] >= 0.005 for entity in post.entities)
+    assert "not calibrated: run `hamner calibrate`" in result.output
+
+
+def test_a_run_is_calibrated_on_its_own_corpus_by_one_command(make_run, tmp_path: Path) -> None:
+    run = make_run(objects=None)
+    words = TEXT.split()
+    tags = Tagger(run)(words).tags
+    post = "IMGID:1\n" + "".join(f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True)) + "\n"
+    for split in ("train", "valid", "test"):
+        (tmp_path / "tiny").mkdir(exist_ok=True)
+        (tmp_path / "tiny" / f"{split}.txt").write_text(post.replace("IMGID:1", f"IMGID:{split}"))
+    corpus = load_corpus("tiny", tmp_path)
+    write_json(run.record | {"corpus": {"name": "tiny", "sha256": corpus.sha256}}, run.folder / "run.json")
+    result = CliRunner().invoke(app, ["calibrate", str(run.folder), "--from", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    tagger = Tagger.from_pretrained(run.folder)
+    assert f"calibration.json: temperature {tagger.temperature:.2f}" in result.output
+    assert "not calibrated" not in CliRunner().invoke(app, ["tag", TEXT, "--run", str(run.folder)]).output
 
 
 def test_json_holds_what_the_post_does(command: Typer, run: Run) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 
 from hamner.tagger import Evidence, TaggedPost, Tagger
 from hamner.tagger.figure import COLUMNS, MONO, drawable
@@ -39,6 +41,15 @@ def test_a_figure_shows_words_entities_picture_and_scale(post: TaggedPost) -> No
     assert f"relevance of the picture {post.relevance:.2f}; scores are not calibrated" in shown
     assert len([axes for axes in figure.axes if axes.images]) == 1 + len(post.entities)
     figure.savefig(io.BytesIO())
+
+
+def test_a_notebook_shows_the_figure_without_any_magic(post: TaggedPost) -> None:
+    formatter = DisplayFormatter()
+    data, metadata = formatter.format(post.show())
+    png = data["image/png"]
+    assert png.startswith(b"\x89PNG")
+    assert metadata["image/png"]["width"] == Image.open(io.BytesIO(png)).width // 2
+    assert formatter.format(post.show())[0]["image/png"] == png
 
 
 def test_without_a_picture_there_are_words_alone(make_run) -> None:

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -14,7 +15,7 @@ from hamner.corpora.tags import Span, spans
 from hamner.devices import DeviceError
 from hamner.errors import HamnerError
 from hamner.files import file_sha256
-from hamner.tagger import Tagger, TaggerError, calibrate
+from hamner.tagger import Evidence, SeenObject, Tagger, TaggerError, calibrate
 from hamner.tagger.confidence import calibrated
 from hamner.tagger.tagger import open_picture
 from hamner.training import Run, RunError
@@ -175,6 +176,39 @@ def test_hiding_one_object_is_the_same_as_not_having_it(
     for entity in both:
         expected = entity.score - hidden[entity.type, entity.words]
         assert entity.evidence.objects[2].drop == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_was_looked_at_and_what_is_rested_on_are_named() -> None:
+    objects = [
+        SeenObject(None, name, 1.0, attention, drop) for name, attention, drop in (("", 2, 0.1), ("fox", 1, 0.5))
+    ]
+    grid = np.zeros(49)
+    grid[[0, 15]] = 3, 4
+    seen = Evidence(grid, grid / 10, tuple(objects), 0.0)
+    assert seen.looked_at == ("the region in row 3, column 2", 4)
+    assert seen.rests_on == ("object 2 (fox)", 0.5)
+    assert Evidence(None, None, tuple(objects), 0.0).looked_at == ("object 1", 2)
+    assert Evidence(np.ones(2), np.ones(2), (), 0.0).looked_at == ("region 1", 1)
+    assert Evidence(None, None, (), 0.0).rests_on == ("nothing", 0)
+
+
+def test_plain_values_hold_the_evidence_of_each_entity(tagger: Tagger, photo: Path) -> None:
+    post = tagger(TEXT, photo)
+    values = json.loads(json.dumps(post.to_dict()))
+    assert len(values["evidence"]) == len(values["entities"]) == len(post.entities) > 0
+    for entity, seen in zip(post.entities, values["evidence"], strict=True):
+        assert seen["picture_drop"] == entity.evidence.picture_drop
+        assert seen["grid_attention"] == entity.evidence.grid_attention.tolist()
+        assert seen["grid_drop"] == entity.evidence.grid_drop.tolist()
+        assert [item["drop"] for item in seen["objects"]] == [item.drop for item in entity.evidence.objects]
+    assert tagger(TEXT).to_dict()["evidence"] == [None] * len(tagger(TEXT).entities)
+
+
+def test_a_raw_text_is_split_as_the_runs_corpus_is(make_run) -> None:
+    run = make_run(objects=None)
+    assert Tagger(run)("@fan Orva's").words == ("@fan", "Orva's")
+    kept = replace(run, record=run.record | {"marks_apart": ["@", "'"]})
+    assert Tagger(kept)("@fan Orva's").words == ("@", "fan", "Orva", "'", "s")
 
 
 @pytest.mark.parametrize("changes", [{}, {"coattention": False}, {"global_vision": False}, {"spatial": False}])

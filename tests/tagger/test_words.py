@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hamner.corpora.words import MARKS
 from hamner.errors import HamnerError
 from hamner.tagger import words
 from hamner.tagger.words import split_words
@@ -13,18 +16,27 @@ WORDS = ["@fan_1", "#TeamOrva", "https://t.co/a1?b=2", ":-)", "don't", "Jean-Luc
 PIECES = [*WORDS, "&amp;", "!!!!!!", " ", "\n", ". . ."]
 
 
-def spelt(text: str) -> list[str]:
-    return [text[start:end] for start, end in split_words(text)]
+def spelt(text: str, apart: Sequence[str] = ()) -> list[str]:
+    return [text[start:end] for start, end in split_words(text, apart)]
 
 
 @settings(max_examples=60)
-@given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
-def test_words_lose_and_change_no_character_but_white_space(text: str) -> None:
-    offsets = split_words(text)
+@given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join), st.sets(st.sampled_from(MARKS)).map(tuple))
+def test_words_lose_and_change_no_character_but_white_space(text: str, apart: tuple[str, ...]) -> None:
+    offsets = split_words(text, apart)
     assert "".join(text[start:end] for start, end in offsets) == "".join(text.split())
     assert all(start < end for start, end in offsets)
     assert offsets == sorted(offsets)
     assert all(not set(text[start:end]) & {" ", "\n", "\t"} for start, end in offsets)
+
+
+def test_marks_that_a_corpus_keeps_apart_are_words_of_their_own() -> None:
+    text = "@fan_1: Orva's #NBA-win don’t #️⃣ :-P www.a-b.ee https://t.co/a-1 AC/DC"
+    assert spelt(text, MARKS) == [
+        *("@", "fan", "_", "1", ":", "Orva", "'", "s", "#", "NBA", "-", "win", "don", "’", "t"),
+        *("#️⃣", ":-P", "www.a-b.ee", "https://t.co/a-1", "AC", "/", "DC"),
+    ]
+    assert spelt("@fan Orva's #NBA", "'") == ["@fan", "Orva", "'", "s", "#NBA"]
 
 
 @pytest.mark.parametrize("word", WORDS)

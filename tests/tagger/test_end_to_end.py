@@ -1,0 +1,75 @@
+"""From files to tags: the full model on posts with their pictures, of minitweets and, where at hand, real ones."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hamner.corpora import Corpus, load_corpus
+from hamner.model.config import ModelConfig
+from hamner.tagger import Tagger, calibrate
+from hamner.training import Run, TrainConfig, train
+from hamner.vision import VisualSource
+
+CORPORA = os.environ.get("HAMNER_CORPORA")
+PICTURES = sorted((Path(CORPORA).parent / "images").glob("*/*")) if CORPORA else []
+REAL = pytest.mark.skipif(not PICTURES, reason="HAMNER_CORPORA names no folder with real pictures beside it")
+
+
+@pytest.fixture(scope="module", params=["annotations", "tiles", pytest.param("real", marks=REAL)])
+def source(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def pictured(source: str, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """A few posts with pictures; the splits are the same posts, for this is not about what is learnt."""
+    if source != "real":
+        corpus = load_corpus("minitweets")
+        some = corpus.train[::300]
+        return replace(corpus, train=some, valid=some, test=some)
+    posts = []
+    for name in ("twitter2015", "twitter2017"):
+        known = {post.id: post for _, split in load_corpus(name, Path(CORPORA or "")).splits() for post in split}
+        posts += [replace(known[path.stem], image=path) for path in PICTURES if path.parent.name == name]
+    assert len(posts) == len(PICTURES)
+    return Corpus("pictured", tmp_path_factory.mktemp("pictured"), *[tuple(posts)] * 3, {})
+
+
+@pytest.fixture(scope="module")
+def run(source: str, pictured: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("run")
+    model = ModelConfig(vision=True, frozen_text=True, width=32)
+    visual = VisualSource(objects="tiles" if source == "real" else source, crop_size=64)
+    config = TrainConfig(epochs=3, batch_size=10, head_lr=1e-2, model=model, visual=visual)
+    return train(pictured, config, folder / "run", features=folder / "features", progress=False)
+
+
+def test_the_full_model_trains_on_posts_with_their_pictures(run: Run, pictured: Corpus) -> None:
+    losses = [epoch["loss"] for epoch in run.record["history"]]
+    assert losses[0] > losses[1] > losses[2]
+    assert run.record["features"]["channels"] == 1280
+    assert set(run.record["seen_posts"].values()) == {len(pictured.test)}
+
+
+def test_a_post_is_tagged_with_its_picture(run: Run, pictured: Corpus) -> None:
+    tagger = Tagger.from_pretrained(run.folder)
+    for post in pictured.test[::7]:
+        tagged = tagger(post.words, post.image)
+        assert tagged.words == post.words
+        assert len(tagged.tags) == len(post.words)
+        assert tagged.relevance is not None
+        assert 0 < tagged.relevance < 1
+        without = tagger(post.words)
+        assert without.relevance is None
+        tagged.show()
+
+
+def test_the_tagger_is_calibrated_on_what_it_was_trained_with(run: Run, pictured: Corpus) -> None:
+    temperature = calibrate(run, pictured, features=run.folder.parent / "features")
+    tagger = Tagger.from_pretrained(run.folder)
+    assert tagger.temperature == temperature
+    assert all(post.calibrated for post in tagger.many([post.words for post in pictured.test[:3]]))
