@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -121,21 +122,23 @@ def ablate(
     Rows: full, text_only, no_local_text, no_global, no_objects, no_semantic, no_spatial, no_absolute_geometry,
     no_relative_geometry, no_relevance, no_integration, no_iteration, one_iteration, three_iterations, four_iterations,
     no_coattention; controls: blank_images, shuffled_images, and with captions, where it is asked for, caption_words:
-    text only, with each post's caption after its words.
+    text only, with each post's caption after its words. With captions the three rows of geometry are left out, unless
+    they are asked for: a phrase has no place in the picture.
 
     Finished runs are skipped and cut ones resumed. The command may run in several processes or on several machines that
     share FOLDER: no run is done twice. With `--threads 1` several processes share the cores fairly.
     """
     from hamner.corpora import load_corpus
-    from hamner.training.rows import GRID, full_settings
+    from hamner.training.rows import full_settings, rows_of
 
     given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings)
     loaded = load_corpus(corpus, root)
-    train_grid(loaded, full_settings(loaded.name, given, preset), rows or GRID, range(1, seeds + 1), folder, threads)
+    full = full_settings(loaded.name, given, preset)
+    train_grid(loaded, full, rows or rows_of(full), range(1, seeds + 1), folder, threads)
 
 
 def retest(
-    run: Annotated[Path, typer.Argument(help="A run's folder, with its weights.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, with their weights.")],
     *,
     on: Annotated[str | None, typer.Option(help="Tag test of this corpus. [default: the run's own]")] = None,
     captions: Captions = None,
@@ -145,21 +148,32 @@ def retest(
     ] = None,
     root: Root = None,
 ) -> None:
-    """Put a trained run to another test: another corpus, or a growing share of pictures that belong to other posts.
+    """Put trained runs to another test: another corpus, or a growing share of pictures that belong to other posts.
 
     Predictions are kept in RUN/retests; `hamner evaluate` scores them, and `hamner measure` puts them into a table.
+    What is there already is not made again, and the command may run in several processes: no test is taken twice.
     """
     from hamner.corpora import load_corpus
     from hamner.evaluation import align, read_predictions, score
     from hamner.training import Run
     from hamner.training.retest import retest as retest_run
+    from hamner.training.runs import RunInUseError
 
-    trained = Run.load(run)
-    corpus = load_corpus(on or trained.record["corpus"]["name"], root)
-    for share in shuffled or [0]:
-        found = retest_run(trained, corpus, shuffled=share, captions=captions or ())
-        gold, predicted = align(corpus.test, read_predictions(found.file))
-        typer.echo(f"{found.file}: F1 {100 * score(gold, predicted).overall.f1:.2f} (seqeval protocol)")
+    loaded: dict[str, Corpus] = {}
+    for trained in [Run.load(folder) for folder in runs]:
+        name = on or trained.record["corpus"]["name"]
+        if name not in loaded:
+            loaded[name] = load_corpus(name, root)
+        for share in shuffled or [0]:
+            try:
+                found = retest_run(trained, loaded[name], shuffled=share, captions=captions or ())
+            except RunInUseError as error:
+                if len(runs) == 1:
+                    raise
+                typer.echo(f"skipped: {error}")
+                break
+            gold, predicted = align(loaded[name].test, read_predictions(found.file))
+            typer.echo(f"{found.file}: F1 {100 * score(gold, predicted).overall.f1:.2f} (seqeval protocol)")
 
 
 def train_grid(
@@ -171,13 +185,20 @@ def train_grid(
     threads: int | None = None,
 ) -> list[Run]:
     """Every row with every seed, seed by seed; what another process is at is waited for and then read."""
+    from accelerate import PartialState
     from tqdm.auto import tqdm
 
     from hamner.training import train as train_run
+    from hamner.training.loop import open_store
     from hamner.training.rows import config_of_row
     from hamner.training.runs import RunInUseError, run_name
+    from hamner.vision.store import FEATURES
 
     todo = [config_of_row(full, row, seed) for seed in seeds for row in rows]
+    looking = (config for config in todo if config.visual is not None)
+    unfinished = (config for config in looking if not (folder / run_name(corpus.name, config) / "run.json").exists())
+    for config in islice(unfinished, 1):  # all rows see the same, and their own bars and reports would be too many
+        open_store(corpus, config, FEATURES, str(PartialState().device), progress=True)
     done: list[Run] = []
     kept: dict[str, dict[str, Words]] = {}
     with tqdm(total=len(todo), desc="runs", unit="run") as bar:

@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object, set_seed
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader
@@ -45,8 +44,8 @@ from hamner.training.runs import (
     RETESTS,
     Run,
     RunError,
-    RunInUseError,
     identity,
+    only_user_of,
     peak_memory,
     require_same,
     require_same_sums,
@@ -129,7 +128,7 @@ def train(
         raise RunError(
             f"precision {config.precision!r} cannot be had in this process ({error}); start another"
         ) from error
-    with _only_user_of(folder, accelerator, wait):
+    with _alone_in(folder, accelerator, wait):
         accelerator.wait_for_everyone()  # or some would not see the run that the main process waited for
         wanted = identity(corpus, config)
         if (folder / "run.json").exists():
@@ -142,34 +141,25 @@ def train(
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
         progress = progress and accelerator.is_main_process
-        store = _open_store(corpus, config, Path(features), accelerator, progress)
+        with accelerator.main_process_first():
+            store = open_store(corpus, config, Path(features), str(accelerator.device), progress)
         with cpu_threads(threads):
             return _train(corpus, config, folder, store, accelerator, progress, wanted, {} if kept is None else kept)
 
 
 @contextmanager
-def _only_user_of(folder: Path, accelerator: Accelerator, wait: bool) -> Iterator[None]:
-    """Hold `folder` for this process; the lock goes with the process, however that ends."""
+def _alone_in(folder: Path, accelerator: Accelerator, wait: bool) -> Iterator[None]:
+    """Hold `folder`, which must be a run's or empty, for this training; only the main process asks for it."""
     if not accelerator.is_main_process:
         yield
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        ours = any((folder / name).exists() for name in (".lock", "run.json", "checkpoint.safetensors"))
-        if not ours and any(folder.iterdir()):
-            raise RunError(f"{folder} holds files that are no run's, and could be overwritten: choose another folder")
-        lock = FileLock(folder / ".lock")
-        lock.acquire(timeout=-1 if wait else 0)
+    ours = any((folder / name).exists() for name in (".lock", "run.json", "checkpoint.safetensors"))
+    if not ours and folder.is_dir() and any(folder.iterdir()):
+        raise RunError(f"{folder} holds files that are no run's, and could be overwritten: choose another folder")
+    with only_user_of(folder, wait):
         for file in folder.glob(".*.safetensors.*"):
             file.unlink()  # half-written by a process that was killed: under the lock nobody writes but us
-    except Timeout as error:
-        raise RunInUseError(f"another process is training in {folder}; wait for it or choose another folder") from error
-    except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror or error}; choose another folder") from error
-    try:
         yield
-    finally:
-        lock.release()
 
 
 def _train(
@@ -223,7 +213,7 @@ def _train(
         load_weights(bare, folder / "model.safetensors")  # the best so far: found out now, if they are lost
         state = load_checkpoint(checkpoint, bare, bare_optimizer)["state"]
     else:  # what was made with weights that are now trained anew
-        for file in (folder / CALIBRATION, *folder.glob(f"{RETESTS}/*.jsonl")):
+        for file in (folder / CALIBRATION, *folder.glob(f"{RETESTS}/*.json*")):
             file.unlink(missing_ok=True)
     earlier = state["seconds"], state["cpu_seconds"]
 
@@ -325,17 +315,12 @@ def _train(
     return Run.load(folder)
 
 
-def _open_store(
-    corpus: Corpus, config: TrainConfig, folder: Path, accelerator: Accelerator, progress: bool
-) -> FeatureStore | None:
+def open_store(corpus: Corpus, config: TrainConfig, folder: Path, device: str, progress: bool) -> FeatureStore | None:
     """The visual features that `config` asks for, computed now where they are not there yet."""
     if config.visual is None:
         return None
     encoder = PhraseEncoder(config.model.text_encoder) if config.visual.backbone == "captions" else None
-    with accelerator.main_process_first():
-        return FeatureStore.open(
-            corpus, config.visual, folder, encoder=encoder, device=str(accelerator.device), progress=progress
-        )
+    return FeatureStore.open(corpus, config.visual, folder, encoder=encoder, device=device, progress=progress)
 
 
 def appended_texts(config: TrainConfig) -> Callable[[Post], str] | None:

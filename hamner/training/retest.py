@@ -6,6 +6,7 @@ in `predictions.jsonl`, so they can be committed and scored like those.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,12 +19,13 @@ from torch.utils.data import DataLoader
 from hamner.corpora.post import Corpus
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
+from hamner.files import written_whole
 from hamner.model.text import PhraseEncoder, load_tokenizer
 from hamner.training.batching import Split, collate, length_buckets, piece_limit, windows
 from hamner.training.checkpoints import load_weights
 from hamner.training.config import TrainConfig
 from hamner.training.loop import appended_texts, build_model, exchanged, pictures_of, posts_seen, predict
-from hamner.training.runs import RETESTS, Run
+from hamner.training.runs import RETESTS, Run, identity, only_user_of
 from hamner.vision.features import VisualFeatures
 from hamner.vision.store import FEATURES, FeatureStore
 
@@ -49,16 +51,38 @@ def retest(
 
     `shuffled` percent of the posts, drawn from the run's seed, see one another's pictures (where posts share a picture,
     one may get the very same); of two percentages the greater holds all posts of the smaller. `captions` are those of
-    `corpus`, for a run that reads captions.
+    `corpus`, for a run that reads captions. Predictions that are there already, made by the same weights of the same
+    posts and captions, are kept.
 
-    Raises HamnerError when the run has no weights, looks at no pictures to shuffle, or needs captions, and when so
-    small a share of the posts is fewer than two.
+    Raises RunInUseError when another process works in the run's folder, and HamnerError when the run has no weights,
+    looks at no pictures to shuffle, or needs captions, and when so small a share of the posts is fewer than two.
     """
     config = _config_of_test(run, corpus, shuffled, captions)
+    name = corpus.name + (f"-shuffled{shuffled}" if shuffled else "")
+    found = Retest(corpus.name, shuffled, run.folder / RETESTS / f"{name}.jsonl")
+    origin = json.dumps(identity(corpus, config) | {"weights": run.record.get("weights_sha256")})
+    with only_user_of(run.folder):
+        note = found.file.with_suffix(".json")
+        if found.file.is_file() and note.is_file() and note.read_text(encoding="utf-8") == origin:
+            return found
+        note.unlink(missing_ok=True)  # first, for it must never stand beside other predictions than its own
+        tags, relevance = _tagged(run, corpus, config, shuffled, Path(features), progress)
+        ids = [post.id for post in corpus.test]
+        judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
+        write_predictions(found.file, dict(zip(ids, tags, strict=True)), judged)
+        with written_whole(note) as temporary:
+            temporary.write_text(origin, encoding="utf-8")
+    return found
+
+
+def _tagged(
+    run: Run, corpus: Corpus, config: TrainConfig, shuffled: int, features: Path, progress: bool
+) -> tuple[list[list[str]], list[float] | None]:
+    """The run's tags of test of `corpus`, and its relevance."""
     store = None
     if config.visual is not None:
         encoder = PhraseEncoder(config.model.text_encoder) if config.visual.captions else None
-        store = FeatureStore.open(corpus, config.visual, Path(features), encoder=encoder, progress=progress)
+        store = FeatureStore.open(corpus, config.visual, features, encoder=encoder, progress=progress)
         known = run.record["features"]["class_names"]
         if list(store.class_names) != known:
             raise HamnerError(
@@ -80,13 +104,7 @@ def retest(
     split = Split(items, looks)
     order = length_buckets(split.lengths(), 4 * config.batch_size, None)
     batches = DataLoader(split, batch_sampler=order, collate_fn=partial(collate, pad=tokenizer.pad_token_id))
-    tags, relevance = predict(model, batches, items, len(corpus.test))
-    ids = [post.id for post in corpus.test]
-    name = corpus.name + (f"-shuffled{shuffled}" if shuffled else "")
-    found = Retest(corpus.name, shuffled, run.folder / RETESTS / f"{name}.jsonl")
-    judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
-    write_predictions(found.file, dict(zip(ids, tags, strict=True)), judged)
-    return found
+    return predict(model, batches, items, len(corpus.test))
 
 
 def _config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[Path | str]) -> TrainConfig:

@@ -19,6 +19,9 @@ GRID = (
 )  # fmt: skip
 """The rows and controls that are trained when nobody names others."""
 
+OF_GEOMETRY = ("no_spatial", "no_absolute_geometry", "no_relative_geometry")
+"""Rows that captions cannot exercise: a phrase has no place in the picture, so there is nothing to take away."""
+
 EVERY_ROW = (*GRID, CAPTION_WORDS)
 """Those that the tables know, in their order; captions as words need captions."""
 
@@ -55,6 +58,12 @@ def config_of_row(full: dict[str, Any], row: str, seed: int) -> TrainConfig:
     model = ablate(config.model, row)
     pictures: Any = row.removesuffix("_images") if row in CONTROLS else "own"
     return replace(config, model=model, visual=config.visual if model.vision else None, pictures=pictures)
+
+
+def rows_of(full: dict[str, Any]) -> tuple[str, ...]:
+    """The rows of GRID that the full model of these settings can exercise."""
+    captions = full["visual"].get("backbone") == "captions"
+    return tuple(row for row in GRID if not (captions and row in OF_GEOMETRY))
 
 
 def study_config(corpus: str, row: str, seed: int = 1) -> TrainConfig:

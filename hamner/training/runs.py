@@ -6,12 +6,15 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from hamner.corpora.post import Corpus
 from hamner.corpora.registry import IMAGES
@@ -35,7 +38,7 @@ class RunError(HamnerError):
 
 
 class RunInUseError(RunError):
-    """Another process is training in this folder."""
+    """Another process is at work in this folder."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,26 @@ def pictures_sha256(corpus: Corpus) -> str:
                     of_file[post.image] = ""
             of_post[post.id] = of_file[post.image]
     return digest(of_post)
+
+
+@contextmanager
+def only_user_of(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Hold a run's folder for this process; the lock goes with the process, however that ends.
+
+    Raises RunInUseError, unless it is to `wait`, when another process holds it, and RunError when it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout as error:
+        raise RunInUseError(f"another process is at work in {folder}; wait for it or choose another folder") from error
+    except OSError as error:
+        raise RunError(f"cannot write to {folder}: {error.strerror or error}; choose another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:

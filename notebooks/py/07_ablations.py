@@ -275,10 +275,11 @@ lines.drop(columns="encoder").round(2)
 # was there, and need pictures. Which rows have no record, these three aside?
 
 # %%
-of_geometry = {"no_spatial", "no_absolute_geometry", "no_relative_geometry"}
+from hamner.training.rows import OF_GEOMETRY
+
 for name in ("twitter2015", "twitter2017"):
     seen = set(lines[lines.corpus == name].row)
-    missing = [row for row in GRID if row not in seen | of_geometry]
+    missing = [row for row in GRID if row not in seen.union(OF_GEOMETRY)]
     print(f"{name}: {', '.join(missing) or 'none'}")
 
 # %% [markdown]

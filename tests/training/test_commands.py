@@ -19,8 +19,16 @@ from hamner.training.commands import ablate, retest, train
 from hamner.training.loop import exchanged
 from hamner.training.presets import PRESETS, merged
 from hamner.training.retest import retests
-from hamner.training.rows import GRID, config_of_row, full_settings, study_config
-from hamner.training.runs import identity, row_of_run, run_name
+from hamner.training.rows import (
+    GRID,
+    OF_GEOMETRY,
+    config_of_row,
+    full_settings,
+    of_captions,
+    rows_of,
+    study_config,
+)
+from hamner.training.runs import identity, only_user_of, row_of_run, run_name
 
 app = Typer()
 app.command("train")(train)
@@ -127,6 +135,26 @@ def test_a_trained_run_is_put_to_other_tests(arguments, tiny):
     assert other != own
 
 
+def test_a_test_is_taken_once_until_something_changes(arguments, tiny):
+    chosen = [*arguments, "--set", "batch_size=4"]
+    for seed in ("1", "2"):
+        invoke("train", *chosen, "--row", "full", "--run", f"run{seed}", "--seed", seed)
+    test = ["retest", "run1", "run2", "--on", str(tiny.folder), "--shuffled", "100"]
+    said = invoke(*test)
+    files = [Path(f"run{seed}/retests/tiny-shuffled100.jsonl") for seed in (1, 2)]
+    assert all(str(file) in said for file in files)
+    made = [file.stat().st_mtime_ns for file in files]
+    assert [line for line in said.splitlines() if "F1" in line] == invoke(*test).splitlines()
+    assert [file.stat().st_mtime_ns for file in files] == made
+    Path("others.txt").write_text(Path("captions.txt").read_text(encoding="utf-8").replace("van", "fox"))
+    invoke("retest", "run1", "--on", str(tiny.folder), "--shuffled", "100", "--captions", "others.txt")
+    assert files[0].stat().st_mtime_ns > made[0]
+    with only_user_of(Path("run2")):
+        assert "skipped: another process is at work in run2" in invoke(*test)
+        alone = CliRunner().invoke(app, ["retest", "run2", "--on", str(tiny.folder), "--shuffled", "100"])
+        assert isinstance(alone.exception, RunError)
+
+
 @pytest.mark.parametrize(
     ("row", "options", "message"),
     [
@@ -202,6 +230,21 @@ def test_ablate_trains_each_row_once_and_the_second_time_not_at_all(arguments):
     assert len(weights) == 3
     invoke("ablate", *arguments, *chosen, "--seeds", "2")
     assert {path: path.stat().st_mtime_ns for path in records} == written
+
+
+def test_features_of_a_grid_are_made_once_with_a_report(arguments):
+    chosen = ["--row", "full", "--row", "no_semantic", "--row", "text_only", "--seeds", "1"]
+    assert invoke("ablate", *arguments, *chosen).count("posts with visual features") == 1
+    shutil.rmtree("data/features")
+    invoke("ablate", *arguments, *chosen)  # all finished: nothing is looked at again
+    assert not Path("data/features").exists()
+
+
+def test_captions_leave_out_the_rows_of_geometry():
+    pictures = full_settings("twitter2017")
+    captions = full_settings("twitter2017", of_captions(["captions.txt"]))
+    assert rows_of(pictures) == GRID
+    assert set(GRID) - set(rows_of(captions)) == set(OF_GEOMETRY)
 
 
 def test_a_folder_with_other_settings_is_not_taken_for_the_run(arguments):

@@ -216,7 +216,7 @@ def test_two_processes_do_not_train_in_one_folder(tiny: Corpus, config: TrainCon
     command = [sys.executable, "-c", SCRIPT, str(tiny_folder), str(folder), json.dumps(config.to_dict())]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         process.stdout.readline()
-        with pytest.raises(RunError, match="another process is training in"):
+        with pytest.raises(RunError, match="another process is at work in"):
             train(tiny, config, folder, progress=False)
         process.kill()
 
