@@ -1,6 +1,6 @@
 """What the pictures of minitweets give away: linear probes, trained on train's pictures and tested on test's.
 
-    python benchmarks/art.py
+    python benchmarks/art.py          # prints the table, and writes it to data/published/measured_art.csv
 
 `crop`: the type of an object from the backbone's features of its crop, the ceiling that the art sets for every cue that
 needs the picture. The others should be at chance, 0.25: from how an object is drawn and on what, from its colours, and
@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from hamner.corpora import Corpus, load_corpus
+from hamner.corpora import Corpus, load_corpus, project_folder
+from hamner.files import written_whole
+from hamner.study.measured import ART
 from hamner.vision import FeatureStore, VisualSource
 from hamner.vision.objects import ANNOTATIONS, kept, read_annotations
 
@@ -29,6 +32,7 @@ def main() -> None:
     store = FeatureStore.open(corpus, VisualSource())
     train, test = (objects(corpus, split, store) for split in ("train", "test"))
     regression = LogisticRegression(C=0.02, max_iter=1000)
+    measured: list[tuple[str, str, str, float, int]] = []
     for name, probe in (
         ("crop", regression),
         ("drawing", make_pipeline(OneHotEncoder(), LogisticRegression())),
@@ -38,13 +42,18 @@ def main() -> None:
         known, asked = ([item for item in part if item["type"]] for part in (train, test))
         probe.fit([item[name] for item in known], [item["type"] for item in known])
         right = probe.predict([item[name] for item in asked]) == [item["type"] for item in asked]
-        print(f"type from {name}: {right.mean():.3f} of {len(right)}")
+        measured.append(("type", name, "all", right.mean(), len(right)))
         if name == "crop":
             for kind in ("single", "marked", "pair", "group"):
-                print(f"  in pictures of kind {kind}: {right[[item['kind'] == kind for item in asked]].mean():.3f}")
+                of_kind = right[[item["kind"] == kind for item in asked]]
+                measured.append(("type", name, kind, of_kind.mean(), len(of_kind)))
     means = [things(part) for part in (train, test)]
     regression.fit(*means[0])
-    print(f"topic from three things: {regression.score(*means[1]):.3f} of {len(means[1][1])}")
+    measured.append(("topic", "three things", "all", regression.score(*means[1]), len(means[1][1])))
+    table = pd.DataFrame(measured, columns=["what", "told_from", "pictures", "accuracy", "cases"])
+    print(table.round(3).to_string(index=False))
+    with written_whole(project_folder() / "data" / "published" / ART) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.4f")
 
 
 def objects(corpus: Corpus, split: str, store: FeatureStore) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from hamner.corpora.commands import app as corpora
 from hamner.errors import HamnerError
 from hamner.evaluation.commands import evaluate
 from hamner.minitweets.commands import build
-from hamner.study.commands import measure, reproduce, students, tables
+from hamner.study.commands import figures, measure, reproduce, students, tables
 from hamner.tagger.commands import calibrate, tag
 from hamner.training.commands import ablate, retest, train
 from hamner.vision.commands import features
@@ -34,6 +34,7 @@ app.command()(retest)
 app.command()(tag)
 app.command()(calibrate)
 app.command()(tables)
+app.command()(figures)
 app.command()(reproduce)
 app.command()(students)
 app.command()(measure)

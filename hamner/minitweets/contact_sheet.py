@@ -15,6 +15,7 @@ from PIL import Image
 
 from hamner.corpora.post import Post
 from hamner.corpora.reader import read_posts
+from hamner.files import written_whole
 
 COLOURS = {"PER": "#D55E00", "LOC": "#0072B2", "ORG": "#000000", "MISC": "#009E73"}
 """Okabe and Ito's colours, which colour-blind readers tell apart; the type is written out as well."""
@@ -91,12 +92,13 @@ def _printable(word: str) -> str:
 
 
 def write_contact_sheets(folder: Path, figures: Path, cues: tuple[str, ...]) -> list[Path]:
-    """Write `minitweets_<cue>.png` for each cue and return the files."""
+    """Write `minitweets_<cue>.png` for each cue, each whole or not at all, and return the files."""
     written = []
     for cue in cues:
         figure = contact_sheet(folder, cue)
         file = figures / f"minitweets_{cue}.png"
-        figure.savefig(file, dpi=110)
+        with written_whole(file) as temporary:
+            figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
         plt.close(figure)
         written.append(file)
     return written

@@ -1,4 +1,4 @@
-"""`hamner reproduce`, `hamner students`, `hamner measure` and `hamner tables`."""
+"""`hamner reproduce`, `hamner students`, `hamner measure`, `hamner tables` and `hamner figures`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ def reproduce(
     results = _contents(project_folder() / "data" / "tables")
     states: dict[str, str] = {}
     failures = 0
+    if not only:
+        _draw_contact_sheets()
     for source in sources:
         typer.echo(f"{source.stem} ... ", nl=False)
         started = time.monotonic()
@@ -98,6 +100,22 @@ def measure(
 
     for path in write_measured(root, relatedness):
         typer.echo(f"{path} written")
+
+
+def figures() -> None:
+    """Draw the contact sheets of minitweets into figures/: six posts of each cue with their pictures and answers.
+
+    All other figures are drawn by the notebooks: `hamner reproduce --only NN`, see figures/README.md.
+    """
+    for path in _draw_contact_sheets():
+        typer.echo(f"{path} written")
+
+
+def _draw_contact_sheets() -> list[Path]:
+    from hamner.minitweets.contact_sheet import write_contact_sheets  # loads matplotlib
+    from hamner.study.minitweets import CUES
+
+    return write_contact_sheets(project_folder() / "data" / "minitweets", project_folder() / "figures", CUES)
 
 
 def tables() -> None:

@@ -81,7 +81,7 @@ def _place(group: Sequence[Run]) -> tuple[Any, ...]:
 
 @styled
 def noise(table: pd.DataFrame) -> Figure:
-    """F1 of the full model by the share of test pictures that belong to other posts, a panel for each corpus.
+    """F1 of the full model by the share of test pictures (or captions) that belong to other posts, by corpus.
 
     `table` has the lines of `generalisation`. A bar is the interval over posts of the seeds' mean; dots are seeds. The
     dashed line is text only, where it is in the table.
@@ -102,6 +102,7 @@ def noise(table: pd.DataFrame) -> Figure:
             axes.axhline(f1, color=GREY, linestyle="--", linewidth=1)
         axes.set_xticks(sorted(set(lines.shuffled)))
         axes.set_title(CORPUS_NAMES[corpus])
-    figure.supxlabel("pictures that belong to other posts (%)", fontsize=11)
+    looked_at = "captions" if full.source.str.startswith("captions").all() else "pictures"
+    figure.supxlabel(f"{looked_at} that belong to other posts (%)", fontsize=11)
     panels[0].set_ylabel("F1 (%)")
     return figure

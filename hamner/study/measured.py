@@ -30,6 +30,8 @@ DIFFERENCES = "measured_differences.csv"
 GENERALISATION = "measured_generalisation.csv"
 AGREEMENT = "measured_agreement.csv"
 RELATEDNESS = "measured_relatedness.csv"
+ART = "measured_art.csv"
+"""What probes tell from the pictures of minitweets; written by benchmarks/art.py."""
 REAL = tuple(version.name for version in VERSIONS.values() if not version.bundled)
 
 
@@ -143,6 +145,11 @@ def measured_generalisation() -> pd.DataFrame:
 def measured_relatedness() -> tuple[pd.DataFrame, pd.DataFrame]:
     """The committed tables of `measure_relatedness`."""
     return _table(AGREEMENT), _table(RELATEDNESS)
+
+
+def measured_art() -> pd.DataFrame:
+    """What linear probes tell from minitweets' pictures: what, told_from, (kind of) pictures, accuracy, cases."""
+    return _table(ART)
 
 
 def measured_statistics(corpus: str) -> pd.DataFrame:

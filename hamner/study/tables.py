@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from hamner.training import Run
 from hamner.training.runs import encoder_name, row_of_run
 from hamner.vision.features import VisualSource
 
+MEASURES = ("precision", "recall", "f1")
+
 
 def runs(folder: Path | None = None) -> list[Run]:
     """All finished runs under `folder` (data/runs of the project), by name."""
@@ -27,8 +29,9 @@ def runs(folder: Path | None = None) -> list[Run]:
 def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
     """One line for each corpus, encoder, row, source and protocol: spread of precision, recall and F1 over seeds.
 
-    Fractions. Runs that differ in anything but their seed are never put into one line; should two lines have one name
-    all the same, HamnerError says which setting tells them apart.
+    Each measure, of all entities, of seen and unseen ones (`f1_seen`) and of each type (`f1_PER`), has its mean, and
+    with `_sd`, `_min` and `_max` behind it its spread. Fractions. Runs that differ in anything but their seed are never
+    put into one line; should two lines have one name all the same, HamnerError says which setting tells them apart.
     """
     groups: dict[str, list[Run]] = {}
     for run in records:
@@ -40,12 +43,13 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
         for protocol in PROTOCOLS:
             scores = [run.record["scores"][split][protocol] for run in group]
             line = name | {"protocol": protocol, "seeds": len(group)}
-            for measure in ("precision", "recall", "f1"):
+            for measure in MEASURES:
                 line |= _columns(measure, over_seeds([score["overall"][measure] for score in scores]))
-            for part in ("seen", "unseen"):
-                line[f"f1_{part}"] = over_seeds([score[part]["f1"] for score in scores]).mean
-            for type in TYPES:
-                line[f"f1_{type}"] = over_seeds([score["per_type"][type]["f1"] for score in scores]).mean
+            parts = {part: [score[part] for score in scores] for part in ("seen", "unseen")}
+            parts |= {type: [score["per_type"][type] for score in scores] for type in TYPES}
+            for part, of_part in parts.items():
+                for measure in MEASURES:
+                    line |= _columns(f"{measure}_{part}", over_seeds([score[measure] for score in of_part]))
             line["minutes"] = over_seeds([run.record["seconds"] / 60 for run in group]).mean
             lines.append(line)
     table = pd.DataFrame(lines)
@@ -93,34 +97,60 @@ def by_row(found: Sequence[Run]) -> dict[str, list[Run]]:
 
 def results_markdown(table: pd.DataFrame) -> str:
     """The table for people: percent, mean ± standard deviation over seeds."""
-    lines = [
-        "| corpus | encoder | row | source | protocol | seeds | precision | recall | F1 | F1 range | seen | unseen |",
-        "| --- | --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    header = ["precision", "recall", "F1", "F1 range", "F1 seen", "F1 unseen"]
+    rows = []
+    for line in table.to_dict("records"):
+        cells = [_percent(line, measure) for measure in MEASURES]
+        cells.append(f"{100 * line['f1_min']:.2f} to {100 * line['f1_max']:.2f}")
+        rows.append([*_named(line), line["protocol"], str(line["seeds"]), *cells])
+        rows[-1] += [_percent(line, f"f1_{part}") for part in ("seen", "unseen")]
+    return _markdown(["corpus", "encoder", "row", "source", "protocol"], ["seeds", *header], rows)
+
+
+def per_type_markdown(table: pd.DataFrame) -> str:
+    """Precision, recall and F1 of each type (seqeval protocol): percent, mean ± standard deviation over seeds."""
+    rows = [
+        [*_named(line), type, str(line["seeds"]), *(_percent(line, f"{measure}_{type}") for measure in MEASURES)]
+        for line in table.to_dict("records")
+        if line["protocol"] == "seqeval"
+        for type in TYPES
     ]
-    for line in table.itertuples():
-        cells = [line.corpus, line.encoder, line.row, line.source, line.protocol, str(line.seeds)]
-        for measure in ("precision", "recall", "f1"):
-            mean, sd = getattr(line, measure), getattr(line, f"{measure}_sd")
-            cells.append(f"{100 * mean:.2f}" + ("" if pd.isna(sd) else f" ± {100 * sd:.2f}"))
-        cells.append(f"{100 * line.f1_min:.2f} to {100 * line.f1_max:.2f}")
-        cells += [f"{100 * line.f1_seen:.2f}", f"{100 * line.f1_unseen:.2f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return _markdown(["corpus", "encoder", "row", "source", "type"], ["seeds", "precision", "recall", "F1"], rows)
+
+
+def _named(line: dict[Hashable, Any]) -> list[str]:
+    return [line[part] for part in ("corpus", "encoder", "row", "source")]
+
+
+def _percent(line: dict[Hashable, Any], measure: str) -> str:
+    sd = line[f"{measure}_sd"]
+    return f"{100 * line[measure]:.2f}" + ("" if pd.isna(sd) else f" ± {100 * sd:.2f}")
+
+
+def _markdown(names: list[str], numbers: list[str], rows: list[list[str]]) -> str:
+    """A table with a column for each of `names`, to the left, and each of `numbers`, to the right."""
+    lines = [[*names, *numbers], ["---"] * len(names) + ["---:"] * len(numbers), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def write_tables(folder: Path | None = None) -> list[Path]:
-    """Write data/tables/results.csv and results.md from data/runs."""
+    """Write results.csv, results.md and results_per_type.md under data/tables from data/runs."""
     folder = folder or project_folder() / "data" / "tables"
     table = results(runs())
     note = (
-        "Test scores of the runs under `data/runs`, in percent: mean ± standard deviation over seeds. "
+        "Test scores of the runs under `data/runs`, in percent: mean ± standard deviation over seeds{}. "
         "Written by `hamner tables`; do not edit.\n\n"
     )
     with written_whole(folder / "results.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6f")
-    with written_whole(folder / "results.md") as temporary:
-        temporary.write_text(note + results_markdown(table), encoding="utf-8")
-    return [folder / "results.csv", folder / "results.md"]
+    pages = {
+        "results.md": note.format("") + results_markdown(table),
+        "results_per_type.md": note.format(", by type (seqeval protocol)") + per_type_markdown(table),
+    }
+    for name, page in pages.items():
+        with written_whole(folder / name) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    return [folder / name for name in ("results.csv", *pages)]
 
 
 def _require_each_seed_once(group: Sequence[Run]) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from hamner.corpora.post import SPLITS, Corpus
 from hamner.corpora.registry import load_corpus
 from hamner.corpora.tags import TYPES, spans
+from hamner.minitweets.contact_sheet import write_contact_sheets
 
 FOLDER = Path(__file__).parents[2] / "data" / "minitweets"
 BALANCED = ("scene", "object", "relation", "position")
@@ -217,3 +218,11 @@ def test_pictures_are_small_squares_and_the_corpus_has_at_most_15_megabytes():
     with Image.open(next(iter((FOLDER / "images").iterdir()))) as image:
         assert image.size == (224, 224)
     assert total <= 15_000_000
+
+
+def test_a_contact_sheet_comes_out_as_it_is_committed(tmp_path: Path) -> None:
+    (file,) = write_contact_sheets(FOLDER, tmp_path, ("scene",))
+    with Image.open(file) as drawn, Image.open(FOLDER.parents[1] / "figures" / file.name) as committed:
+        assert drawn.size == committed.size
+        apart = ImageChops.difference(drawn.convert("RGB"), committed.convert("RGB"))
+    assert max(ImageStat.Stat(apart).mean) < 1  # of 255; another machine may round an edge otherwise

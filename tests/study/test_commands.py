@@ -11,6 +11,7 @@ from nbformat.v4 import new_notebook
 from typer.testing import CliRunner, Result
 
 from hamner.errors import HamnerError
+from hamner.minitweets import contact_sheet
 from hamner.study import ablation_tables, commands, notebooks, reproduction, tables
 from hamner.training import Run
 
@@ -37,8 +38,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tables, "project_folder", lambda: tmp_path)
     monkeypatch.setattr(ablation_tables, "write_minitweets", lambda: [written(tmp_path / "data" / "tables")])
     monkeypatch.setattr(ablation_tables, "minitweets_runs", lambda: ([], [Run(Path("tried"), {})]))
+    monkeypatch.setattr(contact_sheet, "write_contact_sheets", lambda corpus, figures, cues: [drawn(figures, cues[0])])
     monkeypatch.setattr(reproduction, "trained_model", lambda: pytest.fail("nothing here shows the model"))
     return tmp_path
+
+
+def drawn(folder: Path, cue: str) -> Path:
+    (folder / f"minitweets_{cue}.png").write_bytes(b"sheet")
+    return folder / f"minitweets_{cue}.png"
 
 
 def written(folder: Path) -> Path:
@@ -111,11 +118,25 @@ def test_without_jupytext_a_command_ends_in_the_remedy(command: Callable[..., No
     assert "jupytext is missing: pip install 'hamner[notebooks]'" in str(error)
 
 
+def test_contact_sheets_are_drawn_by_a_command_and_with_all_notebooks(project: Path) -> None:
+    sheet = project / "figures" / "minitweets_text.png"
+    reproduce("--only", "01")
+    assert not sheet.exists()
+    assert f"{sheet} written" in run(commands.figures).stdout
+    sheet.write_bytes(b"another")
+    assert "minitweets_text.png: differs" in reproduce().stdout
+
+
 def test_tables_writes_every_table_and_names_the_runs_that_it_leaves_out(project: Path) -> None:
     result = run(commands.tables)
     assert result.exit_code == 0
     folder = project / "data" / "tables"
-    assert {path.name for path in folder.iterdir()} == {"results.csv", "results.md", "minitweets.md"}
+    assert {path.name for path in folder.iterdir()} == {
+        "results.csv",
+        "results.md",
+        "results_per_type.md",
+        "minitweets.md",
+    }
     assert all(f"{path} written" in result.stdout for path in folder.iterdir())
     assert "tried is left out of minitweets.md" in result.stdout
 
@@ -136,4 +157,4 @@ def test_a_table_that_cannot_be_made_is_an_error_and_the_others_are_written(proj
 
 def test_reproduce_writes_the_tables_and_compares_them(project: Path) -> None:
     assert "minitweets.md: new" in reproduce("--only", "01").stdout
-    assert "Tables\n  3 of 3 files as committed" in reproduce("--only", "01").stdout
+    assert "Tables\n  4 of 4 files as committed" in reproduce("--only", "01").stdout

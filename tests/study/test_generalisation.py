@@ -83,7 +83,9 @@ def test_without_retests_there_is_no_line(runs: list[Run]) -> None:
 
 
 def test_the_figure_shows_each_share_and_text_only(runs: list[Run]) -> None:
-    (axes,) = noise(generalisation(runs, TESTS, resamples=50)).axes
+    figure = noise(generalisation(runs, TESTS, resamples=50))
+    assert figure.get_supxlabel() == "captions that belong to other posts (%)"
+    (axes,) = figure.axes
     assert axes.get_title(loc="left") == "Twitter-2017"
     assert any(line.get_linestyle() == "--" and list(line.get_ydata()) == [100, 100] for line in axes.lines)
     assert any(list(line.get_xdata()) == [0, 50] for line in axes.lines)

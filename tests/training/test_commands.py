@@ -10,6 +10,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from hamner.corpora import Corpus
+from hamner.corpora.words import marks_apart
 from hamner.errors import HamnerError
 from hamner.evaluation import read_predictions, read_relevance, score
 from hamner.tagger import Tagger
@@ -95,6 +96,7 @@ def test_a_run_says_how_many_posts_it_saw_and_what_it_read(arguments, tiny):
             "train": len(tiny.train) - 1, "valid": len(tiny.valid), "test": len(tiny.test)
         }  # fmt: skip
         assert list(record["inputs"]) == ["captions.txt", "text encoder model.safetensors"]
+        assert record["marks_apart"] == list(marks_apart(tiny.train))
     Path("captions.txt").write_text("\n".join(lines).replace("a van", "a bus"), encoding="utf-8")
     result = CliRunner().invoke(app, ["train", *arguments, "--row", "full", "--run", "full"])
     assert "holds another run: its inputs has captions.txt = " in str(result.exception)
