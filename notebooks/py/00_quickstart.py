@@ -53,6 +53,7 @@ from hamner.corpora import project_folder, spans
 # is not there, train it once, in the project's folder:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
+#     hamner calibrate data/models/minitweets-full
 
 # %%
 tagger = Tagger.from_pretrained(project_folder() / "data/models/minitweets-full")
@@ -106,9 +107,9 @@ tagged = tag(first_right("position"))
 pd.DataFrame([entity.to_dict() for entity in tagged.entities]).round(2)
 
 # %% [markdown]
-# A score is the probability that exactly these words are an entity of this type, as the model
-# believes (notebook 06 asks whether it should); `start` and `end` count characters. Now let the
-# tagger show what it saw:
+# A score is the probability that exactly these words are an entity of this type. `hamner calibrate`
+# has made it modest enough to be believed (notebook 06); `start` and `end` count characters. Now let
+# the tagger show what it saw:
 
 # %%
 tagged.show()

@@ -53,6 +53,7 @@ pd.options.display.max_columns = 40  # a post is wider than the twenty that pand
 # If the tagger's folder is not there, train it once, in the project's folder:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
+#     hamner calibrate data/models/minitweets-full
 
 # %%
 tagger = Tagger.from_pretrained(project_folder() / "data/models/minitweets-full")

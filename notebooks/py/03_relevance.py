@@ -51,6 +51,7 @@ from hamner.study.attention import forward, visual_features
 # If the tagger's folder is not there, train it once, in the project's folder:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
+#     hamner calibrate data/models/minitweets-full
 
 # %%
 tagger = Tagger.from_pretrained(project_folder() / "data/models/minitweets-full")
@@ -295,7 +296,8 @@ by_hand = auc(*split_by_gold(own))
 assert abs(by_hand - roc_auc_score(own.about == "the words", own.rho)) < 1e-6
 
 # %% [markdown]
-# And how sure is that? Draw the posts anew, with replacement, as in notebook 05.
+# And how sure is that? Draw the posts anew, with replacement, as in notebook 05, but the relevant and
+# the irrelevant ones each by themselves, for of each there must be some.
 
 # %%
 import numpy as np
@@ -390,8 +392,8 @@ pd.DataFrame({name: accuracy(some) for name, some in judges.items()}).round(1)
 # %% [markdown]
 # Read the row `unrelated` first: there the picture lies, and the judge's work is the difference
 # between the first two columns. Then the rows `scene` to `position`: there only the picture
-# knows, and whoever believes none is left with chance, 25 percent for four types. The judge
-# must not pay for the one with the other.
+# knows, and whoever believes none is left with chance, 25 percent for four types. A judge that errs
+# pays on one side for what it wins on the other: compare `scene` under the first two columns, too.
 #
 # On `unrelated` nobody does better than who believes none: these names are known to train, and
 # the words are enough. What does the judge get wrong? Take its names apart by the $\rho$ that they
@@ -490,7 +492,17 @@ agreement.set_index(["corpus", "row", "seed"])[columns].round(2)
 # plain (it is no complement of the other), so that column is shown and not judged. Read the
 # interval, and read `full` beside its control. An interval that covers 0 leaves the sign open, and
 # one run that is clear of it, among so many, may be luck. Only where all seeds of `full` go with
-# `strong`, and the control does not, is there a sign that $\rho$ judges the picture. In
+# `strong`, and the control does not, is there a sign that $\rho$ judges the picture. How many seeds do?
+
+# %%
+with_strong = agreement.assign(clear=agreement.strong_low > 0).groupby(["corpus", "row"]).clear
+with_strong.agg(["sum", "size"]).set_axis(["seeds that go with strong", "of"], axis=1)
+
+# %%
+assert not with_strong.all()[:, "full"].any()
+
+# %% [markdown]
+# So here is no such sign: on neither corpus do all seeds of `full` go with `strong`. In
 # these runs a caption that a machine wrote stood in for each picture, so $\rho$ says whether the
 # *caption* belongs to the words. The score knew the pictures.
 #

@@ -398,8 +398,8 @@ save(ablation_tables.reliability_diagram(diagrams), "reliability_diagram")
 # Below the dashed line the model promises too much, above it too little. The temperature was fitted
 # on valid and is judged on test; had we fitted it on test, it would flatter itself.
 #
-# `hamner tag` uses the temperature of a run's folder, where there is one, and says so
-# (`calibrated`).
+# `hamner calibrate RUN` fits it on all of valid and leaves it in the run's folder. `hamner tag` and
+# `Tagger` use it from then on, and say where there is none (`calibrated`).
 #
 # ## Exercises
 #

@@ -125,6 +125,24 @@ pd.Series(ablation_tables.ABILITY, name="lacks").rename_axis("row").to_frame()
 # compare things too, and stand in for the semantic encoder. And the grid of the whole picture
 # shows the ring as well as the objects do, so that `no_objects` is not blind to it.
 #
+# ### What the art allows
+#
+# Ceilings are of the corpus: of a tagger that sees each thing for what it is. A frozen backbone may
+# not, and no icon of test occurs in train. So how much can be told from its features at all?
+# `benchmarks/art.py` asked linear probes, trained on the pictures of train and tested on test's:
+
+# %%
+from hamner.study.measured import measured_art
+
+measured_art()
+
+# %% [markdown]
+# The lines `crop` are the share of things whose type can be told from the features of their crop, in
+# pictures of each kind: `single` serves `scene` and `unrelated`, `marked` serves `object`, `group`
+# `relation`, `pair` `position`. Hold measured accuracies against these, not against one. `topic` is
+# what relevance needs: what the picture is about. The rest should be at chance, a quarter, or else
+# the answer could be had without looking at the thing; the colours give a little away.
+#
 # ## 4. Which runs are there?
 #
 # Every row is trained with several seeds. Each run left a record under `data/runs`: its
@@ -224,8 +242,25 @@ pd.DataFrame({"full": ranges.loc["full"], "any row": ranges.max()}).round(1)
 
 # %% [markdown]
 # A row with one seed has no range, and so no say here; the verdicts above know of the luck of the
-# draw of names and not of that of the seed. Where a cost is smaller than the range of the full
-# model on that cue, its verdict is no finding yet.
+# draw of names and not of that of the seed. Where a cost is smaller than the range over seeds of
+# the full model, *or of the row itself*, on that cue, its verdict is no finding yet. What is left?
+
+# %%
+cost, tolerance = (
+    100 * ablation_tables.by_cue(table, column).astype(float)
+    for column in ("cost", "tolerance")
+)
+size = cost.abs()
+clear = (size > tolerance) & (size > ranges) & (size > ranges.loc["full"])
+print("costs clear of tolerance and seeds, in points (minus: better without)")
+for row in recorded[recorded != "full"]:
+    left = [f"{cue} {cost.loc[row, cue]:+.0f}" for cue in CUES if clear.loc[row, cue]]
+    print(f"  {row:22}{', '.join(left) or '-'}")
+
+# %% [markdown]
+# Two warnings stay. More than a hundred cells were asked, and of so many some are large by luck
+# alone. And all cells of a column share one full model: where its seeds were low on a cue, every
+# row looks good there, all at once.
 #
 # ## 6. The controls
 #
@@ -237,6 +272,12 @@ controls = table[table.row.isin(["text_only", *CONTROLS]) & (table.seeds > 0)]
 controls.pivot(index="row", columns="cue", values="mean").reindex(columns=CUES).round(2)
 
 # %% [markdown]
+# On the cues that need the picture they are, to within the tolerance. On `unrelated` they are not:
+# words alone could know the answer there, and neither a control nor `text_only` comes near. So what
+# the full model lacks on that cue (section 5) is not all the picture's doing. Notebook 03 adds a
+# riddle: shut off its picture, and the *full* model is right there far more often than the model
+# that never had one. Why, no table here can tell.
+#
 # A shuffled picture is worse than none in one way. In `scene` it shows a type with confidence,
 # the wrong one mostly. A tagger with a sense of relevance can learn to look away; then it
 # is back at the line of `text_only`.
@@ -268,6 +309,15 @@ lines.drop(columns="encoder").round(2)
 # two runs varies by about √2 times that. So of a row with one pair there is one draw of a wide
 # lot, and no finding, in whichever direction it points.
 #
+# That is the difference to text only. The *price of a part*, as in section 5, is the difference to
+# the full model that was trained with the same seed (here minus is a loss):
+
+# %%
+prices = ablation_tables.over_runs(real, reference="full")
+prices = prices[prices.row.isin(ROWS) & (prices.pairs > 0)]
+prices.drop(columns=["encoder", "source"]).round(2)
+
+# %% [markdown]
 # Intervals over posts and paired tests of these rows are in notebook 09.
 #
 # Captions cannot exercise every row. A phrase of a caption has no place in the picture, so there is

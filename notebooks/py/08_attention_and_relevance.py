@@ -50,6 +50,7 @@ from hamner.drawing.style import save
 # in the project's folder:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
+#     hamner calibrate data/models/minitweets-full
 
 # %%
 corpus = load_corpus("minitweets")

@@ -182,6 +182,7 @@ list(complaints(broken))
 # project's folder:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
+#     hamner calibrate data/models/minitweets-full
 
 # %%
 tagger = Tagger.from_pretrained(project_folder() / "data" / "models" / "minitweets-full")
@@ -189,8 +190,9 @@ images = [FOLDER / name if name else None for name in table.image]
 tagged = tagger.many(list(table.text), images)
 
 # %% [markdown]
-# A text may be given as it is. Handles, hashtags, links and emoji are kept whole, and every word
-# knows where it stands in the text.
+# A text may be given as it is. It is split as the tagger's corpus was: here handles, hashtags, links
+# and emoji are kept whole, while a tagger that learnt from Twitter-2017 would get "# homework". Every
+# word knows where it stands in the text.
 
 # %%
 " | ".join(tagged[0].words)
