@@ -94,7 +94,7 @@ def measure(
     ] = None,
 ) -> None:
     """Measure what needs the real corpora, and write numbers, no words, to data/published/measured_*.csv: counts, and
-    each run under data/runs beside text only and beside the pictures of other posts, with intervals and tests.
+    each run under data/runs beside text only, other posts' pictures, and the full model, with intervals and tests.
     """
     from hamner.study.measured import write_measured  # loads torch
 

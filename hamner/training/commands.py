@@ -121,9 +121,9 @@ def ablate(
 
     Rows: full, text_only, no_local_text, no_global, no_objects, no_semantic, no_spatial, no_absolute_geometry,
     no_relative_geometry, no_relevance, no_integration, no_iteration, one_iteration, three_iterations, four_iterations,
-    no_coattention; controls: blank_images, shuffled_images, and with captions, where it is asked for, caption_words:
-    text only, with each post's caption after its words. With captions the three rows of geometry are left out, unless
-    they are asked for: a phrase has no place in the picture.
+    no_coattention; controls: blank_images, shuffled_images. With captions caption_words as well: text only, with each
+    post's caption after its words; and not the three rows of geometry (unless they are asked for), since a phrase has
+    no place in the picture.
 
     Finished runs are skipped and cut ones resumed. The command may run in several processes or on several machines that
     share FOLDER: no run is done twice. With `--threads 1` several processes share the cores fairly.

@@ -17,7 +17,7 @@ GRID = (
     "no_absolute_geometry", "no_relative_geometry", "no_relevance", "no_integration", "no_iteration", "one_iteration",
     "three_iterations", "four_iterations", "no_coattention", "blank_images", "shuffled_images",
 )  # fmt: skip
-"""The rows and controls that are trained when nobody names others."""
+"""The rows and controls that are trained when nobody names others; for captions see `rows_of`."""
 
 OF_GEOMETRY = ("no_spatial", "no_absolute_geometry", "no_relative_geometry")
 """Rows that captions cannot exercise: a phrase has no place in the picture, so there is nothing to take away."""
@@ -61,9 +61,10 @@ def config_of_row(full: dict[str, Any], row: str, seed: int) -> TrainConfig:
 
 
 def rows_of(full: dict[str, Any]) -> tuple[str, ...]:
-    """The rows of GRID that the full model of these settings can exercise."""
-    captions = full["visual"].get("backbone") == "captions"
-    return tuple(row for row in GRID if not (captions and row in OF_GEOMETRY))
+    """The rows that the full model of these settings can exercise: those of GRID, or of EVERY_ROW for captions."""
+    if full["visual"].get("backbone") != "captions":
+        return GRID
+    return tuple(row for row in EVERY_ROW if row not in OF_GEOMETRY)
 
 
 def study_config(corpus: str, row: str, seed: int = 1) -> TrainConfig:

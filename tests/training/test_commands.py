@@ -29,7 +29,7 @@ from hamner.training.rows import (
     rows_of,
     study_config,
 )
-from hamner.training.runs import identity, only_user_of, row_of_run, run_name
+from hamner.training.runs import CAPTION_WORDS, identity, only_user_of, row_of_run, run_name
 
 app = Typer()
 app.command("train")(train)
@@ -242,11 +242,12 @@ def test_features_of_a_grid_are_made_once_with_a_report(arguments):
     assert not Path("data/features").exists()
 
 
-def test_captions_leave_out_the_rows_of_geometry():
+def test_captions_leave_out_the_rows_of_geometry_and_are_read_as_words_too():
     pictures = full_settings("twitter2017")
     captions = full_settings("twitter2017", of_captions(["captions.txt"]))
     assert rows_of(pictures) == GRID
     assert set(GRID) - set(rows_of(captions)) == set(OF_GEOMETRY)
+    assert set(rows_of(captions)) - set(GRID) == {CAPTION_WORDS}
 
 
 def test_a_folder_with_other_settings_is_not_taken_for_the_run(arguments):
