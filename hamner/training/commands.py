@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -196,7 +197,9 @@ def train_grid(
 
     todo = [config_of_row(full, row, seed) for seed in seeds for row in rows]
     looking = (config for config in todo if config.visual is not None)
-    unfinished = (config for config in looking if not (folder / run_name(corpus.name, config) / "run.json").exists())
+    unfinished = (
+        config for config in looking if not os.path.exists(folder / run_name(corpus.name, config) / "run.json")
+    )
     for config in islice(unfinished, 1):  # all rows see the same, and their own bars and reports would be too many
         open_store(corpus, config, FEATURES, str(PartialState().device), progress=True)
     done: list[Run] = []

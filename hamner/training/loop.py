@@ -153,8 +153,12 @@ def _alone_in(folder: Path, accelerator: Accelerator, wait: bool) -> Iterator[No
     if not accelerator.is_main_process:
         yield
         return
-    ours = any((folder / name).exists() for name in (".lock", "run.json", "checkpoint.safetensors"))
-    if not ours and folder.is_dir() and any(folder.iterdir()):
+    ours = any(os.path.exists(folder / name) for name in (".lock", "run.json", "checkpoint.safetensors"))
+    try:
+        others = not ours and os.path.isdir(folder) and os.listdir(folder)
+    except OSError as error:
+        raise RunError(f"cannot read {folder}: {error.strerror or error}; choose another folder") from error
+    if others:
         raise RunError(f"{folder} holds files that are no run's, and could be overwritten: choose another folder")
     with only_user_of(folder, wait):
         for file in folder.glob(".*.safetensors.*"):

@@ -60,10 +60,10 @@ def retest(
     config = _config_of_test(run, corpus, shuffled, captions)
     name = corpus.name + (f"-shuffled{shuffled}" if shuffled else "")
     found = Retest(corpus.name, shuffled, run.folder / RETESTS / f"{name}.jsonl")
-    origin = json.dumps(identity(corpus, config) | {"weights": run.record.get("weights_sha256")})
+    origin = json.dumps(identity(corpus, config) | {"weights": run.record.get("weights_sha256")}).encode()
     with only_user_of(run.folder):
         note = found.file.with_suffix(".json")
-        if found.file.is_file() and note.is_file() and note.read_text(encoding="utf-8") == origin:
+        if found.file.is_file() and note.is_file() and note.read_bytes() == origin:
             return found
         note.unlink(missing_ok=True)  # first, for it must never stand beside other predictions than its own
         tags, relevance = _tagged(run, corpus, config, shuffled, Path(features), progress)
@@ -71,7 +71,7 @@ def retest(
         judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
         write_predictions(found.file, dict(zip(ids, tags, strict=True)), judged)
         with written_whole(note) as temporary:
-            temporary.write_text(origin, encoding="utf-8")
+            temporary.write_bytes(origin)
     return found
 
 
