@@ -28,7 +28,7 @@ from hamner.evaluation import Reliability, over_seeds
 from hamner.files import written_whole
 from hamner.model.ablations import OF_TEXT, ROWS
 from hamner.study.minitweets import CUES, accuracies, ceilings, measured, sampling_error
-from hamner.study.tables import name_of, results, runs
+from hamner.study.tables import MEASURES, markdown_table, name_of, results, runs
 from hamner.training import Run
 from hamner.training.rows import EVERY_ROW, GRID, SEEDS, config_of_row, full_settings, of_captions, study_config
 from hamner.training.runs import flat, row_of_run
@@ -172,24 +172,22 @@ def write_minitweets(folder: Path | None = None) -> list[Path]:
     """
     folder = folder or project_folder() / "data" / "tables"
     table = expected_beside_measured(minitweets_runs()[0])
-    lines = [
-        "Type accuracy on minitweets' test in percent: the best that a tagger without this ability can do / what was",
-        "measured (mean over seeds; a dash where there is no record yet). A row above its best has the ability",
-        "elsewhere in the model. Written by `hamner tables`; do not edit.",
-        "",
-        f"| row | seeds | {' | '.join(CUES)} |",
-        f"| --- | ---: |{' ---: |' * len(CUES)}",
-    ]
+    note = (
+        "Type accuracy on minitweets' test in percent: the best that a tagger without this ability can do / what was\n"
+        "measured (mean over seeds; a dash where there is no record yet). A row above its best has the ability\n"
+        "elsewhere in the model. Written by `hamner tables`; do not edit.\n\n"
+    )
+    rows = []
     for row, of_row in table.groupby("row", sort=False):
         cells = [
             f"{100 * line.expected:.0f} / " + ("-" if np.isnan(line.mean) else f"{100 * line.mean:.1f}")
             for line in of_row[["expected", "mean"]].itertuples(index=False)
         ]
-        lines.append(f"| {row} | {of_row.seeds.iloc[0]} | {' | '.join(cells)} |")
+        rows.append([str(row), str(of_row.seeds.iloc[0]), *cells])
     with written_whole(folder / "minitweets.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6f")
     with written_whole(folder / "minitweets.md") as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        temporary.write_text(note + markdown_table(["row"], ["seeds", *CUES], rows), encoding="utf-8")
     return [folder / "minitweets.csv", folder / "minitweets.md"]
 
 
@@ -271,7 +269,7 @@ def beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame:
     for line in () if table.empty else table[table.protocol == "seqeval"].itertuples():
         entry = {"encoder_size": encoder_size(line.encoder), "status": OURS, "seeds": line.seeds}
         entry["model"] = _model(line)
-        entry |= {measure: 100 * getattr(line, measure) for measure in ("precision", "recall", "f1")}
+        entry |= {measure: 100 * getattr(line, measure) for measure in MEASURES}
         lines.append(entry | {"sd": 100 * line.f1_sd})
     columns = ["encoder_size", "model", "precision", "recall", "f1", "sd", "seeds", "status"]
     all_rows = pd.DataFrame(lines, columns=columns).astype({"seeds": "Int64", "sd": float})

@@ -104,7 +104,7 @@ def results_markdown(table: pd.DataFrame) -> str:
         cells.append(f"{100 * line['f1_min']:.2f} to {100 * line['f1_max']:.2f}")
         rows.append([*_named(line), line["protocol"], str(line["seeds"]), *cells])
         rows[-1] += [_percent(line, f"f1_{part}") for part in ("seen", "unseen")]
-    return _markdown(["corpus", "encoder", "row", "source", "protocol"], ["seeds", *header], rows)
+    return markdown_table(["corpus", "encoder", "row", "source", "protocol"], ["seeds", *header], rows)
 
 
 def per_type_markdown(table: pd.DataFrame) -> str:
@@ -115,7 +115,7 @@ def per_type_markdown(table: pd.DataFrame) -> str:
         if line["protocol"] == "seqeval"
         for type in TYPES
     ]
-    return _markdown(["corpus", "encoder", "row", "source", "type"], ["seeds", "precision", "recall", "F1"], rows)
+    return markdown_table(["corpus", "encoder", "row", "source", "type"], ["seeds", "precision", "recall", "F1"], rows)
 
 
 def _named(line: dict[Hashable, Any]) -> list[str]:
@@ -127,8 +127,8 @@ def _percent(line: dict[Hashable, Any], measure: str) -> str:
     return f"{100 * line[measure]:.2f}" + ("" if pd.isna(sd) else f" ± {100 * sd:.2f}")
 
 
-def _markdown(names: list[str], numbers: list[str], rows: list[list[str]]) -> str:
-    """A table with a column for each of `names`, to the left, and each of `numbers`, to the right."""
+def markdown_table(names: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown with a column for each of `names`, to the left, and each of `numbers`, to the right."""
     lines = [[*names, *numbers], ["---"] * len(names) + ["---:"] * len(numbers), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
