@@ -14,7 +14,7 @@ from hamner.evaluation.commands import evaluate
 from hamner.minitweets.commands import build
 from hamner.study.commands import figures, measure, reproduce, students, tables
 from hamner.tagger.commands import calibrate, tag
-from hamner.training.commands import ablate, retest, train
+from hamner.training.commands import ablate, grid, retest, train
 from hamner.vision.commands import features
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command()(features)
 app.command()(train)
 app.command()(ablate)
 app.command()(retest)
+app.command()(grid)
 app.command()(tag)
 app.command()(calibrate)
 app.command()(tables)

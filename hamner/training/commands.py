@@ -1,10 +1,8 @@
-"""`hamner train` and `hamner ablate`."""
+"""`hamner train`, `hamner ablate`, `hamner retest` and `hamner grid`."""
 
 from __future__ import annotations
 
 import json
-import os
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,8 +10,6 @@ import typer
 
 if TYPE_CHECKING:
     from hamner.corpora import Corpus
-    from hamner.training import Run, TrainConfig
-    from hamner.training.loop import Words
 
 # torch takes seconds to load, and `hamner --help` should not wait for it: so it is imported inside the commands.
 
@@ -41,6 +37,8 @@ Threads = Annotated[
     int | None,
     typer.Option(min=1, help="CPU threads; 1 gives the same digits whatever the number of cores. [default: all]"),
 ]
+Seeds = Annotated[int, typer.Option(min=1, help="Seeds 1 to N of each row.")]
+Folder = Annotated[Path, typer.Option(help="Where the runs' folders are.")]
 Root = Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")]
 
 
@@ -106,7 +104,7 @@ def ablate(
     rows: Annotated[
         list[str] | None, typer.Option("--row", metavar="ROW", help="Only this row or control; repeatable.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds 1 to N of each row.")] = 3,
+    seeds: Seeds = 3,
     preset: Preset = None,
     text_encoder: Encoder = None,
     backbone: BackboneName = None,
@@ -114,7 +112,7 @@ def ablate(
     captions: Captions = None,
     epochs: Epochs = None,
     settings: Settings = None,
-    folder: Annotated[Path, typer.Option(help="Where the runs' folders are.")] = Path("data/runs"),
+    folder: Folder = Path("data/runs"),
     threads: Threads = None,
     root: Root = None,
 ) -> None:
@@ -130,12 +128,13 @@ def ablate(
     share FOLDER: no run is done twice. With `--threads 1` several processes share the cores fairly.
     """
     from hamner.corpora import load_corpus
+    from hamner.training.grid import Part, train_grid
     from hamner.training.rows import full_settings, rows_of
 
     given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings)
     loaded = load_corpus(corpus, root)
     full = full_settings(loaded.name, given, preset)
-    train_grid(loaded, full, rows or rows_of(full), range(1, seeds + 1), folder, threads)
+    train_grid([Part(loaded, full, rows or rows_of(full))], range(1, seeds + 1), folder, threads)
 
 
 def retest(
@@ -177,50 +176,67 @@ def retest(
             typer.echo(f"{found.file}: F1 {100 * score(gold, predicted).overall.f1:.2f} (seqeval protocol)")
 
 
-def train_grid(
-    corpus: Corpus,
-    full: dict[str, Any],
-    rows: list[str] | tuple[str, ...],
-    seeds: range,
-    folder: Path,
-    threads: int | None = None,
-) -> list[Run]:
-    """Every row with every seed, seed by seed; what another process is at is waited for and then read."""
-    from accelerate import PartialState
-    from tqdm.auto import tqdm
+def grid(
+    corpora: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CORPUS...]", show_default=False, help="The corpora. [default: twitter2015 twitter2017]"
+        ),
+    ] = None,
+    *,
+    captions: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CORPUS=FILE", help="Captions as a stand-in for pictures; once for each corpus, or more."),
+    ] = None,
+    seeds: Seeds = 3,
+    preset: Preset = None,
+    text_encoder: Encoder = None,
+    backbone: BackboneName = None,
+    objects: ObjectsFrom = None,
+    epochs: Epochs = None,
+    settings: Settings = None,
+    folder: Folder = Path("data/runs"),
+    threads: Threads = None,
+    root: Root = None,
+) -> None:
+    """Make the whole grid: `hamner ablate` on each corpus, then `hamner retest`: text_only and full on the other
+    corpora, and full with 25, 50, 75 and 100 percent of its own test's pictures exchanged.
 
-    from hamner.training import train as train_run
-    from hamner.training.loop import open_store
-    from hamner.training.rows import config_of_row
-    from hamner.training.runs import RunInUseError, run_name
-    from hamner.vision.store import FEATURES
+    What is finished is skipped, what was cut off resumed, and several processes or machines may share FOLDER: nothing
+    is done twice. Afterwards `hamner measure` and `hamner tables` make the tables of what is in data/runs.
+    """
+    from hamner.corpora import load_corpus
+    from hamner.training.grid import Part, retest_grid, train_grid
+    from hamner.training.rows import full_settings, rows_of
 
-    todo = [config_of_row(full, row, seed) for seed in seeds for row in rows]
-    looking = (config for config in todo if config.visual is not None)
-    unfinished = (
-        config for config in looking if not os.path.exists(folder / run_name(corpus.name, config) / "run.json")
-    )
-    for config in islice(unfinished, 1):  # all rows see the same, and their own bars and reports would be too many
-        open_store(corpus, config, FEATURES, str(PartialState().device), progress=True)
-    done: list[Run] = []
-    kept: dict[str, dict[str, Words]] = {}
-    with tqdm(total=len(todo), desc="runs", unit="run") as bar:
-        # First whatever nobody is at; then what others were at, once they are through (or gone).
-        for wait in (False, True):
-            busy: list[TrainConfig] = []
-            for config in todo:
-                name = run_name(corpus.name, config)
-                bar.set_postfix_str(name)
-                try:
-                    run = train_run(
-                        corpus, config, folder / name, progress=False, wait=wait, threads=threads, kept=kept
-                    )
-                    done.append(run)
-                    bar.update()
-                except RunInUseError:
-                    busy.append(config)
-            todo = busy
-    return done
+    loaded = [load_corpus(name, root) for name in corpora or ("twitter2015", "twitter2017")]
+    files = _captions_of(captions or [], [corpus.name for corpus in loaded])
+    parts = []
+    for corpus in loaded:
+        given = _given_settings(text_encoder, backbone, objects, files.get(corpus.name), epochs, settings)
+        full = full_settings(corpus.name, given, preset)
+        parts.append(Part(corpus, full, rows_of(full)))
+    missing = retest_grid(train_grid(parts, range(1, seeds + 1), folder, threads), loaded, files)
+    if missing:
+        typer.echo(
+            f"{len(missing)} of the tests could not be taken, since the weights of their runs are not here, such as "
+            f"{missing[0].file}: make the grid in another --folder"
+        )
+
+
+def _captions_of(given: list[str], corpora: list[str]) -> dict[str, list[Path]]:
+    """The files of captions of each corpus, from CORPUS=FILE: of all corpora or of none, or they are not comparable."""
+    files: dict[str, list[Path]] = {}
+    for assignment in given:
+        name, equals, file = assignment.partition("=")
+        if not equals or name not in corpora:
+            raise typer.BadParameter(
+                f"{assignment!r} is not CORPUS=FILE with one of {', '.join(corpora)}", param_hint="--captions"
+            )
+        files.setdefault(name, []).append(Path(file))
+    if without := [name for name in corpora if files and name not in files]:
+        raise typer.BadParameter(f"there are none for {', '.join(without)}", param_hint="--captions")
+    return files
 
 
 OF_ROWS = {"seed": "--seed (or --seeds)", "pictures": "--row shuffled_images or blank_images",

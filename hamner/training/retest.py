@@ -38,6 +38,12 @@ class Retest(NamedTuple):
     file: Path
 
 
+def planned(run: Run, corpus: Corpus, shuffled: int = 0) -> Retest:
+    """What `retest` would make, whether it is there or not."""
+    name = corpus.name + (f"-shuffled{shuffled}" if shuffled else "")
+    return Retest(corpus.name, shuffled, run.folder / RETESTS / f"{name}.jsonl")
+
+
 def retest(
     run: Run,
     corpus: Corpus,
@@ -46,6 +52,7 @@ def retest(
     captions: Sequence[Path | str] = (),
     features: Path | str = FEATURES,
     progress: bool = True,
+    wait: bool = False,
 ) -> Retest:
     """Tag test of `corpus` with `run`, and keep the predictions in its folder.
 
@@ -54,14 +61,14 @@ def retest(
     `corpus`, for a run that reads captions. Predictions that are there already, made by the same weights of the same
     posts and captions, are kept.
 
-    Raises RunInUseError when another process works in the run's folder, and HamnerError when the run has no weights,
-    looks at no pictures to shuffle, or needs captions, and when so small a share of the posts is fewer than two.
+    Raises RunInUseError, unless it is to `wait`, when another process works in the run's folder, and HamnerError when
+    the run has no weights, looks at no pictures to shuffle, or needs captions, and when so small a share of the posts
+    is fewer than two.
     """
     config = _config_of_test(run, corpus, shuffled, captions)
-    name = corpus.name + (f"-shuffled{shuffled}" if shuffled else "")
-    found = Retest(corpus.name, shuffled, run.folder / RETESTS / f"{name}.jsonl")
+    found = planned(run, corpus, shuffled)
     origin = json.dumps(identity(corpus, config) | {"weights": run.record.get("weights_sha256")}).encode()
-    with only_user_of(run.folder):
+    with only_user_of(run.folder, wait):
         note = found.file.with_suffix(".json")
         if found.file.is_file() and note.is_file() and note.read_bytes() == origin:
             return found

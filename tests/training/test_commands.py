@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from hamner.evaluation import read_predictions, read_relevance, score
 from hamner.tagger import Tagger
 from hamner.tagger.tagger import TaggerError
 from hamner.training import Run, RunError
-from hamner.training.commands import ablate, retest, train
+from hamner.training.commands import ablate, grid, retest, train
 from hamner.training.loop import exchanged
 from hamner.training.presets import PRESETS, merged
 from hamner.training.retest import retests
@@ -35,6 +37,7 @@ app = Typer()
 app.command("train")(train)
 app.command("ablate")(ablate)
 app.command("retest")(retest)
+app.command("grid")(grid)
 
 
 @pytest.fixture
@@ -232,6 +235,80 @@ def test_ablate_trains_each_row_once_and_the_second_time_not_at_all(arguments):
     assert len(weights) == 3
     invoke("ablate", *arguments, *chosen, "--seeds", "2")
     assert {path: path.stat().st_mtime_ns for path in records} == written
+
+
+@pytest.fixture
+def two_corpora(arguments, tiny, monkeypatch) -> list[str]:
+    """What `hamner grid` needs for two rows on two corpora."""
+    monkeypatch.setattr("hamner.training.rows.rows_of", lambda full: ("full", "text_only"))
+    shutil.copytree(tiny.folder, "other")
+    captions = ["--captions", "tiny=captions.txt", "--captions", "other=captions.txt"]
+    return ["grid", arguments[0], "other", *arguments[1:3], "--epochs", "1", "--seeds", "1", *captions]
+
+
+def test_the_grid_is_made_once_with_its_tests(two_corpora):
+    said = invoke(*two_corpora)
+    assert said.count("posts with visual features") == 2
+    assert "could not be taken" not in said
+    noise = ("shuffled25", "shuffled50", "shuffled75", "shuffled100")
+    for name, other in (("tiny", "other"), ("other", "tiny")):
+        found = {
+            row: {path.stem for path in Path(f"data/runs/{name}-{row}-seed1/retests").glob("*.jsonl")}
+            for row in ("full-tiny-bert-captions", "text_only-tiny-bert")
+        }
+        own = {f"{name}-{share}" for share in noise}
+        assert found == {"full-tiny-bert-captions": {other, *own}, "text_only-tiny-bert": {other}}
+    files = [path for path in Path("data/runs").rglob("*") if path.suffix in (".json", ".jsonl", ".safetensors")]
+    made = {path: path.stat().st_mtime_ns for path in files}
+    assert "could not be taken" not in invoke(*two_corpora)
+    assert {path: path.stat().st_mtime_ns for path in files} == made
+
+
+def test_a_grid_without_weights_names_the_tests_that_it_cannot_take(two_corpora):
+    invoke(*two_corpora)
+    run = Path("data/runs/tiny-full-tiny-bert-captions-seed1")
+    (run / "model.safetensors").unlink()
+    assert "could not be taken" not in invoke(*two_corpora)  # they were taken while the weights were there
+    gone = run / "retests" / "other.jsonl"
+    gone.unlink()
+    said = " ".join(invoke(*two_corpora).split())
+    assert f"1 of the tests could not be taken, since the weights of their runs are not here, such as {gone}" in said
+
+
+def test_a_grid_goes_on_elsewhere_where_another_process_is_and_then_waits(two_corpora):
+    first = Path("data/runs/tiny-full-tiny-bert-captions-seed1")
+    last = Path("data/runs/other-text_only-tiny-bert-seed1/run.json")
+    held = threading.Event()
+
+    def other_process() -> None:
+        with only_user_of(first):
+            held.set()
+            while not last.exists():
+                time.sleep(0.01)
+
+    other = threading.Thread(target=other_process, daemon=True)
+    other.start()
+    held.wait()
+    invoke(*two_corpora)
+    other.join(timeout=10)
+    assert not other.is_alive()
+    assert (first / "run.json").stat().st_mtime_ns > last.stat().st_mtime_ns
+
+
+@pytest.mark.parametrize(
+    ("captions", "message"),
+    [
+        (["captions.txt"], "'captions.txt' is not CORPUS=FILE with one of tiny, other"),
+        (["twitter=captions.txt"], "is not CORPUS=FILE with one of tiny, other"),
+        (["tiny=captions.txt"], "there are none for other"),
+    ],
+)
+def test_captions_of_a_grid_are_those_of_all_its_corpora(two_corpora, captions, message):
+    options = [option for given in captions for option in ("--captions", given)]
+    result = CliRunner().invoke(app, [*two_corpora[: two_corpora.index("--captions")], *options])
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.replace("│", " ").split())
+    assert not Path("data").exists()
 
 
 def test_features_of_a_grid_are_made_once_with_a_report(arguments):

@@ -1,0 +1,100 @@
+"""Many runs, and their tests, from one command: what is finished is skipped, what was cut off resumed, and several
+processes or machines may share the folder without two doing one thing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from accelerate import PartialState
+from tqdm.auto import tqdm
+
+from hamner.corpora.post import Corpus
+from hamner.training.config import TrainConfig
+from hamner.training.loop import Words, open_store, train
+from hamner.training.retest import Retest, planned, retest
+from hamner.training.rows import config_of_row
+from hamner.training.runs import Run, RunInUseError, row_of_run, run_name
+from hamner.vision.store import FEATURES
+
+Done = TypeVar("Done")
+
+SHARES = (25, 50, 75, 100)
+"""Percent of the pictures that are exchanged to see what noise does."""
+
+
+class Part(NamedTuple):
+    """A corpus, the settings of the full model on it, and the rows to train there."""
+
+    corpus: Corpus
+    full: dict[str, Any]
+    rows: Sequence[str]
+
+    def configs(self, seed: int) -> list[TrainConfig]:
+        return [config_of_row(self.full, row, seed) for row in self.rows]
+
+
+def train_grid(parts: Sequence[Part], seeds: Iterable[int], folder: Path, threads: int | None = None) -> list[Run]:
+    """Every row of each part with every seed, seed by seed; what another process is at is waited for and then read."""
+    todo = {
+        run_name(part.corpus.name, config): (part.corpus, config)
+        for seed in seeds
+        for part in parts
+        for config in part.configs(seed)
+    }
+    opened = set()
+    kept: dict[str, dict[str, Words]] = {}
+    work: list[tuple[str, Callable[..., Run]]] = []
+    for name, (corpus, config) in todo.items():
+        # All rows of a corpus see the same, and their own bars and reports would be too many.
+        if config.visual is not None and corpus.name not in opened and not os.path.exists(folder / name / "run.json"):
+            open_store(corpus, config, FEATURES, str(PartialState().device), progress=True)
+            opened.add(corpus.name)
+        work.append((name, partial(train, corpus, config, folder / name, progress=False, threads=threads, kept=kept)))
+    return _shared(work, "run")
+
+
+def retest_grid(runs: Sequence[Run], corpora: Sequence[Corpus], captions: Mapping[str, Sequence[Path]]) -> list[Retest]:
+    """Put text_only and full to the test of each other corpus, and full to SHARES of exchanged pictures on its own.
+
+    `captions`: by corpus, for runs that read captions. Returns the tests that could not be taken, since the weights of
+    their run are not there and nobody has taken them before.
+    """
+    missing: list[Retest] = []
+    work: list[tuple[str, Callable[..., Retest]]] = []
+    for run in runs:
+        own, row = run.record["corpus"]["name"], row_of_run(run.config)
+        for corpus in corpora:
+            if row not in ("full", "text_only") or (corpus.name == own and row != "full"):
+                continue
+            for share in SHARES if corpus.name == own else (0,):
+                test = planned(run, corpus, share)
+                if run.weights.exists():
+                    given = captions.get(corpus.name, ()) if run.config.visual is not None else ()
+                    take = partial(retest, run, corpus, shuffled=share, captions=given, progress=False)
+                    work.append((f"{run.folder.name} on {test.file.stem}", take))
+                elif not test.file.exists():
+                    missing.append(test)
+    _shared(work, "test")
+    return missing
+
+
+def _shared(work: Sequence[tuple[str, Callable[..., Done]]], unit: str) -> list[Done]:
+    """Do each named thing under a bar: first whatever nobody is at, then what others were at, once they are through."""
+    done: list[Done] = []
+    with tqdm(total=len(work), desc=f"{unit}s", unit=unit) as bar:
+        for wait in (False, True):
+            busy = []
+            for name, do in work:
+                bar.set_postfix_str(name)
+                try:
+                    done.append(do(wait=wait))
+                    bar.update()
+                except RunInUseError:
+                    busy.append((name, do))
+            work = busy
+    return done
