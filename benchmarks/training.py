@@ -1,4 +1,5 @@
-"""Speed of training: `python benchmarks/training.py twitter2017 [--from DIR] [--batches 60] [--width 128]`.
+"""Speed of training: `python benchmarks/training.py twitter2017 [--from DIR] [--batches 60] [--width 128]
+[--device cuda]`.
 
 Prints, for one and the same sample of posts,
 - seconds with padding to the longest post of each batch, and with padding to 128 pieces as peers do it;
@@ -23,6 +24,7 @@ import typer
 from torch.optim import AdamW
 
 from hamner.corpora import load_corpus
+from hamner.devices import existing_device
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
@@ -46,10 +48,12 @@ def main(
     batches: Annotated[int, typer.Option(help="How many batches of the epoch to time.")] = 60,
     text_encoder: str = "minilm",
     width: Annotated[int | None, typer.Option(help="Channels of the model.")] = WIDTH,
+    device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda.")] = "cpu",
 ) -> None:
     """Time training steps."""
+    place = existing_device(device)
     config = TrainConfig.from_dict({"model": {"text_encoder": text_encoder, "width": width}})
-    model = build_model(config.model, config.seed)
+    model = build_model(config.model, config.seed).to(place)
     tokenizer = load_tokenizer(text_encoder)
     items = windows(load_corpus(corpus, root).train, tokenizer, piece_limit(tokenizer, model.text.encoder.config))
     split = Split(items)
@@ -58,18 +62,18 @@ def main(
     pad = tokenizer.pad_token_id
 
     def by_batch() -> Iterable[Batch]:
-        return (collate([split[i] for i in chosen], pad) for chosen in order)
+        return (collate([split[i] for i in chosen], pad).to(place) for chosen in order)
 
     def to_fixed() -> Iterable[Batch]:
-        return (padded(collate([split[i] for i in chosen], pad), pad) for chosen in order)
+        return (padded(collate([split[i] for i in chosen], pad), pad).to(place) for chosen in order)
 
     def with_vision(regions: int, channels: int) -> Callable[[], None]:
-        full = build_model(replace(config.model, vision=True), config.seed, channels).train()
+        full = build_model(replace(config.model, vision=True), config.seed, channels).to(place).train()
         of_full = AdamW(parameter_groups(full, config), fused=True)
         seen = random_features(regions, channels)
         illustrated = Split(items, lambda number: seen[number % len(seen)])
         return lambda: steps(
-            full, of_full, (collate([illustrated[i] for i in chosen], pad) for chosen in order), config.clip
+            full, of_full, (collate([illustrated[i] for i in chosen], pad).to(place) for chosen in order), config.clip
         )
 
     variants: dict[str, Callable[[], None]] = {
@@ -83,10 +87,15 @@ def main(
         for name, variant in variants.items():
             begun = time.perf_counter()
             variant()
+            if place.type == "cuda":
+                torch.cuda.synchronize()  # a GPU is still at work when the last step has been called
             seconds[name].append(time.perf_counter() - begun)
     median = {name: statistics.median(times) for name, times in seconds.items()}
     epoch = len(items) / sum(map(len, order))
-    print(f"{corpus}, {text_encoder}, {torch.get_num_threads()} threads, {len(order)} batches of {config.batch_size}")
+    print(
+        f"{corpus}, {text_encoder} on {place}, {torch.get_num_threads()} threads, "
+        f"{len(order)} batches of {config.batch_size}"
+    )
     print(f"pieces per post: mean {mean_length(items):.1f}, longest {max(len(item.pieces) for item in items)}")
     for name, value in median.items():
         spread = max(seconds[name]) - min(seconds[name])
