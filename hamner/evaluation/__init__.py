@@ -10,6 +10,7 @@ from hamner.evaluation.intervals import (
     over_seeds,
     paired_bootstrap,
     paired_bootstrap_of_means,
+    welch,
     wilson,
 )
 from hamner.evaluation.mistakes import KINDS, Match, count_kinds, match_posts, match_spans
@@ -42,6 +43,7 @@ __all__ = [
     "reliability",
     "score",
     "training_mentions",
+    "welch",
     "wilson",
     "write_predictions",
 ]

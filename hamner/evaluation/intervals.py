@@ -1,13 +1,13 @@
 """How sure a score is: bootstrap over posts, paired test between two taggers, spread over seeds.
 
 Posts are resampled, not entities: the entities of one post share its words and its picture and are not independent.
-Both bootstraps say how much the *test posts* matter with the tagger held fixed; `over_seeds` says how much *training*
-varies.
+Both bootstraps say how much the *test posts* matter with the tagger held fixed; `over_seeds` and `welch` say how much
+*training* matters with the posts held fixed.
 
 References: Efron and Tibshirani, *An Introduction to the Bootstrap* (1993), chapters 13 and 16; Koehn, *Statistical
 significance tests for machine translation evaluation* (EMNLP 2004); Berg-Kirkpatrick, Burkett and Klein, *An empirical
 investigation of statistical significance in NLP* (EMNLP 2012); Davison and Hinkley, *Bootstrap Methods and their
-Application* (1997), section 4.2.
+Application* (1997), section 4.2; Welch, *The generalization of "Student's" problem* (Biometrika 1947).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import ttest_ind
 
 from hamner.evaluation.scoring import ScoringError, Tags, post_counts
 
@@ -152,6 +153,18 @@ def over_seeds(values: Sequence[float]) -> Spread:
         raise ScoringError("no runs to summarise: at least one value is needed")
     sd = statistics.stdev(values) if len(values) > 1 else None
     return Spread(len(values), statistics.fmean(values), sd, min(values), max(values))
+
+
+def welch(values: Sequence[float], others: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
+    """The interval of the mean of `values` minus that of `others`, where both are of runs of several seeds.
+
+    Welch's t interval: the runs are taken as independent draws, and the two rows may vary differently. None where a row
+    has one run, or where neither varies: then nothing can be said.
+    """
+    if min(len(values), len(others)) < 2 or len({*values}) == len({*others}) == 1:
+        return None
+    interval = ttest_ind(values, others, equal_var=False).confidence_interval(level)
+    return float(interval.low), float(interval.high)
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from hamner.corpora import TYPES, load_corpus, project_folder
 from hamner.drawing.parts import shared_legend, steady
 from hamner.drawing.style import BLACK, BLUE, CORPUS_NAMES, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.errors import HamnerError
-from hamner.evaluation import Reliability, over_seeds
+from hamner.evaluation import Reliability, over_seeds, welch
 from hamner.files import written_whole
 from hamner.model.ablations import OF_TEXT, ROWS
 from hamner.study.minitweets import CUES, accuracies, ceilings, measured, sampling_error
@@ -194,12 +194,12 @@ def write_minitweets(folder: Path | None = None) -> list[Path]:
 def over_runs(found: Sequence[Run], reference: str = "text_only") -> pd.DataFrame:
     """F1 on test (seqeval protocol, percent) of each row of each corpus, and its difference to `reference`, by seed.
 
-    A line's reference has the same encoder and source (text only has none). Two lines of one name are an error, as in
-    `results`.
+    A line's reference has the same encoder and source. Text only has no source: as a reference it is everyone's, and
+    itself it is compared where the reference has one source alone. Two lines of one name are an error, as in `results`.
 
     Columns: corpus, encoder, row, source, seeds, f1, sd, then `pairs` (seeds that both rows have), difference (mean
-    over them), difference_min and difference_max. Only records are needed, no gold text, so this says how much training
-    varies and nothing of the test posts.
+    over them), and low and high, its 95 % interval over seeds (`welch`). Only records are needed, no gold text, so this
+    says how much training varies and nothing of the test posts.
     """
     table = results(found)
     if table.empty:
@@ -211,18 +211,23 @@ def over_runs(found: Sequence[Run], reference: str = "text_only") -> pd.DataFram
     lines = []
     for line in table.itertuples():
         mine = by_seed[line.corpus, line.encoder, line.row, line.source]
-        source = "" if reference == "text_only" else line.source
-        theirs = by_seed.get((line.corpus, line.encoder, reference, source), {})
-        pairs = [100 * (mine[seed] - theirs[seed]) for seed in sorted(mine.keys() & theirs.keys())]
+        references = {
+            source: f1
+            for (*name, source), f1 in by_seed.items()
+            if name == [line.corpus, line.encoder, reference] and (source == line.source or "" in (source, line.source))
+        }
+        theirs = next(iter(references.values())) if len(references) == 1 else {}
+        shared = sorted(mine.keys() & theirs.keys())
         entry = {"corpus": line.corpus, "encoder": line.encoder, "row": line.row, "source": line.source}
         entry |= {"seeds": line.seeds, "f1": 100 * line.f1, "sd": 100 * line.f1_sd, "pairs": 0}
-        if pairs and line.row != reference:
-            spread = over_seeds(pairs)
-            entry |= {"pairs": spread.n, "difference": spread.mean}
-            entry |= {"difference_min": spread.min, "difference_max": spread.max}
+        if shared and line.row != reference:
+            ours, others = ([100 * f1[seed] for seed in shared] for f1 in (mine, theirs))
+            entry |= {"pairs": len(shared), "difference": over_seeds(ours).mean - over_seeds(others).mean}
+            if interval := welch(ours, others):
+                entry["low"], entry["high"] = interval
         lines.append(entry)
-    columns = ["corpus", "encoder", "row", "source", "seeds", "f1", "sd", "pairs"]
-    return pd.DataFrame(lines, columns=[*columns, "difference", "difference_min", "difference_max"])
+    columns = ["corpus", "encoder", "row", "source", "seeds", "f1", "sd", "pairs", "difference", "low", "high"]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def published(file: str = "published.csv") -> pd.DataFrame:

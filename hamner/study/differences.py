@@ -14,7 +14,14 @@ from matplotlib.figure import Figure
 
 from hamner.corpora import Post
 from hamner.drawing.style import BLUE, CORPUS_NAMES, GREY, VERMILION, styled
-from hamner.evaluation import Interval, align, bootstrap_interval_of_mean, paired_bootstrap_of_means, read_predictions
+from hamner.evaluation import (
+    Interval,
+    align,
+    bootstrap_interval_of_mean,
+    paired_bootstrap_of_means,
+    read_predictions,
+    welch,
+)
 from hamner.study.ablation_tables import require_one_change
 from hamner.study.tables import by_row, name_of
 from hamner.training import Run
@@ -97,8 +104,8 @@ def _lines(
 def gains(table: pd.DataFrame, reference: str = "text_only") -> Figure:
     """F1 of each row minus the reference's, in points: a panel for each corpus, a lane for each row.
 
-    `table` has the lines of `differences`. Dots are seeds; a bar is their mean and its interval over posts. Where there
-    are several encoders or sources, their lanes say which.
+    `table` has the lines of `differences`. Dots are seeds; a bar is their mean and its interval over posts, the thin
+    line behind it that over seeds (`welch`). Where there are several encoders or sources, their lanes say which.
     """
     table = table[(table.reference == reference) & table.difference.notna()]
     corpora = list(dict.fromkeys(table.corpus))
@@ -115,6 +122,8 @@ def gains(table: pd.DataFrame, reference: str = "text_only") -> Figure:
             seeds, mean = lines[lines.seed != "mean"], lines[lines.seed == "mean"]
             if lines.empty:
                 axes.text(0, lane, " no record", color=GREY, va="center", fontsize=9)
+            if interval := welch(seeds.f1.tolist(), (seeds.f1 - seeds.difference).tolist()):
+                axes.hlines(lane, *interval, color=GREY, linewidth=1)
             axes.hlines([lane] * len(mean), mean.difference_low, mean.difference_high, color=BLUE, linewidth=2)
             axes.plot(mean.difference, [lane] * len(mean), "|", color=BLUE, markersize=12, markeredgewidth=2)
             axes.plot(seeds.difference, [lane - 0.28] * len(seeds), "o", color=VERMILION, markersize=4, alpha=0.8)

@@ -304,10 +304,11 @@ lines = ablation_tables.over_runs(real, reference="text_only")
 lines.drop(columns="encoder").round(2)
 
 # %% [markdown]
-# `pairs` counts the seeds that a row has in common with `text_only`; the difference is taken
-# within each pair. Beside it, `sd` says what the seed alone does to one row, and the difference of
-# two runs varies by about √2 times that. So of a row with one pair there is one draw of a wide
-# lot, and no finding, in whichever direction it points.
+# `pairs` counts the seeds that a row has in common with `text_only`. Beside it, `sd` says what the
+# seed alone does to one row, and `low` and `high` what it may do to the difference: its 95 % interval
+# over seeds (Welch's t), if both rows were trained anew and put to these very posts. Few seeds make
+# it wide. One pair has none: a single draw of a wide lot is no finding, in whichever direction it
+# points.
 #
 # That is the difference to text only. The *price of a part*, as in section 5, is the difference to
 # the full model that was trained with the same seed (here minus is a loss):

@@ -178,17 +178,17 @@ over_seeds.drop(columns="encoder").round(2)
 
 # %% [markdown]
 # `caption_words` is a baseline: text only, with each post's caption simply put behind its words.
-# `pairs` is the number of seeds behind `difference`, and `difference_min` and `difference_max`
-# are its range over them. With one pair there is no range, and no claim. `sd` is what the seed
-# alone does to one row; the difference of two runs varies by about √2 times that.
+# `pairs` is the number of seeds behind `difference`. `sd` is what the seed alone does to one row, and
+# `low` and `high` are the 95 % interval of the difference *over seeds* (Welch's t): what it may be if
+# both rows are trained anew. With one pair there is none, and no claim.
 #
 # ### With intervals and tests
 #
-# The range over seeds says how much *training* varies. How much the *posts* of test matter is
-# said by an interval over posts and a paired test (notebook 05). They need the gold tags, and
-# those belong to the tweets, which are not handed on. So `hamner measure` compares the runs where
-# the tweets are, and the table is committed. The line `mean` compares the mean F1 of the seeds
-# that both rows have.
+# That says how much *training* matters. How much the *posts* of test matter is said by an interval
+# over posts and a paired test (notebook 05). They need the gold tags, and those belong to the
+# tweets, which are not handed on. So `hamner measure` compares the runs where the tweets are, and the
+# table is committed. The line `mean` compares the mean F1 of the seeds that both rows have.
+# Below, `low` and `high` are over posts, `seeds_low` and `seeds_high` over seeds.
 
 # %%
 from hamner.model.ablations import ROWS
@@ -197,36 +197,54 @@ from hamner.study.measured import measured_differences
 
 measured = measured_differences()
 means = measured[(measured.seed == "mean") & measured.difference.notna()]
-compared_by = ["f1", "difference", "difference_low", "difference_high"]
 
 
 def beside(reference):
-    lines = means[means.reference == reference].set_index(["corpus", "source", "row"])
-    return lines[[*compared_by, "p_value"]].round(
-        dict.fromkeys(compared_by, 2) | {"p_value": 4}
+    """Each row beside the reference: the difference, and what posts and seeds may do to it."""
+    key = ["corpus", "source", "row"]
+    lines = means[means.reference == reference].set_index(key)
+    over_seeds = ablation_tables.over_runs(real, reference).set_index(key).reindex(lines.index)
+    return pd.DataFrame(
+        {
+            "f1": lines.f1,
+            "difference": lines.difference,
+            "low": lines.difference_low,
+            "high": lines.difference_high,
+            "p_value": lines.p_value,
+            "seeds_low": over_seeds.low,
+            "seeds_high": over_seeds.high,
+        }
     )
 
 
-beside("text_only")
+def rounded(table):
+    return table.round(dict.fromkeys(table.columns, 2) | {"p_value": 4})
+
+
+rounded(beside("text_only"))
 
 # %% [markdown]
 # Beside the model that was *trained* on captions of other posts:
 
 # %%
-beside("shuffled_images").query("row == 'full'")
+rounded(beside("shuffled_images").query("row == 'full'"))
 
 # %%
 save(differences.gains(measured), "gains")
 
 # %% [markdown]
 # *F1 of each row minus that of text only, in points, on the same posts; captions in place of
-# pictures. Dots: one seed each; bars: mean over seeds and its 95 % interval over posts.*
+# pictures. Dots: one seed each; blue: mean over seeds and its 95 % interval over posts; thin line: its
+# 95 % interval over seeds.*
 #
-# A difference whose bar crosses zero is not known to be a gain, whatever its sign. One that is clear
-# of zero is a gain *from the picture* only if the controls do not have it as well: `blank_images`
-# saw no picture at all, `shuffled_images` the wrong one. A control that is as far from text only as
-# the full model is shows what luck can do, bar or no bar. For a bar draws posts and holds the trained
-# models fixed: that a few seeds were lucky ones it does not know.
+# A difference of which either interval holds zero is not known to be a gain, whatever its sign. The
+# blue one draws posts and holds the trained models fixed: it does not know that a few seeds were
+# lucky ones. The thin one draws seeds and holds the posts fixed. Look at `blank_images` on
+# Twitter-2015, which saw no picture at all: its blue bar is clear of zero, and so three lucky seeds
+# would pass for a gain from nothing, were it not for the thin line.
+#
+# And a gain that is clear of both is one *from the picture* only if the controls do not have it as
+# well: `blank_images`, and `shuffled_images`, which saw the wrong ones.
 #
 # Many intervals are asked here at once, so a few of them are clear of zero by luck alone (section 7
 # says what to do about it).
@@ -236,17 +254,24 @@ save(differences.gains(measured), "gains")
 # What a row without one part loses is seen beside the full model, not beside text only:
 
 # %%
-beside("full").query("row in @ROWS and row != 'text_only'")
+prices = beside("full").query("row in @ROWS and row != 'text_only'")
+rounded(prices)
 
 # %% [markdown]
-# So many questions at once need a stricter test each (section 7):
+# So many questions at once need a stricter test each (section 7). Which rows pass it, and are clear of
+# zero over seeds too?
 
 # %%
-asked = means.query("reference == 'full' and row in @ROWS and row != 'text_only'")
-strict = 0.05 / max(1, len(asked))
-print(f"{len(asked)} tests, each at {strict:.4f}")
-clear = asked[asked.p_value < strict]
-print("differ from full:", ", ".join(clear.corpus + " " + clear.row) or "none")
+strict = 0.05 / max(1, len(prices))
+passed = prices.p_value < strict
+clear_over_seeds = (prices.seeds_low > 0) | (prices.seeds_high < 0)
+for question, answer in {
+    f"over posts ({len(prices)} tests, each at {strict:.4f})": passed,
+    "over seeds (95 %)": clear_over_seeds,
+    "both": passed & clear_over_seeds,
+}.items():
+    names = [f"{row} on {corpus}" for corpus, _, row in prices.index[answer]]
+    print(f"differ from full {question}: {', '.join(names) or 'none'}")
 
 # %%
 parts = measured[measured.row.isin(set(ROWS) - {"text_only"})]
@@ -254,7 +279,8 @@ save(differences.gains(parts, "full"), "prices")
 
 # %% [markdown]
 # *F1 of each row minus that of the full model, in points, on the same posts; captions in place of
-# pictures. Dots: one seed each; bars: mean over seeds and its 95 % interval over posts.*
+# pictures. Dots: one seed each; blue: mean over seeds and its 95 % interval over posts; thin line: its
+# 95 % interval over seeds.*
 #
 # ### What can be said without the tweets
 #
@@ -341,6 +367,7 @@ save(generalisation.noise(retested), "noise")
 # posts, is another question, and a paired test answers it much more sharply:
 
 # %%
+compared_by = ["f1", "difference", "difference_low", "difference_high"]
 fall = retested[(retested.seed == "mean") & retested.difference.notna()]
 fall = fall.set_index(["trained_on", "shuffled"])[[*compared_by, "p_value"]]
 fall.round(dict.fromkeys(compared_by, 2) | {"p_value": 4})
@@ -366,21 +393,20 @@ mini, _ = ablation_tables.minitweets_runs()
 test = load_corpus("minitweets").test
 tested = differences.differences(mini, test, references=("full",), resamples=2000)
 against_full = (tested.reference == "full") | (tested.row == "full")
-tested_seeds = tested[tested.seed != "mean"]
-seeds = tested_seeds.groupby("row").seed.nunique()
+seeds = tested[tested.seed != "mean"].groupby("row").seed.nunique()
 tested = tested[(tested.seed == "mean") & against_full].set_index("row")
 tested["seeds"] = seeds[tested.index]
 tested["full"] = tested.f1 - tested.difference
-by_seed = tested_seeds[tested_seeds.reference == "full"].groupby("row").difference
-tested["least"], tested["greatest"] = by_seed.min(), by_seed.max()
-shown = ["seeds", "f1", "low", "high", "full", *compared_by[1:], "least", "greatest"]
+over_seeds = ablation_tables.over_runs(mini, "full").set_index("row")
+tested["seeds_low"], tested["seeds_high"] = over_seeds.low, over_seeds.high
+shown = ["seeds", "f1", "low", "high", "full", *compared_by[1:], "seeds_low", "seeds_high"]
 tested[[*shown, "p_value"]].round(dict.fromkeys(shown, 2) | {"p_value": 4})
 
 # %% [markdown]
-# Rows that are missing here have no record yet; notebook 07 lists them. Look at `least` and
-# `greatest` before you read a difference: these are its values seed by seed. `no_global`, for one,
-# loses much with one seed and nothing with another. The test knows the luck of the posts and not
-# that of the seed. And no p-value can be less than one in `resamples` + 1, here 1/2001.
+# Rows that are missing here have no record yet; notebook 07 lists them. Look at `seeds_low` and
+# `seeds_high` before you read a difference: these are its interval over seeds. That of `no_global`, for
+# one, is wide: it loses much with one seed and little with another. The test knows the luck of the
+# posts and not that of the seed. And no p-value can be less than one in `resamples` + 1, here 1/2001.
 #
 # *Many tests.* Whoever tests twenty rows that do not differ, each at 5 %, finds a "difference" in one
 # of them by luck, on average. Bonferroni's rule is plain and safe: divide the 5 % by the number of
@@ -390,7 +416,10 @@ tested[[*shown, "p_value"]].round(dict.fromkeys(shown, 2) | {"p_value": 4})
 compared = tested.dropna(subset="p_value")
 threshold = 0.05 / max(1, len(compared))
 print(f"{len(compared)} tests, each at {threshold:.4f}")
-print("differ from full:", ", ".join(compared.index[compared.p_value < threshold]) or "none")
+passed = compared.p_value < threshold
+clear_over_seeds = (compared.seeds_low > 0) | (compared.seeds_high < 0)
+print("differ from full over posts:", ", ".join(compared.index[passed]) or "none")
+print("and over seeds too:", ", ".join(compared.index[passed & clear_over_seeds]) or "none")
 
 # %% [markdown]
 # A test that finds nothing has not shown that two rows are equal. Its interval says how large a

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from scipy.stats import t as student_t
 
 from hamner.evaluation import (
     ScoringError,
@@ -17,6 +18,7 @@ from hamner.evaluation import (
     paired_bootstrap,
     paired_bootstrap_of_means,
     score,
+    welch,
     wilson,
 )
 
@@ -167,6 +169,20 @@ def test_the_interval_of_a_share_holds_it_and_stays_between_0_and_1(count: int, 
 def test_the_interval_of_a_share_is_that_of_scipy() -> None:
     expected = binomtest(30, 100).proportion_ci(method="wilson")
     assert wilson(0.3, 100) == pytest.approx((expected.low, expected.high))
+
+
+def test_the_interval_over_seeds_is_welchs() -> None:
+    # By hand: means 82 and 80, variances 1 and 4 of three each, so a standard error of sqrt(5/3) with
+    # (1/3 + 4/3)^2 / (((1/3)^2 + (4/3)^2) / 2) = 2.94 degrees of freedom, of which t takes its 97.5 % point.
+    low, high = welch([81, 82, 83], [78, 80, 82])  # type: ignore[misc]
+    half = float(student_t.ppf(0.975, 50 / 17)) * (5 / 3) ** 0.5
+    assert (low, high) == pytest.approx((2 - half, 2 + half))
+    assert welch([78, 80, 82], [81, 82, 83]) == pytest.approx((-high, -low))
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [([1.0], [2.0, 3.0]), ([1.0, 2.0], [3.0]), ([2.0, 2.0], [2.0, 2.0])])
+def test_where_nothing_varies_over_seeds_nothing_is_said(ours: list[float], theirs: list[float]) -> None:
+    assert welch(ours, theirs) is None
 
 
 def test_a_mean_over_seeds_is_estimated_as_the_mean_of_scores_and_is_surer_than_one_seed():

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hamner.corpora import PROTOCOLS, TYPES, load_corpus, project_folder
 from hamner.errors import HamnerError
-from hamner.evaluation import write_predictions
+from hamner.evaluation import welch, write_predictions
 from hamner.study import ablation_tables, minitweets
 from hamner.study.ablation_tables import (
     PAPER,
@@ -146,6 +146,15 @@ def test_differences_over_seeds_pair_equal_seeds_only(some_runs):
     assert lines.pairs.to_dict() == {"full": 0, "no_spatial": 1, "no_semantic": 1}
     assert lines.difference["no_spatial"] == pytest.approx(80 - 95)
     assert np.isnan(lines.difference["full"])
+    assert lines[["low", "high"]].isna().all(axis=None)  # one pair tells nothing of further seeds
+
+
+def test_a_difference_has_an_interval_over_the_seeds_that_both_rows_have(make_run):
+    found = [make_run("full", seed, f1=f1) for seed, f1 in ((1, 0.81), (2, 0.82), (3, 0.83))]
+    found += [make_run("no_spatial", seed, f1=f1) for seed, f1 in ((1, 0.78), (2, 0.80))]
+    line = over_runs(found, reference="full").set_index("row").loc["no_spatial"]
+    assert line.difference == pytest.approx(79 - 81.5)
+    assert (line.low, line.high) == pytest.approx(welch([78, 80], [81, 82]))
 
 
 def test_differences_are_within_one_source_but_to_text_only_which_has_none(make_run):
@@ -156,6 +165,8 @@ def test_differences_are_within_one_source_but_to_text_only_which_has_none(make_
     assert to_full.to_dict() == {("no_spatial", "efficientnet-lite0 + tiles"): pytest.approx(50 - 70)}
     to_text = over_runs(found, reference="text_only").set_index("row").difference.dropna()
     assert sorted(to_text["full"]) == pytest.approx([10, 30])
+    text_to_full = over_runs([found[0], found[2]], reference="full").set_index("row").difference
+    assert text_to_full["text_only"] == pytest.approx(60 - 90)  # with two sources of full, above, it is neither's
 
 
 def test_a_row_is_never_a_mean_over_other_settings(make_run):

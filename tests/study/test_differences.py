@@ -7,7 +7,7 @@ import pytest
 
 from hamner.corpora import Post
 from hamner.errors import HamnerError
-from hamner.evaluation import write_predictions
+from hamner.evaluation import welch, write_predictions
 from hamner.study.differences import COLUMNS, differences, gains
 from hamner.training import Run
 from hamner.training.rows import config_of_row, full_settings, of_captions
@@ -106,3 +106,16 @@ def test_the_figure_has_a_line_for_each_row_with_a_difference(tagged) -> None:
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["full", "blank_images"]
     assert axes.get_title(loc="left") == "Twitter-2017"
+
+
+def test_the_figure_shows_what_further_seeds_may_do_where_there_are_several(tagged) -> None:
+    rights = {"text_only": (20, 22, 24), "full": (30, 31, 35), "blank_images": (25,)}
+    found = [tagged(row, seed, right) for row, of_row in rights.items() for seed, right in enumerate(of_row, 1)]
+    table = differences(found, POSTS, resamples=50)
+    (axes,) = gains(table).axes
+    thin = [lines for lines in axes.collections if lines.get_linewidths()[0] == 1]
+    assert len(thin) == 1  # blank_images has one seed, of which nothing follows for others
+    f1 = table[(table.seed != "mean") & ~table.duplicated(["row", "seed"])].groupby("row").f1.apply(list)
+    ((start, end),) = thin[0].get_segments()
+    assert (start[0], end[0]) == pytest.approx(welch(f1["full"], f1["text_only"]))
+    assert start[1] == end[1] == 0  # the lane of full
