@@ -239,7 +239,7 @@ save(differences.gains(measured), "gains")
 #
 # A difference of which either interval holds zero is not known to be a gain, whatever its sign. The
 # blue one draws posts and holds the trained models fixed: it does not know that a few seeds were
-# lucky ones. The thin one draws seeds and holds the posts fixed. Look at `blank_images` on
+# lucky ones (notebook 05, section 13). The thin one draws seeds and holds the posts fixed. Look at `blank_images` on
 # Twitter-2015, which saw no picture at all: its blue bar is clear of zero, and so three lucky seeds
 # would pass for a gain from nothing, were it not for the thin line.
 #
