@@ -216,7 +216,9 @@ def grid(
         given = _given_settings(text_encoder, backbone, objects, files.get(corpus.name), epochs, settings)
         full = full_settings(corpus.name, given, preset)
         parts.append(Part(corpus, full, rows_of(full)))
-    missing = retest_grid(train_grid(parts, range(1, seeds + 1), folder, threads), loaded, files)
+    runs = train_grid(parts, range(1, seeds + 1), folder, threads)
+    missing = retest_grid(runs, loaded, files)
+    typer.echo(f"{folder} has all {len(runs)} runs")
     if missing:
         typer.echo(
             f"{len(missing)} of the tests could not be taken, since the weights of their runs are not here, such as "

@@ -86,7 +86,7 @@ def retest_grid(runs: Sequence[Run], corpora: Sequence[Corpus], captions: Mappin
 def _shared(work: Sequence[tuple[str, Callable[..., Done]]], unit: str) -> list[Done]:
     """Do each named thing under a bar: first whatever nobody is at, then what others were at, once they are through."""
     done: list[Done] = []
-    with tqdm(total=len(work), desc=f"{unit}s", unit=unit) as bar:
+    with tqdm(total=len(work), desc=f"{unit}s", unit=unit, disable=not work) as bar:
         for wait in (False, True):
             busy = []
             for name, do in work:

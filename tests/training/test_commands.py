@@ -249,6 +249,7 @@ def two_corpora(arguments, tiny, monkeypatch) -> list[str]:
 def test_the_grid_is_made_once_with_its_tests(two_corpora):
     said = invoke(*two_corpora)
     assert said.count("posts with visual features") == 2
+    assert "data/runs has all 4 runs" in said
     assert "could not be taken" not in said
     noise = ("shuffled25", "shuffled50", "shuffled75", "shuffled100")
     for name, other in (("tiny", "other"), ("other", "tiny")):
