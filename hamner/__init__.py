@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from hamner.evaluation import score
     from hamner.model.config import ModelConfig
     from hamner.tagger import Tagger
-    from hamner.training import Run, TrainConfig, train
+    from hamner.training import Run, TrainConfig, study_config, train
+    from hamner.vision import VisualSource
 
 _HOME = {
     "Corpus": "hamner.corpora",
@@ -24,8 +25,10 @@ _HOME = {
     "Run": "hamner.training",
     "Tagger": "hamner.tagger",
     "TrainConfig": "hamner.training",
+    "VisualSource": "hamner.vision",
     "load_corpus": "hamner.corpora",
     "score": "hamner.evaluation",
+    "study_config": "hamner.training",
     "train": "hamner.training",
 }
 
@@ -37,8 +40,10 @@ __all__ = [
     "Run",
     "Tagger",
     "TrainConfig",
+    "VisualSource",
     "load_corpus",
     "score",
+    "study_config",
     "train",
 ]
 

@@ -93,8 +93,10 @@ def test_a_run_folder_that_cannot_be_made_is_named(folder, monkeypatch, capsys):
     assert f"cannot write to {folder / 'file' / 'run'}" in capsys.readouterr().err
 
 
-def test_importing_hamner_loads_no_heavy_library():
-    code = "import hamner, sys; print(sorted({'torch', 'torchvision', 'matplotlib', 'transformers'} & {*sys.modules}))"
+@pytest.mark.parametrize("module", ["hamner", "hamner.cli"])
+def test_importing_hamner_loads_no_heavy_library(module):
+    heavy = {"torch", "torchvision", "matplotlib", "transformers", "accelerate", "scipy"}
+    code = f"import {module}, sys; print(sorted({heavy} & {{*sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -19,7 +19,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import ttest_ind
 
 from hamner.evaluation.scoring import ScoringError, Tags, post_counts
 
@@ -163,6 +162,8 @@ def welch(values: Sequence[float], others: Sequence[float], level: float = 0.95)
     """
     if min(len(values), len(others)) < 2 or len({*values}) == len({*others}) == 1:
         return None
+    from scipy.stats import ttest_ind  # takes seconds to load, and most who import this need no t
+
     interval = ttest_ind(values, others, equal_var=False).confidence_interval(level)
     return float(interval.low), float(interval.high)
 

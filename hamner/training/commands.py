@@ -138,7 +138,7 @@ def ablate(
 
 
 def retest(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, with their weights.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs, with their weights.")],
     *,
     on: Annotated[str | None, typer.Option(help="Tag test of this corpus. [default: the run's own]")] = None,
     captions: Captions = None,
@@ -180,7 +180,7 @@ def grid(
     corpora: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CORPUS...]", show_default=False, help="The corpora. [default: twitter2015 twitter2017]"
+            metavar="CORPUS", show_default=False, help="The corpora. [default: twitter2015 twitter2017]"
         ),
     ] = None,
     *,
