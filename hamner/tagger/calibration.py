@@ -10,12 +10,11 @@ from scipy.optimize import minimize_scalar
 
 from hamner.corpora.post import Corpus
 from hamner.corpora.tags import spans
-from hamner.model.text import PhraseEncoder
 from hamner.tagger.confidence import TEMPERATURES, calibrated
 from hamner.tagger.tagger import Tagger, TaggerError
-from hamner.training.loop import pictures_of
+from hamner.training.inputs import open_store, pictures_of
 from hamner.training.runs import CALIBRATION, Run, write_json
-from hamner.vision.store import FEATURES, FeatureStore
+from hamner.vision.store import FEATURES
 
 AT_ONCE = 64
 """Posts whose features are in memory together."""
@@ -30,12 +29,9 @@ def judged_entities(
     features are kept under `features`. Confidences are as the tagger gives them: `hamner.evaluation.reliability` draws
     the diagram from these.
     """
-    posts, source = corpus[split], tagger.config.visual
-    look = None
-    if source is not None:
-        encoder = PhraseEncoder(tagger.config.model.text_encoder) if source.backbone == "captions" else None
-        store = FeatureStore.open(corpus, source, Path(features), encoder=encoder, device=str(tagger.device))
-        look = pictures_of(posts, store, tagger.config)
+    posts = corpus[split]
+    store = open_store(corpus, tagger.config, Path(features), str(tagger.device), progress=True)
+    look = None if store is None else pictures_of(posts, store, tagger.config)
     confidence: list[float] = []
     right: list[bool] = []
     for begin in range(0, len(posts), AT_ONCE):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -179,9 +181,7 @@ def retest(
 def grid(
     corpora: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="CORPUS", show_default=False, help="The corpora. [default: twitter2015 twitter2017]"
-        ),
+        typer.Argument(metavar="CORPUS", show_default=False, help="The corpora. [default: twitter2015 twitter2017]"),
     ] = None,
     *,
     captions: Annotated[
@@ -210,6 +210,9 @@ def grid(
     from hamner.training.rows import full_settings, rows_of
 
     loaded = [load_corpus(name, root) for name in corpora or ("twitter2015", "twitter2017")]
+    for name, count in Counter(corpus.name for corpus in loaded).items():
+        if count > 1:
+            raise typer.BadParameter(f"{count} of the corpora are called {name}, and so would their runs: rename one")
     files = _captions_of(captions or [], [corpus.name for corpus in loaded])
     parts = []
     for corpus in loaded:
@@ -217,13 +220,11 @@ def grid(
         full = full_settings(corpus.name, given, preset)
         parts.append(Part(corpus, full, rows_of(full)))
     runs = train_grid(parts, range(1, seeds + 1), folder, threads)
-    missing = retest_grid(runs, loaded, files)
+    missing = retest_grid(runs, loaded, files, threads)
     typer.echo(f"{folder} has all {len(runs)} runs")
-    if missing:
-        typer.echo(
-            f"{len(missing)} of the tests could not be taken, since the weights of their runs are not here, such as "
-            f"{missing[0].file}: make the grid in another --folder"
-        )
+    for reason, of_reason in groupby(sorted(missing, key=missing.__getitem__), missing.__getitem__):
+        tests = [str(file) for file in of_reason]
+        typer.echo(f"{len(tests)} of the tests cannot be taken, such as {tests[0]}: {reason}")
 
 
 def _captions_of(given: list[str], corpora: list[str]) -> dict[str, list[Path]]:

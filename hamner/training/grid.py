@@ -14,9 +14,11 @@ from accelerate import PartialState
 from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus
+from hamner.devices import cpu_threads
 from hamner.training.config import TrainConfig
-from hamner.training.loop import Words, open_store, train
-from hamner.training.retest import Retest, planned, retest
+from hamner.training.inputs import Words, open_store
+from hamner.training.loop import train
+from hamner.training.retest import OtherClassesError, planned, retest
 from hamner.training.rows import config_of_row
 from hamner.training.runs import Run, RunInUseError, row_of_run, run_name
 from hamner.vision.store import FEATURES
@@ -58,14 +60,28 @@ def train_grid(parts: Sequence[Part], seeds: Iterable[int], folder: Path, thread
     return _shared(work, "run")
 
 
-def retest_grid(runs: Sequence[Run], corpora: Sequence[Corpus], captions: Mapping[str, Sequence[Path]]) -> list[Retest]:
+def retest_grid(
+    runs: Sequence[Run],
+    corpora: Sequence[Corpus],
+    captions: Mapping[str, Sequence[Path]],
+    threads: int | None = None,
+) -> dict[Path, str]:
     """Put text_only and full to the test of each other corpus, and full to SHARES of exchanged pictures on its own.
 
-    `captions`: by corpus, for runs that read captions. Returns the tests that could not be taken, since the weights of
-    their run are not there and nobody has taken them before.
+    `captions`: by corpus, for runs that read captions. Returns the files of the tests that cannot be taken, each with
+    the reason: the weights of its run are not there and nobody has taken it before, or the objects of the two corpora
+    are of other classes.
     """
-    missing: list[Retest] = []
-    work: list[tuple[str, Callable[..., Retest]]] = []
+    missing: dict[Path, str] = {}
+    work: list[tuple[str, Callable[..., None]]] = []
+
+    def take(run: Run, corpus: Corpus, share: int, file: Path, wait: bool) -> None:
+        given = captions.get(corpus.name, ()) if run.config.visual is not None else ()
+        try:
+            retest(run, corpus, shuffled=share, captions=given, progress=False, wait=wait)
+        except OtherClassesError as error:
+            missing[file] = str(error)
+
     for run in runs:
         own, row = run.record["corpus"]["name"], row_of_run(run.config)
         for corpus in corpora:
@@ -74,12 +90,12 @@ def retest_grid(runs: Sequence[Run], corpora: Sequence[Corpus], captions: Mappin
             for share in SHARES if corpus.name == own else (0,):
                 test = planned(run, corpus, share)
                 if run.weights.exists():
-                    given = captions.get(corpus.name, ()) if run.config.visual is not None else ()
-                    take = partial(retest, run, corpus, shuffled=share, captions=given, progress=False)
-                    work.append((f"{run.folder.name} on {test.file.stem}", take))
+                    name = f"{run.folder.name} on {test.file.stem}"
+                    work.append((name, partial(take, run, corpus, share, test.file)))
                 elif not test.file.exists():
-                    missing.append(test)
-    _shared(work, "test")
+                    missing[test.file] = "the weights of its run are not here: make the grid in another --folder"
+    with cpu_threads(threads):
+        _shared(work, "test")
     return missing
 
 
@@ -95,6 +111,8 @@ def _shared(work: Sequence[tuple[str, Callable[..., Done]]], unit: str) -> list[
                     done.append(do(wait=wait))
                     bar.update()
                 except RunInUseError:
+                    if wait:
+                        raise
                     busy.append((name, do))
             work = busy
     return done

@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object, set_seed
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -35,10 +34,11 @@ from hamner.files import file_sha256
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
-from hamner.model.text import PhraseEncoder, load_encoder, load_tokenizer
-from hamner.training.batching import Item, Split, Window, collate, length_buckets, piece_limit, share_of, windows
+from hamner.model.text import load_encoder, load_tokenizer
+from hamner.training.batching import Split, Window, collate, length_buckets, piece_limit, share_of, windows
 from hamner.training.checkpoints import load_checkpoint, load_weights, read_progress, save_checkpoint, save_weights
 from hamner.training.config import TrainConfig
+from hamner.training.inputs import Words, appended_texts, open_store, pictures_of, posts_seen, read_words, reading_of
 from hamner.training.runs import (
     CALIBRATION,
     RETESTS,
@@ -53,14 +53,9 @@ from hamner.training.runs import (
     surroundings,
     write_json,
 )
-from hamner.vision.captions import picture_name, read_captions_of
-from hamner.vision.features import VisualFeatures
 from hamner.vision.store import FEATURES, FeatureStore
 
 RUNS = Path("data/runs")
-
-Words = list[tuple[Tensor, Tensor]]
-"""What a frozen text encoder makes of each window of a split (`TextStage.read`)."""
 
 
 def build_model(config: ModelConfig, seed: int, channels: int = 0, classes: int = 1) -> HamNer:
@@ -231,31 +226,18 @@ def _train(
         return predict(bare, scoring, data[name].windows, len(corpus[name]), accelerator.device)
 
     steps = len(batches(data["train"], 0, config.batch_size))
-    total = config.epochs * steps
     for epoch in range(len(state["history"]) + 1, config.epochs + 1):
         epoch_begun = time.perf_counter()
         epoch_seed = 10_000 * config.seed + epoch
         set_seed(epoch_seed, device_specific=True)
-        model.train()
-        losses = []
         bar = tqdm(
             batches(data["train"], epoch_seed, config.batch_size),
             desc=f"epoch {epoch}/{config.epochs}",
             disable=not progress,
             unit="batch",
         )
-        for step, batch in enumerate(bar, start=(epoch - 1) * steps):
-            share = warmup_then_linear(step, int(config.warmup * total), total)
-            for group in bare_optimizer.param_groups:
-                group["lr"] = share * group["peak_lr"]
-            of_batch = model(batch.to(accelerator.device)).loss
-            accelerator.backward(of_batch)
-            accelerator.clip_grad_norm_(model.parameters(), config.clip)
-            optimizer.step()
-            optimizer.zero_grad()
-            losses.append(of_batch.detach())
+        loss = _learn(model, optimizer, bar, accelerator, config, (epoch - 1) * steps, config.epochs * steps)
         trained = time.perf_counter()
-        loss = accelerator.reduce(torch.stack(losses).mean(), "mean").item()
         if not math.isfinite(loss):
             raise RunError(
                 f"{folder}: the loss of epoch {epoch} is {loss}, nothing can be learnt any more; "
@@ -285,7 +267,6 @@ def _train(
     load_weights(bare, folder / "model.safetensors")
     tags = {"valid": predicted("valid")[0]}
     tags["test"], relevance = predicted("test")
-    mentions = training_mentions(corpus.train)
     record = wanted | {
         "sources": config.field_sources(),
         **around,
@@ -299,15 +280,7 @@ def _train(
         "peak_memory_bytes": peak_memory(),
         "weights_sha256": file_sha256(folder / "model.safetensors"),
         "parameters": sum(parameter.numel() for parameter in bare.parameters()),
-        "scores": {
-            name: {
-                protocol: score(
-                    _gold(corpus[name]), tags[name], protocol, posts=corpus[name], mentions=mentions
-                ).to_dict()
-                for protocol in PROTOCOLS
-            }
-            for name in tags
-        },
+        "scores": _scores(corpus, tags),
     }
     if accelerator.is_main_process:
         ids = [post.id for post in corpus.test]
@@ -319,101 +292,41 @@ def _train(
     return Run.load(folder)
 
 
-def open_store(corpus: Corpus, config: TrainConfig, folder: Path, device: str, progress: bool) -> FeatureStore | None:
-    """The visual features that `config` asks for, computed now where they are not there yet."""
-    if config.visual is None:
-        return None
-    encoder = PhraseEncoder(config.model.text_encoder) if config.visual.backbone == "captions" else None
-    return FeatureStore.open(corpus, config.visual, folder, encoder=encoder, device=device, progress=progress)
-
-
-def appended_texts(config: TrainConfig) -> Callable[[Post], str] | None:
-    """The caption that is read after a post's words, "" where it has none; None where none are to be read."""
-    if not config.appended:
-        return None
-    captions = read_captions_of(config.appended)
-    return lambda post: captions.get(picture_name(post), "")
-
-
-def posts_seen(
-    posts: Sequence[Post], where: str, store: FeatureStore | None, appended: Callable[[Post], str] | None
-) -> int:
-    """How many of `posts`, those of `where`, have visual features or a caption to read.
-
-    Raises HamnerError when none has: what looks at nothing would be a text-only model under another name.
-    """
-    without = {} if store is None else dict(store.missing)
-    seen = sum(post.id not in without and (appended is None or appended(post) != "") for post in posts)
-    if posts and not seen:
-        reason = without.get(posts[0].id, "no caption")
-        raise HamnerError(
-            f"none of the {len(posts):,} posts of {where} has a picture or caption to look at "
-            f"({posts[0].id}: {reason}); give those of this corpus"
-        )
-    return seen
-
-
-def pictures_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig) -> Callable[[int], VisualFeatures]:
-    """The visual features of a post by its number, or, for a control, what takes their place.
-
-    `shuffled`: those of another post (which may share its picture), drawn from the run's seed; each serves once.
-    `blank`: a picture with nothing on it, all features 0 and no object, wherever the post has a picture.
-    """
-    if config.pictures == "own":
-        return lambda number: store[posts[number].id]
-    if config.pictures == "blank":
-        absent = VisualFeatures.absent(store.regions, store.channels, store.max_objects)
-        return lambda number: replace(absent, image_present=store[posts[number].id].image_present)
-    other = exchanged(len(posts), config.seed)
-    return lambda number: store[posts[other[number]].id]
-
-
-def exchanged(posts: int, seed: int, share: float = 1.0) -> dict[int, int]:
-    """Which post's picture a post takes, for a `share` of all, drawn from `seed`: the next one in a random circle.
-
-    So each picture serves once, and none stays where it was, unless it is alone.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(posts, generator=generator).tolist()[: round(share * posts)]
-    return {number: order[(place + 1) % len(order)] for place, number in enumerate(order)}
-
-
-def reading_of(config: TrainConfig, wanted: dict[str, Any], device: torch.device) -> str:
-    """All that `read_words` depends on in a run of identity `wanted`, so that two runs with one key read the same.
-
-    The size of batches is part of it: their padding can change a last digit.
-    """
-    files = {name: sha for name, sha in wanted["inputs"].items() if name.startswith("text encoder")}
-    files |= {name: wanted["inputs"].get(name) for name in config.appended}
-    model = config.model.text_encoder, config.model.layers
-    return repr((wanted["corpus"], files, model, config.batch_size, str(device), torch.get_num_threads()))
-
-
-@torch.inference_mode()
-def read_words(
-    model: HamNer,
-    split: Split,
-    collated: Callable[[Sequence[Item]], Batch],
+def _learn(
+    model: nn.Module,
+    optimizer: Optimizer,
+    batches: Iterable[Batch],
+    accelerator: Accelerator,
     config: TrainConfig,
-    device: torch.device,
-    progress: str | bool,
-) -> Words:
-    """What the frozen text encoder makes of each window: run once here, and not again in any epoch."""
-    model.eval()
-    plain = Split(split.windows)
-    words: dict[int, tuple[Tensor, Tensor]] = {}
-    numbers = length_buckets(split.lengths(), 4 * config.batch_size, None)
-    for batch in tqdm(
-        DataLoader(plain, batch_sampler=numbers, collate_fn=collated),
-        desc=f"words of {progress}",
-        disable=not progress,
-        unit="batch",
-    ):
-        layers, embeddings = model.text.read(batch.to(device))
-        for row, number in enumerate(batch.index.tolist()):
-            length = len(split.windows[number].first_piece)
-            words[number] = layers[row, :length].cpu().clone(), embeddings[row, :length].cpu().clone()
-    return [words[number] for number in range(len(split))]
+    done: int,
+    total: int,
+) -> float:
+    """One epoch, after `done` of `total` steps; its mean loss."""
+    model.train()
+    losses = []
+    for step, batch in enumerate(batches, start=done):
+        share = warmup_then_linear(step, int(config.warmup * total), total)
+        for group in optimizer.param_groups:
+            group["lr"] = share * group["peak_lr"]
+        loss = model(batch.to(accelerator.device)).loss
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), config.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.detach())
+    return accelerator.reduce(torch.stack(losses).mean(), "mean").item()
+
+
+def _scores(corpus: Corpus, tags: dict[str, list[list[str]]]) -> dict[str, dict[str, Any]]:
+    """Split -> protocol -> what `score` finds in these tags."""
+    mentions = training_mentions(corpus.train)
+    return {
+        name: {
+            protocol: score(_gold(corpus[name]), found, protocol, posts=corpus[name], mentions=mentions).to_dict()
+            for protocol in PROTOCOLS
+        }
+        for name, found in tags.items()
+    }
 
 
 def _gold(posts: Sequence[Post]) -> list[tuple[str, ...]]:

@@ -14,20 +14,26 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from accelerate import PartialState
 from torch.utils.data import DataLoader
 
 from hamner.corpora.post import Corpus
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
 from hamner.files import written_whole
-from hamner.model.text import PhraseEncoder, load_tokenizer
+from hamner.model.text import load_tokenizer
 from hamner.training.batching import Split, collate, length_buckets, piece_limit, windows
 from hamner.training.checkpoints import load_weights
 from hamner.training.config import TrainConfig
-from hamner.training.loop import appended_texts, build_model, exchanged, pictures_of, posts_seen, predict
+from hamner.training.inputs import appended_texts, exchanged, open_store, pictures_of, posts_seen
+from hamner.training.loop import build_model, predict
 from hamner.training.runs import RETESTS, Run, identity, only_user_of
 from hamner.vision.features import VisualFeatures
-from hamner.vision.store import FEATURES, FeatureStore
+from hamner.vision.store import FEATURES
+
+
+class OtherClassesError(HamnerError):
+    """The objects of a corpus are of other classes than those that a run was trained on."""
 
 
 class Retest(NamedTuple):
@@ -62,8 +68,9 @@ def retest(
     posts and captions, are kept.
 
     Raises RunInUseError, unless it is to `wait`, when another process works in the run's folder, and HamnerError when
-    the run has no weights, looks at no pictures to shuffle, or needs captions, and when so small a share of the posts
-    is fewer than two.
+    the run has no weights, looks at no pictures to shuffle, or needs captions, when the objects of `corpus` are of
+    other classes than those it was trained on (OtherClassesError), and when so small a share of the posts is fewer than
+    two.
     """
     config = _config_of_test(run, corpus, shuffled, captions)
     found = planned(run, corpus, shuffled)
@@ -86,13 +93,12 @@ def _tagged(
     run: Run, corpus: Corpus, config: TrainConfig, shuffled: int, features: Path, progress: bool
 ) -> tuple[list[list[str]], list[float] | None]:
     """The run's tags of test of `corpus`, and its relevance."""
-    store = None
-    if config.visual is not None:
-        encoder = PhraseEncoder(config.model.text_encoder) if config.visual.captions else None
-        store = FeatureStore.open(corpus, config.visual, features, encoder=encoder, progress=progress)
+    device = PartialState().device
+    store = open_store(corpus, config, features, str(device), progress)
+    if store is not None:
         known = run.record["features"]["class_names"]
         if list(store.class_names) != known:
-            raise HamnerError(
+            raise OtherClassesError(
                 f"{run.folder} knows the classes of objects {', '.join(known[:4])} ..., and {corpus.name} has "
                 f"{', '.join(store.class_names[:4])} ...: one would be taken for another"
             )
@@ -102,6 +108,7 @@ def _tagged(
     shape = {} if store is None else run.shape
     model = build_model(config.model, config.seed, **shape)
     load_weights(model, run.weights, run.record.get("weights_sha256"))
+    model.to(device)
     tokenizer = load_tokenizer(config.model.text_encoder)
     items = windows(corpus.test, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended)
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)
@@ -111,7 +118,7 @@ def _tagged(
     split = Split(items, looks)
     order = length_buckets(split.lengths(), 4 * config.batch_size, None)
     batches = DataLoader(split, batch_sampler=order, collate_fn=partial(collate, pad=tokenizer.pad_token_id))
-    return predict(model, batches, items, len(corpus.test))
+    return predict(model, batches, items, len(corpus.test), device)
 
 
 def _config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[Path | str]) -> TrainConfig:

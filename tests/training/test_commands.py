@@ -4,14 +4,20 @@ import json
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from typer import Typer
 from typer.testing import CliRunner
 
-from hamner.corpora import Corpus
+import hamner.training.inputs as inputs
+import hamner.training.loop as loop
+import hamner.training.retest as retest_module
+from hamner.corpora import Corpus, load_corpus
 from hamner.corpora.words import marks_apart
 from hamner.errors import HamnerError
 from hamner.evaluation import read_predictions, read_relevance, score
@@ -19,7 +25,8 @@ from hamner.tagger import Tagger
 from hamner.tagger.tagger import TaggerError
 from hamner.training import Run, RunError
 from hamner.training.commands import ablate, grid, retest, train
-from hamner.training.loop import exchanged
+from hamner.training.grid import retest_grid
+from hamner.training.inputs import exchanged
 from hamner.training.presets import PRESETS, merged
 from hamner.training.retest import retests
 from hamner.training.rows import (
@@ -250,7 +257,7 @@ def test_the_grid_is_made_once_with_its_tests(two_corpora):
     said = invoke(*two_corpora)
     assert said.count("posts with visual features") == 2
     assert "data/runs has all 4 runs" in said
-    assert "could not be taken" not in said
+    assert "cannot be taken" not in said
     noise = ("shuffled25", "shuffled50", "shuffled75", "shuffled100")
     for name, other in (("tiny", "other"), ("other", "tiny")):
         found = {
@@ -261,7 +268,7 @@ def test_the_grid_is_made_once_with_its_tests(two_corpora):
         assert found == {"full-tiny-bert-captions": {other, *own}, "text_only-tiny-bert": {other}}
     files = [path for path in Path("data/runs").rglob("*") if path.suffix in (".json", ".jsonl", ".safetensors")]
     made = {path: path.stat().st_mtime_ns for path in files}
-    assert "could not be taken" not in invoke(*two_corpora)
+    assert "cannot be taken" not in invoke(*two_corpora)
     assert {path: path.stat().st_mtime_ns for path in files} == made
 
 
@@ -269,31 +276,90 @@ def test_a_grid_without_weights_names_the_tests_that_it_cannot_take(two_corpora)
     invoke(*two_corpora)
     run = Path("data/runs/tiny-full-tiny-bert-captions-seed1")
     (run / "model.safetensors").unlink()
-    assert "could not be taken" not in invoke(*two_corpora)  # they were taken while the weights were there
+    assert "cannot be taken" not in invoke(*two_corpora)  # they were taken while the weights were there
     gone = run / "retests" / "other.jsonl"
     gone.unlink()
     said = " ".join(invoke(*two_corpora).split())
-    assert f"1 of the tests could not be taken, since the weights of their runs are not here, such as {gone}" in said
+    assert f"1 of the tests cannot be taken, such as {gone}: the weights of its run are not here" in said
+
+
+@contextmanager
+def held_until(folder: Path, file: Path) -> Iterator[None]:
+    """Another process, so to speak, is at work in `folder` until `file` is there."""
+    held = threading.Event()
+
+    def hold() -> None:
+        with only_user_of(folder):
+            held.set()
+            while not file.exists():
+                time.sleep(0.01)
+
+    other = threading.Thread(target=hold, daemon=True)
+    other.start()
+    assert held.wait(timeout=10)
+    yield
+    other.join(timeout=10)
+    assert not other.is_alive()
 
 
 def test_a_grid_goes_on_elsewhere_where_another_process_is_and_then_waits(two_corpora):
     first = Path("data/runs/tiny-full-tiny-bert-captions-seed1")
     last = Path("data/runs/other-text_only-tiny-bert-seed1/run.json")
-    held = threading.Event()
-
-    def other_process() -> None:
-        with only_user_of(first):
-            held.set()
-            while not last.exists():
-                time.sleep(0.01)
-
-    other = threading.Thread(target=other_process, daemon=True)
-    other.start()
-    held.wait()
-    invoke(*two_corpora)
-    other.join(timeout=10)
-    assert not other.is_alive()
+    with held_until(first, last):
+        invoke(*two_corpora)
     assert (first / "run.json").stat().st_mtime_ns > last.stat().st_mtime_ns
+
+
+def test_the_tests_of_a_grid_too_go_on_elsewhere_and_then_wait(two_corpora, tiny):
+    invoke(*two_corpora)
+    runs = [Run.load(path.parent) for path in sorted(Path("data/runs").glob("*/run.json"))]
+    first, last = runs[0].folder, runs[-1].folder / "retests" / "other.jsonl"
+    assert first.name == "other-full-tiny-bert-captions-seed1"
+    for folder in Path("data/runs").glob("*/retests"):
+        shutil.rmtree(folder)
+    captions = {name: [Path("captions.txt")] for name in ("tiny", "other")}
+    with held_until(first, last):
+        assert retest_grid(runs, [tiny, load_corpus("other")], captions) == {}
+    assert (first / "retests" / "tiny.jsonl").stat().st_mtime_ns > last.stat().st_mtime_ns
+
+
+def test_the_tests_of_a_grid_take_as_many_threads_as_its_runs(two_corpora, monkeypatch):
+    threads = []
+    real = retest_module.predict
+    monkeypatch.setattr(
+        retest_module, "predict", lambda *given: threads.append(torch.get_num_threads()) or real(*given)
+    )
+    before = torch.get_num_threads()
+    invoke(*two_corpora, "--threads", str(before + 1))
+    assert threads == [before + 1] * 12
+    assert torch.get_num_threads() == before
+
+
+def test_where_objects_are_of_other_classes_a_grid_says_so_and_takes_the_other_tests(two_corpora, monkeypatch):
+    real = inputs.open_store
+
+    def with_classes(corpus, *given):
+        store = real(corpus, *given)
+        if store is not None and corpus.name == "other":
+            store.class_names = ("(none)", "badge")
+        return store
+
+    monkeypatch.setattr(loop, "open_store", with_classes)
+    monkeypatch.setattr(retest_module, "open_store", with_classes)
+    said = " ".join(invoke(*two_corpora).split())
+    assert said.count("1 of the tests cannot be taken") == 2
+    for name, other in (("tiny", "other"), ("other", "tiny")):
+        folder = f"data/runs/{name}-full-tiny-bert-captions-seed1"
+        assert f"such as {folder}/retests/{other}.jsonl: {folder} knows the classes of objects (none)" in said
+    assert len(list(Path("data/runs").glob("*/retests/*.jsonl"))) == 12 - 2
+
+
+def test_two_corpora_of_one_name_have_no_grid(two_corpora, tiny):
+    shutil.copytree(tiny.folder, "elsewhere/other")
+    result = CliRunner().invoke(app, [*two_corpora, "elsewhere/other"])
+    assert result.exit_code == 2
+    assert "2 of the corpora are called other" in " ".join(result.output.replace("│", " ").split())
+    assert not Path("data").exists()
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ from hamner.training.checkpoints import (
     save_checkpoint,
     save_weights,
 )
-from hamner.training.loop import build_model, parameter_groups, read_words, warmup_then_linear
+from hamner.training.inputs import Words, read_words
+from hamner.training.loop import build_model, parameter_groups, warmup_then_linear
 from hamner.training.runs import CALIBRATION, RETESTS, identity, pictures_sha256, surroundings
 from hamner.vision.features import VisualSource
 
@@ -265,7 +266,7 @@ def test_a_frozen_encoder_reads_once_for_all_runs_that_read_the_same(
     alone = train(tiny, without, tmp_path / "alone", progress=False)
     read: list[object] = []
     monkeypatch.setattr(loop, "read_words", lambda *given: read.append(given) or read_words(*given))
-    kept: dict[str, dict[str, loop.Words]] = {}
+    kept: dict[str, dict[str, Words]] = {}
     for number, (settings, readings) in enumerate(
         [(config, 3), (without, 3), (replace(config, batch_size=config.batch_size + 1), 6), (without, 9)]
     ):
