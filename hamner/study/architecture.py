@@ -18,9 +18,10 @@ from matplotlib.path import Path
 from torch import nn
 
 from hamner.drawing.style import BLACK, BLUE, GREEN, GREY, ORANGE, styled
-from hamner.model.config import ModelConfig, sources
+from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
 from hamner.model.intra_modality import PHI, SpatialBlock, Vision
+from hamner.settings import sources
 
 WIDTH = 6.4
 TEXT, PICTURE = (0.12, 2.76), (2.98, 6.28)

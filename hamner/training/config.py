@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from hamner.errors import HamnerError
-from hamner.model.config import ModelConfig, require_kinds, setting, sources
+from hamner.model.config import ModelConfig
+from hamner.settings import require_kinds, setting, sources
 from hamner.vision.features import VisualSource
 
 MAX_SEED = 400_000
@@ -82,9 +83,13 @@ class TrainConfig:
         return cls(model=model, visual=visual, **_checked(cls, values))
 
     def field_sources(self) -> dict[str, str]:
-        """Setting -> whose its value is (`stated`, `sibling`, `ours`), the model's as `model.NAME`."""
-        own = {name: source for name, source in sources(self).items() if name != "model"}
-        return own | {f"model.{name}": source for name, source in sources(self.model).items()}
+        """Setting -> whose its value is (`stated`, `sibling`, `ours`); parts have the names that `--set` takes."""
+        found = sources(self)
+        for name, part in (("model", self.model), ("visual", self.visual)):
+            if part is not None:
+                del found[name]
+                found |= {f"{name}.{key}": source for key, source in sources(part).items()}
+        return found
 
 
 def _checked(config: type, values: dict[str, Any]) -> dict[str, Any]:

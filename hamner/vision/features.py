@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hamner.errors import HamnerError
+from hamner.settings import setting
 
 BACKBONES = ("efficientnet-lite0", "resnet152")
 ANNOTATIONS = "annotations.jsonl"
@@ -64,25 +65,27 @@ class VisualFeatures:
 class VisualSource:
     """Where visual features come from; plain values, so that a run's record can hold it.
 
-    backbone    efficientnet-lite0, resnet152, or captions (see `from_captions`)
-    objects     annotations (annotations.jsonl beside the corpus), tiles (fixed crops), maskrcnn, or none
-    max_objects K: the objects of best score are kept
-    crop_size   side in pixels that an object's crop is resized to for the backbone
-    weights     pretrained, or random (reproducible by `seed`: for trials without a network)
-    min_score   maskrcnn: detections below this score are left out
-    captions    the captions files, for the source captions alone
-
     Raises SourceError for a value that does not exist.
     """
 
-    backbone: str = "efficientnet-lite0"
-    objects: str = "annotations"
-    max_objects: int = 8
-    crop_size: int = 128
-    weights: str = "pretrained"
-    seed: int = 0
-    min_score: float = 0.5
-    captions: tuple[str, ...] = ()
+    backbone: str = setting(
+        "efficientnet-lite0",
+        "ours",
+        "efficientnet-lite0, resnet152, or captions (`from_captions`)",
+        sibling="resnet152",
+    )
+    objects: str = setting(
+        "annotations",
+        "ours",
+        "annotations (annotations.jsonl beside the corpus), tiles (fixed crops), maskrcnn, or none",
+        sibling="maskrcnn",
+    )
+    max_objects: int = setting(8, "ours", "K: the objects of best score are kept", sibling=5)
+    crop_size: int = setting(128, "ours", "side in pixels that an object's crop is resized to for the backbone")
+    weights: str = setting("pretrained", "sibling", "pretrained, or random (for trials without a network)")
+    seed: int = setting(0, "ours", "of random weights")
+    min_score: float = setting(0.5, "ours", "maskrcnn: detections below this score are left out")
+    captions: tuple[str, ...] = setting((), "ours", "the captions files, for the source captions alone")
 
     def __post_init__(self) -> None:
         if self.backbone == "captions":

@@ -62,6 +62,9 @@ def test_a_changed_value_is_no_longer_the_siblings_and_its_own_value_is():
     taken = ("batch_size", "encoder_lr", "weight_decay", "model.text_encoder", "model.width", "model.heads")
     assert {paper[name] for name in taken} == {"sibling"}
     assert (paper["epochs"], paper["head_lr"], paper["model.spatial"]) == ("ours", "ours", "stated")
+    seen = {name: paper[f"visual.{name}"] for name in ("backbone", "objects", "max_objects", "crop_size")}
+    assert seen == {"backbone": "sibling", "objects": "sibling", "max_objects": "sibling", "crop_size": "ours"}
+    assert "visual" not in paper
 
 
 @pytest.mark.parametrize(
