@@ -25,6 +25,7 @@ def evaluate(
     other: Annotated[Path | None, typer.Argument(help="a second predictions file, to be tested against")] = None,
     *,
     corpus: Annotated[str, typer.Option(help="name or folder of the corpus")],
+    root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="read the corpus from DIR/CORPUS")] = None,
     split: Annotated[Literal["train", "valid", "test"], typer.Option(help="the split that was tagged")] = "test",
     protocol: Annotated[
         Literal["seqeval", "strict", "repaired", "all"], typer.Option(help="how an orphan I- is read")
@@ -37,7 +38,7 @@ def evaluate(
 
     With OTHER, both are compared by a paired bootstrap test.
     """
-    source = load_corpus(corpus)
+    source = load_corpus(corpus, root)
     posts = source[split]
     gold, predicted = align(posts, read_predictions(predictions, posts))
     other_tags = None if other is None else align(posts, read_predictions(other, posts))[1]

@@ -16,11 +16,11 @@ from hamner.corpora.post import Post
 from hamner.corpora.reader import write_posts
 from hamner.errors import HamnerError
 from hamner.files import written_whole
+from hamner.minitweets import SEED
 from hamner.minitweets.ceilings import ceilings
 from hamner.minitweets.posts import Plan, Written, plan
 from hamner.minitweets.scenes import Picture, render
 
-SEED = 0
 COLOURS = 18
 """Colours of a picture's palette: what keeps the corpus small without showing."""
 

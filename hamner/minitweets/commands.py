@@ -10,8 +10,8 @@ import typer
 
 from hamner.corpora import project_folder
 from hamner.errors import HamnerError
+from hamner.minitweets import SEED
 
-SEED = 0
 README = "README.md"
 
 

@@ -20,7 +20,6 @@ from hamner.minitweets.scenes import DIRECTIONS, KINDS, Picture, compose
 from hamner.minitweets.templates import DIRECTIONS as DIRECTION_WORDS
 from hamner.minitweets.templates import DOINGS, EVENTS, TEMPLATES, tweet
 
-CUES = ("text", "scene", "object", "relation", "position", "unrelated")
 PICTURES = {
     "train": {"single": 384, "marked": 192, "pair": 768, "group": 768},
     "valid": dict.fromkeys(KINDS, 64),

@@ -26,12 +26,22 @@ from hamner.drawing.style import BLACK, BLUE, CORPUS_NAMES, GREEN, GREY, ORANGE,
 from hamner.errors import HamnerError
 from hamner.evaluation import Reliability, over_seeds, welch
 from hamner.files import written_whole
+from hamner.minitweets import CUES
 from hamner.model.ablations import OF_TEXT, ROWS
-from hamner.study.minitweets import CUES, accuracies, ceilings, measured, sampling_error
+from hamner.study.minitweets import accuracies, ceilings, measured, sampling_error
 from hamner.study.tables import MEASURES, markdown_table, name_of, results, runs
 from hamner.training import Run
-from hamner.training.rows import EVERY_ROW, GRID, SEEDS, config_of_row, full_settings, of_captions, study_config
-from hamner.training.runs import flat, row_of_run
+from hamner.training.rows import (
+    EVERY_ROW,
+    GRID,
+    SEEDS,
+    config_of_row,
+    full_settings,
+    of_captions,
+    row_of_run,
+    study_config,
+)
+from hamner.training.runs import flat
 
 ABILITY = {
     "text_only": "text_only",

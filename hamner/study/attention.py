@@ -27,9 +27,10 @@ from hamner.drawing.parts import MAP, colour_bar, draw_box, draw_picture, draw_r
 from hamner.drawing.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.errors import HamnerError
 from hamner.evaluation import wilson
+from hamner.minitweets import CUES
 from hamner.model.batch import Batch, Output, Trace
 from hamner.model.hamner import HamNer
-from hamner.study.minitweets import CUES, Mention
+from hamner.study.minitweets import Mention
 from hamner.tagger.confidence import span_probabilities
 from hamner.tagger.evidence import Evidence, attention, entropy, occlusions
 from hamner.tagger.tagger import Tagger

@@ -112,8 +112,8 @@ def figures() -> None:
 
 
 def _draw_contact_sheets() -> list[Path]:
+    from hamner.minitweets import CUES
     from hamner.minitweets.contact_sheet import write_contact_sheets  # loads matplotlib
-    from hamner.study.minitweets import CUES
 
     return write_contact_sheets(project_folder() / "data" / "minitweets", project_folder() / "figures", CUES)
 

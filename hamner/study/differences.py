@@ -25,8 +25,7 @@ from hamner.evaluation import (
 from hamner.study.ablation_tables import require_one_change
 from hamner.study.tables import by_row, name_of
 from hamner.training import Run
-from hamner.training.rows import place
-from hamner.training.runs import row_of_run
+from hamner.training.rows import place, row_of_run
 
 REFERENCES = ("text_only", "shuffled_images", "full")
 """Rows that others are compared with on real tweets: without pictures, with those of other posts, with every part."""

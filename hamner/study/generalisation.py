@@ -19,8 +19,7 @@ from hamner.evaluation import align, bootstrap_interval_of_mean, paired_bootstra
 from hamner.study.tables import by_row, name_of
 from hamner.training import Run
 from hamner.training.retest import retests
-from hamner.training.rows import place
-from hamner.training.runs import row_of_run
+from hamner.training.rows import place, row_of_run
 
 COLUMNS = (
     "trained_on", "tested_on", "encoder", "source", "row", "shuffled", "seed", "f1", "low", "high",

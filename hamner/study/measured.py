@@ -22,7 +22,7 @@ from hamner.study.generalisation import generalisation
 from hamner.study.relatedness import agreement, by_score, read_scores
 from hamner.study.tables import name_of
 from hamner.training.batching import windows
-from hamner.training.runs import row_of_run
+from hamner.training.rows import row_of_run
 
 STATISTICS = "measured_statistics.csv"
 LENGTHS = "measured_lengths.csv"

@@ -12,10 +12,9 @@ import pandas as pd
 from hamner.corpora import Corpus, load_corpus
 from hamner.errors import HamnerError
 from hamner.evaluation import over_seeds, read_predictions
+from hamner.minitweets import CUES
 from hamner.study.tables import by_row
 from hamner.training import Run
-
-CUES = ("text", "scene", "object", "relation", "position", "unrelated")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hamner.corpora import load_corpus, project_folder
 from hamner.devices import cpu_threads
 from hamner.evaluation import read_predictions
-from hamner.study.minitweets import CUES, mentions_of, type_accuracy
+from hamner.minitweets import CUES
+from hamner.study.minitweets import mentions_of, type_accuracy
 from hamner.tagger import calibrate
 from hamner.training import Run, train
 from hamner.training.rows import study_config

@@ -19,8 +19,8 @@ from hamner.training.config import TrainConfig
 from hamner.training.inputs import Words, open_store
 from hamner.training.loop import train
 from hamner.training.retest import OtherClassesError, planned, retest
-from hamner.training.rows import config_of_row
-from hamner.training.runs import Run, RunInUseError, row_of_run, run_name
+from hamner.training.rows import config_of_row, row_of_run
+from hamner.training.runs import Run, RunInUseError, run_name
 from hamner.vision.store import FEATURES
 
 Done = TypeVar("Done")

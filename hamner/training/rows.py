@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hamner.model.ablations import CONTROLS, ablate
+from hamner.model.ablations import CONTROLS, ablate, row_of
 from hamner.training.config import ConfigError, TrainConfig
 from hamner.training.presets import merged, preset
-from hamner.training.runs import CAPTION_WORDS
 
 GRID = (
     "full", "text_only", "no_local_text", "no_global", "no_objects", "no_semantic", "no_spatial",
@@ -18,6 +17,9 @@ GRID = (
     "three_iterations", "four_iterations", "no_coattention", "blank_images", "shuffled_images",
 )  # fmt: skip
 """The rows and controls that are trained when nobody names others; for captions see `rows_of`."""
+
+CAPTION_WORDS = "caption_words"
+"""The control that reads captions as words: text only, with each post's caption after it."""
 
 OF_GEOMETRY = ("no_spatial", "no_absolute_geometry", "no_relative_geometry")
 """Rows that captions cannot exercise: a phrase has no place in the picture, so there is nothing to take away."""
@@ -32,6 +34,16 @@ SEEDS = (1, 2, 3)
 def place(row: str) -> int:
     """Where tables put a row: in the order of EVERY_ROW, and any other one behind."""
     return EVERY_ROW.index(row) if row in EVERY_ROW else len(EVERY_ROW)
+
+
+def row_of_run(config: TrainConfig) -> str:
+    """The ablation row or control that a run is; `custom` when it is none."""
+    of_model = row_of(config.model)
+    if config.appended:
+        return CAPTION_WORDS if of_model == "text_only" else "custom"
+    if config.pictures == "own" or not config.model.vision:
+        return of_model
+    return f"{config.pictures}_images" if of_model == "full" else "custom"
 
 
 def full_settings(corpus: str, given: dict[str, Any] | None = None, preset_name: str | None = None) -> dict[str, Any]:

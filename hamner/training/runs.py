@@ -21,9 +21,9 @@ from hamner.corpora.registry import IMAGES
 from hamner.errors import HamnerError
 from hamner.files import file_sha256, written_whole
 from hamner.images import ImageError, image_sha256
-from hamner.model.ablations import row_of
 from hamner.model.text import encoder_weights
 from hamner.training.config import TrainConfig
+from hamner.training.rows import row_of_run
 from hamner.vision.features import ANNOTATIONS, digest
 
 CALIBRATION = "calibration.json"
@@ -97,20 +97,6 @@ class Run:
     def f1(self, split: str = "test", protocol: str = "seqeval") -> float:
         """Micro F1, a fraction."""
         return self.record["scores"][split][protocol]["overall"]["f1"]
-
-
-CAPTION_WORDS = "caption_words"
-"""The control that reads captions as words: text only, with each post's caption after it."""
-
-
-def row_of_run(config: TrainConfig) -> str:
-    """The ablation row or control that a run is; `custom` when it is none."""
-    of_model = row_of(config.model)
-    if config.appended:
-        return CAPTION_WORDS if of_model == "text_only" else "custom"
-    if config.pictures == "own" or not config.model.vision:
-        return of_model
-    return f"{config.pictures}_images" if of_model == "full" else "custom"
 
 
 def encoder_name(config: TrainConfig) -> str:

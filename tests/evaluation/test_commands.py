@@ -38,7 +38,7 @@ def run(tmp_path, corpus):
     write_predictions(files["worse"], WORSE)
 
     def invoke(*arguments):
-        options = ["--corpus", str(corpus), "--resamples", "200"]
+        options = ["--resamples", "200", *([] if "--corpus" in arguments else ["--corpus", str(corpus)])]
         return CliRunner().invoke(app, [*(str(files.get(a, a)) for a in arguments), *options])
 
     return invoke
@@ -70,6 +70,11 @@ def test_json_names_the_text_that_was_scored_and_how(run):
     assert result["sha256"]
     assert result["protocols"]["seqeval"]["interval"]["resamples"] == 200
     assert result["protocols"]["seqeval"]["seen"]["gold"] == 1
+
+
+def test_a_corpus_is_found_by_name_in_the_folder_that_is_given(run, corpus):
+    by_name = json.loads(run("predicted", "--json", "--corpus", corpus.name, "--from", str(corpus.parent)).output)
+    assert by_name == json.loads(run("predicted", "--json").output)
 
 
 def test_two_files_are_compared_by_a_paired_bootstrap(run):

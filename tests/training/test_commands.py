@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -30,15 +31,18 @@ from hamner.training.inputs import exchanged
 from hamner.training.presets import PRESETS, merged
 from hamner.training.retest import retests
 from hamner.training.rows import (
+    CAPTION_WORDS,
+    EVERY_ROW,
     GRID,
     OF_GEOMETRY,
     config_of_row,
     full_settings,
     of_captions,
+    row_of_run,
     rows_of,
     study_config,
 )
-from hamner.training.runs import CAPTION_WORDS, identity, only_user_of, row_of_run, run_name
+from hamner.training.runs import identity, only_user_of, run_name
 
 app = Typer()
 app.command("train")(train)
@@ -225,6 +229,11 @@ def test_a_finished_run_without_its_weights_is_said_to_be_no_tagger(arguments):
     assert "weights are not here" not in invoke(*here)
     Path("here/model.safetensors").unlink()
     assert "weights are not here" in invoke(*here)
+
+
+def test_the_help_of_ablate_names_every_row():
+    assert ablate.__doc__
+    assert [row for row in EVERY_ROW if row not in re.findall(r"\w+", ablate.__doc__)] == []
 
 
 def test_ablate_trains_each_row_once_and_the_second_time_not_at_all(arguments):
