@@ -1,6 +1,6 @@
 """What the pictures of minitweets give away: linear probes, trained on train's pictures and tested on test's.
 
-    python benchmarks/art.py          # prints the table, and writes it to data/published/measured_art.csv
+    python benchmarks/art.py          # prints the table, and writes it to data/measured/art.csv
 
 `crop`: the type of an object from the backbone's features of its crop, the ceiling that the art sets for every cue that
 needs the picture. The others should be at chance, 0.25: from how an object is drawn and on what, from its colours, and
@@ -52,7 +52,7 @@ def main() -> None:
     measured.append(("topic", "three things", "all", regression.score(*means[1]), len(means[1][1])))
     table = pd.DataFrame(measured, columns=["what", "told_from", "pictures", "accuracy", "cases"])
     print(table.round(3).to_string(index=False))
-    with written_whole(project_folder() / "data" / "published" / ART) as temporary:
+    with written_whole(project_folder() / "data" / "measured" / ART) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.4f")
 
 

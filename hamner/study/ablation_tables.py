@@ -1,8 +1,7 @@
-"""The study's tables from run records: ablation rows beside what they must cost, and measured beside published.
+"""The study's tables of ablation rows from run records: beside what they must cost, and beside one another.
 
 No number is typed here. Expectations come from minitweets' generator (ceilings.json), measurements from the runs under
-data/runs, other people's numbers from data/published. Tables hold fractions from 0 to 1 for what was measured and
-percent for what is printed beside published numbers. The figures of these tables are at the end.
+data/runs. The figures of these tables are at the end.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from hamner.corpora import TYPES, load_corpus, project_folder
-from hamner.drawing.parts import shared_legend, steady
-from hamner.drawing.style import BLACK, BLUE, CORPUS_NAMES, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
+from hamner.drawing.parts import steady
+from hamner.drawing.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.errors import HamnerError
 from hamner.evaluation import Reliability, over_seeds, welch
 from hamner.files import written_whole
 from hamner.minitweets import CUES
 from hamner.model.ablations import OF_TEXT, ROWS
 from hamner.study.minitweets import accuracies, ceilings, measured, sampling_error
-from hamner.study.tables import MEASURES, markdown_table, name_of, results, runs
+from hamner.study.tables import markdown_table, name_of, results, runs_of
 from hamner.training import Run
 from hamner.training.rows import (
     EVERY_ROW,
@@ -57,16 +56,6 @@ ability away by themselves, so their ceiling is that of `all`."""
 
 GUESS = 1 / len(TYPES)
 """Type accuracy of a guess. Two sampling errors of it are the yardstick of `expected_beside_measured`."""
-
-ENCODER_SIZES = ("none", "small", "base", "large", "unknown")
-"""Groups within which F1 may be compared; `small` (minilm, 6 layers of 384) is ours alone."""
-
-PAPER, OURS = "HamLearning (the paper itself)", "measured here"
-
-
-def runs_of(corpus: str) -> list[Run]:
-    """The committed runs of one corpus, by name of their folder."""
-    return [run for run in runs() if run.record["corpus"]["name"] == corpus]
 
 
 def minitweets_runs() -> tuple[list[Run], list[Run]]:
@@ -240,73 +229,6 @@ def over_runs(found: Sequence[Run], reference: str = "text_only") -> pd.DataFram
     return pd.DataFrame(lines, columns=columns)
 
 
-def published(file: str = "published.csv") -> pd.DataFrame:
-    """Other people's numbers, in percent, each with its source and its status; from data/published.
-
-    Raises HamnerError when the file is damaged, when a row says "not seen" and has a number all the same, or when it is
-    of no encoder size that there is.
-    """
-    path = project_folder() / "data" / "published" / file
-    try:
-        table = pd.read_csv(path)
-        numbers = table[["precision", "recall", "f1"]].notna().any(axis=1) if "status" in table else None
-    except (OSError, ValueError, KeyError) as error:
-        raise HamnerError(f"{path}: no published numbers ({error}); restore it from the project") from error
-    if numbers is not None and (wrong := table[(table.status == "not seen") & numbers].model.tolist()):
-        raise HamnerError(f"{path}: {wrong[0]} has a number and the status 'not seen'; say where it was read")
-    if "encoder_size" in table:
-        for line in table[~table.encoder_size.isin(ENCODER_SIZES)].itertuples():
-            raise HamnerError(
-                f"{path}: {line.model} has the encoder_size {line.encoder_size!r}; it is one of "
-                f"{', '.join(ENCODER_SIZES)}"
-            )
-    return table
-
-
-def encoder_size(encoder: str) -> str:
-    """The group of a text encoder of our runs, one of ENCODER_SIZES."""
-    if encoder == "minilm":
-        return "small"
-    return next((size for size in ("base", "large") if size in encoder), "unknown")
-
-
-def beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame:
-    """The main table of one corpus: published models and ours (mean over seeds), grouped by encoder size.
-
-    Columns, in percent: encoder_size, model, precision, recall, f1, sd, seeds, status, and minus_paper: f1 minus that
-    of the paper's own row, within the paper's group alone, NaN as long as that row is empty. Within a group models
-    stand by their F1, those without a number first.
-    """
-    theirs = published()
-    theirs = theirs[theirs.corpus == corpus]
-    lines = theirs[["encoder_size", "model", "precision", "recall", "f1", "status"]].to_dict("records")
-    table = results([run for run in found if run.record["corpus"]["name"] == corpus])
-    for line in () if table.empty else table[table.protocol == "seqeval"].itertuples():
-        entry = {"encoder_size": encoder_size(line.encoder), "status": OURS, "seeds": line.seeds}
-        entry["model"] = _model(line)
-        entry |= {measure: 100 * getattr(line, measure) for measure in MEASURES}
-        lines.append(entry | {"sd": 100 * line.f1_sd})
-    columns = ["encoder_size", "model", "precision", "recall", "f1", "sd", "seeds", "status"]
-    all_rows = pd.DataFrame(lines, columns=columns).astype({"seeds": "Int64", "sd": float})
-    paper = all_rows[all_rows.model == PAPER]
-    comparable = all_rows.encoder_size.isin(paper.encoder_size) & (all_rows.model != PAPER)
-    all_rows["minus_paper"] = (all_rows.f1 - paper.f1.max()).where(comparable)
-    order = all_rows.encoder_size.map(ENCODER_SIZES.index)
-    return all_rows.assign(order=order).sort_values(["order", "f1"], na_position="first").drop(columns="order")
-
-
-def per_type_beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame:
-    """F1 of each type in percent: published reruns and our rows (mean over seeds), indexed by model."""
-    theirs = published("published_per_type.csv")
-    lines = theirs[theirs.corpus == corpus].set_index("model")[list(TYPES)]
-    table = results([run for run in found if run.record["corpus"]["name"] == corpus])
-    if table.empty:
-        return lines
-    ours = table[table.protocol == "seqeval"]
-    measured_here = 100 * ours[[f"f1_{type}" for type in TYPES]].set_axis(list(TYPES), axis=1)
-    return pd.concat([lines, measured_here.set_axis([_model(line) for line in ours.itertuples()])])
-
-
 def command_of(run: Run) -> str:
     """The `hamner train` command that makes this run, with every setting in which it differs from its preset
     and on as many threads.
@@ -342,11 +264,6 @@ def _verdict(mean: float, full: float, ceiling: float, tolerance: float) -> str:
     return "lower" if mean < wanted else "higher"
 
 
-def _model(line: Any) -> str:
-    """How a table names a line of `results`."""
-    return ", ".join(part for part in (f"hamner {line.row}", line.encoder, line.source) if part)
-
-
 @styled
 def expected_and_measured(table: pd.DataFrame) -> Figure:
     """Two maps of type accuracy, row by cue, in percent: the ceilings, and what was measured (mean over seeds).
@@ -376,42 +293,6 @@ def expected_and_measured(table: pd.DataFrame) -> Figure:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     figure.supxlabel("type accuracy (%) by cue; frames: the ceiling is below 100", fontsize=10)
-    return figure
-
-
-@styled
-def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """F1 of published models and ours in lanes of one encoder size, a panel for each corpus.
-
-    `tables` maps a corpus to its `beside_published`. A model without a number is not drawn, but the paper's lane says
-    when the paper's own row is empty.
-    """
-    figure = Figure(figsize=(6.4, 3.6))
-    panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
-    for axes, (corpus, table) in zip(panels, tables.items(), strict=True):
-        for lane, size in enumerate(ENCODER_SIZES):
-            axes.axhline(lane, color=PALE, linewidth=1, zorder=0)
-            group = table[table.encoder_size == size].sort_values("f1")
-            paper = group.model == PAPER
-            known = group[group.f1.notna() & ~paper]
-            ours = known.status == OURS
-            # Neighbours step up and down in turn, or close values would hide one another.
-            steps = pd.Series(lane + 0.13 * (np.arange(len(known)) % 3 - 1), index=known.index)
-            for chosen, marker, colour, label in ((~ours, "o", BLUE, "published"), (ours, "D", VERMILION, OURS)):
-                some = known[chosen]
-                axes.plot(some.f1, steps[some.index], marker, color=colour, markersize=5, alpha=0.7, label=label)
-            if group.f1[paper].notna().any():
-                axes.plot(group.f1[paper], [lane] * paper.sum(), "*", color=BLACK, markersize=12, label="the paper")
-            elif paper.any():
-                axes.text(0.02, lane - 0.3, "the paper: not seen", transform=axes.get_yaxis_transform(), fontsize=9)
-        axes.set_title(CORPUS_NAMES[corpus])
-        axes.set_xlabel("F1 (%)")
-        axes.set_yticks(range(len(ENCODER_SIZES)), ENCODER_SIZES)
-        axes.set_ylim(len(ENCODER_SIZES) - 0.5, -0.5)
-        axes.tick_params(left=False)
-        axes.spines["left"].set_visible(False)
-    panels[0].set_ylabel("text encoder")
-    shared_legend(figure, panels)
     return figure
 
 

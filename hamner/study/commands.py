@@ -93,7 +93,7 @@ def measure(
         Path | None, typer.Option(metavar="DIR", help="Also compare relevance with the scores in DIR/tmr-NAME.tsv.")
     ] = None,
 ) -> None:
-    """Measure what needs the real corpora, and write numbers, no words, to data/published/measured_*.csv: counts, and
+    """Measure what needs the real corpora, and write numbers, no words, to data/measured: counts, and
     each run under data/runs beside text only, other posts' pictures, and the full model, with intervals and tests.
     """
     from hamner.study.measured import write_measured  # loads torch
@@ -133,15 +133,15 @@ def tables() -> None:
 
 def _write_tables() -> tuple[list[Path], list[HamnerError]]:
     """Write each table that can be written; returns the files, and what is wrong with the others."""
-    from hamner.study import ablation_tables, tables
+    from hamner.study import ablation_tables, published, tables
 
     written: list[Path] = []
     broken: list[HamnerError] = []
-    for write in (tables.write_tables, ablation_tables.write_minitweets):
+    for write in (tables.write_tables, ablation_tables.write_minitweets, published.write_published):
         try:
             written += write()
         except HamnerError as error:
-            if str(error) not in map(str, broken):  # a damaged run stands in the way of both
+            if str(error) not in map(str, broken):  # a damaged run stands in the way of several
                 broken.append(error)
     return written, broken
 

@@ -16,21 +16,20 @@ from hamner.errors import HamnerError
 from hamner.evaluation import read_relevance
 from hamner.files import written_whole
 from hamner.model.text import load_tokenizer
-from hamner.study.ablation_tables import runs_of
 from hamner.study.differences import differences
 from hamner.study.generalisation import generalisation
 from hamner.study.relatedness import agreement, by_score, read_scores
-from hamner.study.tables import name_of
+from hamner.study.tables import name_of, runs_of
 from hamner.training.batching import windows
 from hamner.training.rows import row_of_run
 
-STATISTICS = "measured_statistics.csv"
-LENGTHS = "measured_lengths.csv"
-DIFFERENCES = "measured_differences.csv"
-GENERALISATION = "measured_generalisation.csv"
-AGREEMENT = "measured_agreement.csv"
-RELATEDNESS = "measured_relatedness.csv"
-ART = "measured_art.csv"
+STATISTICS = "statistics.csv"
+LENGTHS = "lengths.csv"
+DIFFERENCES = "differences.csv"
+GENERALISATION = "generalisation.csv"
+AGREEMENT = "agreement.csv"
+RELATEDNESS = "relatedness.csv"
+ART = "art.csv"
 """What probes tell from the pictures of minitweets; written by benchmarks/art.py."""
 REAL = tuple(version.name for version in VERSIONS.values() if not version.bundled)
 
@@ -113,7 +112,7 @@ def measure_relatedness(scores: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def write_measured(root: Path | None = None, scores: Path | None = None, folder: Path | None = None) -> list[Path]:
-    """Measure and write the tables into data/published of the project, or into `folder`.
+    """Measure and write the tables into data/measured of the project, or into `folder`.
 
     Without the folder of relatedness `scores` their two tables stay as they are.
     """
@@ -164,7 +163,7 @@ def measured_lengths(corpus: str) -> dict[str, list[int]]:
 
 
 def _folder() -> Path:
-    return project_folder() / "data" / "published"
+    return project_folder() / "data" / "measured"
 
 
 def _table(file: str) -> pd.DataFrame:

@@ -27,6 +27,11 @@ def runs(folder: Path | None = None) -> list[Run]:
     return [Run.load(path.parent) for path in sorted(folder.glob("*/run.json"))]
 
 
+def runs_of(corpus: str) -> list[Run]:
+    """The committed runs of one corpus, by name of their folder."""
+    return [run for run in runs() if run.record["corpus"]["name"] == corpus]
+
+
 def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
     """One line for each corpus, encoder, row, source and protocol: spread of precision, recall and F1 over seeds.
 

@@ -43,7 +43,7 @@ import pandas as pd
 
 from hamner import load_corpus
 from hamner.study import ablation_tables
-from hamner.study.ablation_tables import runs_of
+from hamner.study.tables import runs_of
 from hamner.study.minitweets import CUES, ceilings, mentions_of
 from hamner.drawing.style import save
 from hamner.training.rows import GRID

@@ -14,14 +14,11 @@ from hamner.errors import HamnerError
 from hamner.evaluation import welch, write_predictions
 from hamner.study import ablation_tables, minitweets
 from hamner.study.ablation_tables import (
-    PAPER,
-    beside_published,
     by_cue,
     command_of,
     coverage,
     expected_beside_measured,
     over_runs,
-    published,
     require_one_change,
 )
 from hamner.study.minitweets import CUES, ceilings, mentions_of
@@ -221,69 +218,11 @@ def test_the_table_of_minitweets_leaves_out_what_is_not_of_the_study(make_run, m
     other_data = make_run("full")
     other_data.record["corpus"] = {"name": "minitweets", "sha256": {}}
     tried = [make_run("full", epochs=3), make_run("full", model={"relevance": False, "integration": False}), other_data]
-    monkeypatch.setattr(ablation_tables, "runs", lambda: [tried[0], ours, *tried[1:]])
+    monkeypatch.setattr(ablation_tables, "runs_of", lambda name: [tried[0], ours, *tried[1:]])
     assert ablation_tables.minitweets_runs() == ([ours], tried)
     _, table = ablation_tables.write_minitweets(tmp_path)
     counted = re.findall(r"^\| (\w+) \| ([1-9])", table.read_text(), re.MULTILINE)
     assert counted == [("no_spatial", "1")]
-
-
-def test_the_papers_own_row_is_empty_until_it_is_filled_in_and_then_gives_differences(monkeypatch):
-    numbers = published()
-    blank = numbers.assign(f1=numbers.f1.where(numbers.model != PAPER))
-    monkeypatch.setattr(ablation_tables, "published", lambda: blank)
-    empty = beside_published("twitter2017", [])
-    assert empty[empty.model == PAPER][["f1", "minus_paper"]].isna().all(axis=None)
-    assert empty.minus_paper.isna().all()
-    filled = blank.assign(f1=numbers.f1.where(numbers.model != PAPER, 80.0))
-    monkeypatch.setattr(ablation_tables, "published", lambda: filled)
-    lit = beside_published("twitter2017", [])
-    assert set(lit[lit.minus_paper.notna()].encoder_size) == {"base"}
-    bert = lit[lit.model == "BERT"].iloc[0]
-    assert bert.minus_paper == pytest.approx(bert.f1 - 80)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"f1": 50.0}, "status 'not seen'"),
-        ({"precision": 50.0}, "status 'not seen'"),
-        ({"recall": 50.0}, "status 'not seen'"),
-        ({"encoder_size": "huge"}, r"published\.csv: .* has the encoder_size 'huge'; it is one of none, small, base"),
-        ({"encoder_size": None}, "has the encoder_size nan"),
-    ],
-)
-def test_published_numbers_that_cannot_be_are_refused(change, message, monkeypatch, tmp_path):
-    folder = tmp_path / "data" / "published"
-    folder.mkdir(parents=True)
-    published().assign(**change).to_csv(folder / "published.csv", index=False)
-    monkeypatch.setattr(ablation_tables, "project_folder", lambda: tmp_path)
-    with pytest.raises(HamnerError, match=message):
-        published()
-
-
-def test_the_papers_star_is_drawn_when_its_number_is_there():
-    tables = {corpus: beside_published(corpus, []) for corpus in ("twitter2015", "twitter2017")}
-
-    def legend(tables):
-        return [text.get_text() for text in ablation_tables.f1_by_encoder_size(tables).legends[0].get_texts()]
-
-    assert "the paper" not in legend(tables)
-    tables["twitter2017"].loc[tables["twitter2017"].model == PAPER, "f1"] = 80.0
-    assert "the paper" in legend(tables)
-
-
-def test_our_rows_never_stand_among_models_with_another_encoder(make_run):
-    encoders = {"minilm": "small", "bert-base-cased": "base", "some/roberta-large": "large", "a-folder": "unknown"}
-    ours = [make_run("text_only", model={"text_encoder": encoder}) for encoder in encoders]
-    for run in ours:
-        run.record["corpus"] = {"name": "twitter2017", "sha256": {}}
-    lines = beside_published("twitter2017", ours)
-    mine = lines[lines.status == "measured here"]
-    sizes = {name.rsplit("/")[-1]: size for name, size in encoders.items()}
-    assert dict(zip(mine.model.str.removeprefix("hamner text_only, "), mine.encoder_size, strict=True)) == sizes
-    assert set(lines[lines.encoder_size == "small"].status) == {"measured here"}
-    assert lines.encoder_size.map(ablation_tables.ENCODER_SIZES.index).is_monotonic_increasing
 
 
 def test_the_map_frames_what_a_row_must_cost_and_says_which_rows_have_no_record(table):

@@ -11,8 +11,7 @@ from hamner.corpora import SPLITS, Corpus, Post, load_corpus, statistics
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
 from hamner.study import measured
-from hamner.study.ablation_tables import runs_of
-from hamner.study.tables import name_of
+from hamner.study.tables import name_of, runs_of
 from hamner.training import Run
 from hamner.training.rows import config_of_row, full_settings, of_captions
 

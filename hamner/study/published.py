@@ -1,0 +1,177 @@
+"""Other people's numbers, and ours beside them.
+
+Theirs come from data/published, ours from the runs under data/runs and from data/measured; none is typed here. All are
+percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hamner.corpora import TYPES, project_folder
+from hamner.drawing.parts import shared_legend
+from hamner.drawing.style import BLACK, BLUE, CORPUS_NAMES, PALE, VERMILION, styled
+from hamner.errors import HamnerError
+from hamner.files import written_whole
+from hamner.study.measured import measured_differences
+from hamner.study.tables import MEASURES, markdown_table, results, runs_of
+from hamner.training import Run
+
+ENCODER_SIZES = ("none", "small", "base", "large", "unknown")
+"""Groups within which F1 may be compared; `small` (minilm, 6 layers of 384) is ours alone."""
+
+PAPER, OURS = "HamLearning (the paper itself)", "measured here"
+
+
+def published(file: str = "published.csv") -> pd.DataFrame:
+    """Other people's numbers, in percent, each with its source and its status; from data/published.
+
+    Raises HamnerError when the file is damaged, when a row says "not seen" and has a number all the same, or when it is
+    of no encoder size that there is.
+    """
+    path = project_folder() / "data" / "published" / file
+    try:
+        table = pd.read_csv(path)
+        numbers = table[["precision", "recall", "f1"]].notna().any(axis=1) if "status" in table else None
+    except (OSError, ValueError, KeyError) as error:
+        raise HamnerError(f"{path}: no published numbers ({error}); restore it from the project") from error
+    if numbers is not None and (wrong := table[(table.status == "not seen") & numbers].model.tolist()):
+        raise HamnerError(f"{path}: {wrong[0]} has a number and the status 'not seen'; say where it was read")
+    if "encoder_size" in table:
+        for line in table[~table.encoder_size.isin(ENCODER_SIZES)].itertuples():
+            raise HamnerError(
+                f"{path}: {line.model} has the encoder_size {line.encoder_size!r}; it is one of "
+                f"{', '.join(ENCODER_SIZES)}"
+            )
+    return table
+
+
+def encoder_size(encoder: str) -> str:
+    """The group of a text encoder of our runs, one of ENCODER_SIZES."""
+    if encoder == "minilm":
+        return "small"
+    return next((size for size in ("base", "large") if size in encoder), "unknown")
+
+
+def beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame:
+    """The main table of one corpus: the paper's own row, then published ones and ours (means over seeds) by encoder.
+
+    Columns, in percent: encoder_size, model, precision, recall, f1, low and high (its 95 % bootstrap interval over
+    posts, where data/measured has that of these very runs), sd, seeds, status, and minus_paper: f1 minus that of the
+    paper's own row, within the paper's group alone, NaN as long as that row is empty. Within a group models stand by
+    their F1, those without a number first.
+    """
+    theirs = published()
+    theirs = theirs[theirs.corpus == corpus]
+    lines = theirs[["encoder_size", "model", "precision", "recall", "f1", "status"]].to_dict("records")
+    table = results([run for run in found if run.record["corpus"]["name"] == corpus])
+    for line in () if table.empty else table[table.protocol == "seqeval"].itertuples():
+        entry = {"encoder_size": encoder_size(line.encoder), "status": OURS, "seeds": line.seeds}
+        entry["model"] = _model(line)
+        entry |= {measure: 100 * getattr(line, measure) for measure in MEASURES}
+        lines.append(entry | _interval(line) | {"sd": 100 * line.f1_sd})
+    columns = ["encoder_size", "model", "precision", "recall", "f1", "low", "high", "sd", "seeds", "status"]
+    all_rows = pd.DataFrame(lines, columns=columns)
+    all_rows = all_rows.astype({"seeds": "Int64", "sd": float, "low": float, "high": float})
+    of_paper = all_rows.model == PAPER
+    paper = all_rows[of_paper]
+    comparable = all_rows.encoder_size.isin(paper.encoder_size) & ~of_paper
+    all_rows["minus_paper"] = (all_rows.f1 - paper.f1.max()).where(comparable)
+    order = all_rows.encoder_size.map(ENCODER_SIZES.index).where(~of_paper, -1)
+    return all_rows.assign(order=order).sort_values(["order", "f1"], na_position="first").drop(columns="order")
+
+
+def _interval(line: Any) -> dict[str, float]:
+    """low and high of the mean F1 of a line of `results`, where they were measured of the same runs."""
+    table = measured_differences()
+    of_line = (table.corpus == line.corpus) & (table.encoder == line.encoder)
+    of_line &= (table.row == line.row) & (table.source == line.source) & (table.seed == "mean")
+    same_mean = (table.f1 - 100 * line.f1).abs() < 1e-4  # of other seeds the mean would be another
+    return next(iter(table[of_line & same_mean][["low", "high"]].to_dict("records")), {})
+
+
+def write_published(folder: Path | None = None) -> list[Path]:
+    """Write data/tables/published.md: `beside_published` of every corpus with published numbers."""
+    folder = folder or project_folder() / "data" / "tables"
+    page = (
+        "Test scores in percent, the paper's own row first, empty until somebody reads its tables. Ours are means\n"
+        "over seeds (seqeval protocol) with the 95 % bootstrap interval over posts; notebook 09 prints the commands.\n"
+        "Never rank models of one size of text encoder against those of another. Written by `hamner tables`; do not\n"
+        "edit.\n"
+    )
+    names = ["model", "encoder", "status"]
+    for corpus in sorted(published().corpus.unique()):
+        rows = []
+        for line in beside_published(corpus, runs_of(corpus)).itertuples():
+            rows.append([line.model, line.encoder_size, line.status])
+            rows[-1] += map(_cell, (line.precision, line.recall, line.f1))
+            rows[-1].append("" if np.isnan(line.low) else f"{line.low:.2f} to {line.high:.2f}")
+            rows[-1] += ["" if pd.isna(line.seeds) else str(line.seeds), _cell(line.minus_paper)]
+        page += f"\n## {CORPUS_NAMES[corpus]}\n\n"
+        page += markdown_table(names, ["precision", "recall", "F1", "interval", "seeds", "minus the paper"], rows)
+    with written_whole(folder / "published.md") as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return [folder / "published.md"]
+
+
+def _cell(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.2f}"
+
+
+def per_type_beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame:
+    """F1 of each type in percent: published reruns and our rows (mean over seeds), indexed by model."""
+    theirs = published("published_per_type.csv")
+    lines = theirs[theirs.corpus == corpus].set_index("model")[list(TYPES)]
+    table = results([run for run in found if run.record["corpus"]["name"] == corpus])
+    if table.empty:
+        return lines
+    ours = table[table.protocol == "seqeval"]
+    measured_here = 100 * ours[[f"f1_{type}" for type in TYPES]].set_axis(list(TYPES), axis=1)
+    return pd.concat([lines, measured_here.set_axis([_model(line) for line in ours.itertuples()])])
+
+
+def _model(line: Any) -> str:
+    """How a table names a line of `results`."""
+    return ", ".join(part for part in (f"hamner {line.row}", line.encoder, line.source) if part)
+
+
+@styled
+def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """F1 of published models and ours in lanes of one encoder size, a panel for each corpus.
+
+    `tables` maps a corpus to its `beside_published`. A model without a number is not drawn, but the paper's lane says
+    when the paper's own row is empty.
+    """
+    figure = Figure(figsize=(6.4, 3.6))
+    panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
+    for axes, (corpus, table) in zip(panels, tables.items(), strict=True):
+        for lane, size in enumerate(ENCODER_SIZES):
+            axes.axhline(lane, color=PALE, linewidth=1, zorder=0)
+            group = table[table.encoder_size == size].sort_values("f1")
+            paper = group.model == PAPER
+            known = group[group.f1.notna() & ~paper]
+            ours = known.status == OURS
+            # Neighbours step up and down in turn, or close values would hide one another.
+            steps = pd.Series(lane + 0.13 * (np.arange(len(known)) % 3 - 1), index=known.index)
+            for chosen, marker, colour, label in ((~ours, "o", BLUE, "published"), (ours, "D", VERMILION, OURS)):
+                some = known[chosen]
+                axes.plot(some.f1, steps[some.index], marker, color=colour, markersize=5, alpha=0.7, label=label)
+            if group.f1[paper].notna().any():
+                axes.plot(group.f1[paper], [lane] * paper.sum(), "*", color=BLACK, markersize=12, label="the paper")
+            elif paper.any():
+                axes.text(0.02, lane - 0.3, "the paper: not seen", transform=axes.get_yaxis_transform(), fontsize=9)
+        axes.set_title(CORPUS_NAMES[corpus])
+        axes.set_xlabel("F1 (%)")
+        axes.set_yticks(range(len(ENCODER_SIZES)), ENCODER_SIZES)
+        axes.set_ylim(len(ENCODER_SIZES) - 0.5, -0.5)
+        axes.tick_params(left=False)
+        axes.spines["left"].set_visible(False)
+    panels[0].set_ylabel("text encoder")
+    shared_legend(figure, panels)
+    return figure
