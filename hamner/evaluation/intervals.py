@@ -157,8 +157,9 @@ def over_seeds(values: Sequence[float]) -> Spread:
 def welch(values: Sequence[float], others: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
     """The interval of the mean of `values` minus that of `others`, where both are of runs of several seeds.
 
-    Welch's t interval: the runs are taken as independent draws, and the two rows may vary differently. None where a row
-    has one run, or where neither varies: then nothing can be said.
+    Welch's t interval of the difference that the means of ever more seeds would have. The runs are taken as independent
+    draws, and the two rows may vary differently; where one seed does alike to both, the interval is wider than need be.
+    None where a row has one run, or where neither varies: then nothing can be said.
     """
     if min(len(values), len(others)) < 2 or len({*values}) == len({*others}) == 1:
         return None

@@ -191,14 +191,14 @@ def write_minitweets(folder: Path | None = None) -> list[Path]:
 
 
 def over_runs(found: Sequence[Run], reference: str = "text_only") -> pd.DataFrame:
-    """F1 on test (seqeval protocol, percent) of each row of each corpus, and its difference to `reference`, by seed.
+    """F1 on test (seqeval protocol, percent) of each row of each corpus, beside `reference`.
 
     A line's reference has the same encoder and source. Text only has no source: as a reference it is everyone's, and
     itself it is compared where the reference has one source alone. Two lines of one name are an error, as in `results`.
 
-    Columns: corpus, encoder, row, source, seeds, f1, sd, then `pairs` (seeds that both rows have), difference (mean
-    over them), and low and high, its 95 % interval over seeds (`welch`). Only records are needed, no gold text, so this
-    says how much training varies and nothing of the test posts.
+    Columns: corpus, encoder, row, source, seeds, f1, sd, then shared_seeds (how many both rows have), difference (of
+    the means over these), and low and high, its 95 % interval over seeds (`welch`). Only records are needed, no gold
+    text, so this says how much training varies and nothing of the test posts.
     """
     table = results(found)
     if table.empty:
@@ -218,14 +218,14 @@ def over_runs(found: Sequence[Run], reference: str = "text_only") -> pd.DataFram
         theirs = next(iter(references.values())) if len(references) == 1 else {}
         shared = sorted(mine.keys() & theirs.keys())
         entry = {"corpus": line.corpus, "encoder": line.encoder, "row": line.row, "source": line.source}
-        entry |= {"seeds": line.seeds, "f1": 100 * line.f1, "sd": 100 * line.f1_sd, "pairs": 0}
+        entry |= {"seeds": line.seeds, "f1": 100 * line.f1, "sd": 100 * line.f1_sd, "shared_seeds": 0}
         if shared and line.row != reference:
             ours, others = ([100 * f1[seed] for seed in shared] for f1 in (mine, theirs))
-            entry |= {"pairs": len(shared), "difference": over_seeds(ours).mean - over_seeds(others).mean}
+            entry |= {"shared_seeds": len(shared), "difference": over_seeds(ours).mean - over_seeds(others).mean}
             if interval := welch(ours, others):
                 entry["low"], entry["high"] = interval
         lines.append(entry)
-    columns = ["corpus", "encoder", "row", "source", "seeds", "f1", "sd", "pairs", "difference", "low", "high"]
+    columns = ["corpus", "encoder", "row", "source", "seeds", "f1", "sd", "shared_seeds", "difference", "low", "high"]
     return pd.DataFrame(lines, columns=columns)
 
 

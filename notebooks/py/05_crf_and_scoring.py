@@ -539,9 +539,10 @@ assert false_alarms["over seeds"] < false_alarms["over posts"]
 
 # %% [markdown]
 # The test over posts finds "differences" far too often. It is not wrong: these very models do differ on
-# posts like these. But a table is read as a comparison of *recipes*. The interval over seeds is sound
-# there, and of three seeds it is wide: small differences need more of them. hamner's tables give both,
-# because they answer different questions, and a difference counts that is clear of zero in both.
+# posts like these. But a table is read as a comparison of *recipes*, and for that the interval over
+# seeds is made; of three seeds it is wide, and small differences need more of them. hamner's tables give
+# both, because they answer different questions: each holds the other's luck fixed. A difference should
+# at least be clear of zero in both, and that is still less than one test of both kinds of luck at once.
 #
 # ## Exercises
 #

@@ -140,7 +140,7 @@ def test_rows_with_other_settings_are_never_compared(make_run):
 def test_differences_over_seeds_pair_equal_seeds_only(some_runs):
     lines = over_runs(some_runs, reference="full").set_index("row")
     assert lines.seeds.to_dict() == {"full": 2, "no_spatial": 1, "no_semantic": 1}
-    assert lines.pairs.to_dict() == {"full": 0, "no_spatial": 1, "no_semantic": 1}
+    assert lines.shared_seeds.to_dict() == {"full": 0, "no_spatial": 1, "no_semantic": 1}
     assert lines.difference["no_spatial"] == pytest.approx(80 - 95)
     assert np.isnan(lines.difference["full"])
     assert lines[["low", "high"]].isna().all(axis=None)  # one pair tells nothing of further seeds

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from hamner.errors import HamnerError
 from hamner.minitweets import contact_sheet
-from hamner.study import ablation_tables, commands, notebooks, reproduction, tables
+from hamner.study import ablation_tables, commands, notebooks, published, reproduction, tables
 from hamner.training import Run
 
 
@@ -36,7 +36,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(notebooks, "project_folder", lambda: tmp_path)
     monkeypatch.setattr(commands, "project_folder", lambda: tmp_path)
     monkeypatch.setattr(tables, "project_folder", lambda: tmp_path)
-    monkeypatch.setattr(ablation_tables, "write_minitweets", lambda: [written(tmp_path / "data" / "tables")])
+    folder = tmp_path / "data" / "tables"
+    monkeypatch.setattr(ablation_tables, "write_minitweets", lambda: [written(folder / "minitweets.md")])
+    monkeypatch.setattr(published, "write_published", lambda: [written(folder / "published.md")])
     monkeypatch.setattr(ablation_tables, "minitweets_runs", lambda: ([], [Run(Path("tried"), {})]))
     monkeypatch.setattr(contact_sheet, "write_contact_sheets", lambda corpus, figures, cues: [drawn(figures, cues[0])])
     monkeypatch.setattr(reproduction, "trained_model", lambda: pytest.fail("nothing here shows the model"))
@@ -48,10 +50,10 @@ def drawn(folder: Path, cue: str) -> Path:
     return folder / f"minitweets_{cue}.png"
 
 
-def written(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "minitweets.md").write_text("expected and measured")
-    return folder / "minitweets.md"
+def written(file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("a table")
+    return file
 
 
 def run(command: Callable[..., None], *options: str) -> Result:
@@ -136,6 +138,7 @@ def test_tables_writes_every_table_and_names_the_runs_that_it_leaves_out(project
         "results.md",
         "results_per_type.md",
         "minitweets.md",
+        "published.md",
     }
     assert all(f"{path} written" in result.stdout for path in folder.iterdir())
     assert "tried is left out of minitweets.md" in result.stdout
@@ -157,4 +160,4 @@ def test_a_table_that_cannot_be_made_is_an_error_and_the_others_are_written(proj
 
 def test_reproduce_writes_the_tables_and_compares_them(project: Path) -> None:
     assert "minitweets.md: new" in reproduce("--only", "01").stdout
-    assert "Tables\n  4 of 4 files as committed" in reproduce("--only", "01").stdout
+    assert "Tables\n  5 of 5 files as committed" in reproduce("--only", "01").stdout

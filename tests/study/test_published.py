@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hamner.study.published as published_module
-from hamner.corpora import PROTOCOLS, TYPES
+from hamner.corpora import PROTOCOLS, TYPES, project_folder
 from hamner.errors import HamnerError
 from hamner.study.measured import measured_differences
 from hamner.study.published import (
@@ -105,9 +105,10 @@ def test_an_interval_stands_beside_the_mean_of_the_runs_that_it_was_measured_of_
     assert np.isnan(interval([run_of()])).all()
 
 
-def test_the_table_of_published_numbers_starts_with_the_papers_row(tmp_path):
+def test_the_committed_table_of_published_numbers_is_the_one_written_now_and_starts_with_the_papers_row(tmp_path):
     (file,) = write_published(tmp_path)
     page = file.read_text(encoding="utf-8")
+    assert page == (project_folder() / "data" / "tables" / file.name).read_text(encoding="utf-8")
     for corpus, title in (("twitter2015", "Twitter-2015"), ("twitter2017", "Twitter-2017")):
         header, _, first, *others = page.partition(f"## {title}\n\n")[2].partition("\n\n")[0].splitlines()
         assert first.startswith(f"| {PAPER} | base | ")
