@@ -1,15 +1,14 @@
 """The study's tables of ablation rows from run records: beside what they must cost, and beside one another.
 
 No number is typed here. Expectations come from minitweets' generator (ceilings.json), measurements from the runs under
-data/runs. The figures of these tables are at the end.
+data/runs. The figure of the first is at the end.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
-from itertools import cycle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from hamner.corpora import TYPES, load_corpus, project_folder
-from hamner.drawing.parts import steady
-from hamner.drawing.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
+from hamner.drawing.style import BLACK, GREY, PALE, VERMILION, styled
 from hamner.errors import HamnerError
-from hamner.evaluation import Reliability, over_seeds, welch
+from hamner.evaluation import over_seeds, welch
 from hamner.files import written_whole
 from hamner.minitweets import CUES
 from hamner.model.ablations import OF_TEXT, ROWS
@@ -293,51 +290,4 @@ def expected_and_measured(table: pd.DataFrame) -> Figure:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     figure.supxlabel("type accuracy (%) by cue; frames: the ceiling is below 100", fontsize=10)
-    return figure
-
-
-@styled
-def learning_curves(found: Sequence[Run]) -> Figure:
-    """Loss on train and F1 on valid by epoch, a line for each run by its seed; a ring marks the epoch that was kept."""
-    figure = Figure(figsize=(6.4, 3.0))
-    loss, f1 = figure.subplots(1, 2)
-    for run, colour in zip(found, cycle((BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)), strict=False):
-        history = pd.DataFrame(run.record["history"])
-        label = f"seed {run.config.seed}"
-        loss.plot(history.epoch, history.loss, "o-", color=colour, markersize=4, label=label)
-        f1.plot(history.epoch, 100 * history.valid_f1, "o-", color=colour, markersize=4)
-        best = history[history.epoch == run.record["best_epoch"]]
-        f1.plot(best.epoch, 100 * best.valid_f1, "o", color="none", markeredgecolor=colour, markersize=11)
-    loss.set_title("loss on train")
-    loss.set_yscale("log")
-    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    loss.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    loss.yaxis.set_minor_locator(NullLocator())
-    f1.set_title("F1 on valid (%)")
-    for axes in (loss, f1):
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(loc="outside upper center", ncols=max(1, len(found)))
-    return figure
-
-
-@styled
-def reliability_diagram(diagrams: Mapping[str, Reliability]) -> Figure:
-    """Share right against mean confidence, bin by bin, for two sets of confidences; larger marks hold more."""
-    figure = Figure(figsize=(4.6, 4.2))
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.2)
-    for (name, diagram), colour, marker in zip(diagrams.items(), (VERMILION, BLUE), ("o", "D"), strict=True):
-        confidence, accuracy = steady(diagram.confidence), steady(diagram.accuracy)
-        axes.plot(confidence, accuracy, color=colour, linewidth=1)
-        area = 12 + 160 * diagram.count / diagram.count.sum()
-        label = f"{name} (error {100 * diagram.error:.1f} points)"
-        look = {"s": area, "color": colour, "marker": marker, "alpha": 0.8, "clip_on": False}
-        axes.scatter(confidence, accuracy, label=label, **look)
-    axes.set_xlabel("confidence of an entity")
-    axes.set_ylabel("share of these entities that is right")
-    axes.set_xlim(0, 1.03)
-    axes.set_ylim(0, 1.03)
-    axes.set_aspect("equal")
-    figure.legend(loc="outside upper center")
     return figure

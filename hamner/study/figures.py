@@ -6,27 +6,33 @@ figures/README.md says which notebook makes which figure, with its caption.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from hamner.drawing.parts import stacked_shares
+from hamner.drawing.parts import stacked_shares, steady
 from hamner.drawing.style import (
     BLACK,
     BLUE,
     CORPUS_COLOURS,
     CORPUS_NAMES,
+    GREEN,
     GREY,
     ORANGE,
     PALE,
+    PURPLE,
+    SKY,
     TYPE_COLOURS,
     VERMILION,
     styled,
 )
-from hamner.evaluation import Interval
+from hamner.evaluation import Interval, Reliability
+from hamner.training import Run
 
 
 @styled
@@ -175,4 +181,51 @@ def bootstrap(draws: Mapping[str, np.ndarray], intervals: Mapping[str, Interval]
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     figure.legend(loc="outside upper center", ncols=2, handlelength=1.2)
+    return figure
+
+
+@styled
+def learning_curves(found: Sequence[Run]) -> Figure:
+    """Loss on train and F1 on valid by epoch, a line for each run by its seed; a ring marks the epoch that was kept."""
+    figure = Figure(figsize=(6.4, 3.0))
+    loss, f1 = figure.subplots(1, 2)
+    for run, colour in zip(found, cycle((BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)), strict=False):
+        history = pd.DataFrame(run.record["history"])
+        label = f"seed {run.config.seed}"
+        loss.plot(history.epoch, history.loss, "o-", color=colour, markersize=4, label=label)
+        f1.plot(history.epoch, 100 * history.valid_f1, "o-", color=colour, markersize=4)
+        best = history[history.epoch == run.record["best_epoch"]]
+        f1.plot(best.epoch, 100 * best.valid_f1, "o", color="none", markeredgecolor=colour, markersize=11)
+    loss.set_title("loss on train")
+    loss.set_yscale("log")
+    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    loss.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    loss.yaxis.set_minor_locator(NullLocator())
+    f1.set_title("F1 on valid (%)")
+    for axes in (loss, f1):
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(loc="outside upper center", ncols=max(1, len(found)))
+    return figure
+
+
+@styled
+def reliability_diagram(diagrams: Mapping[str, Reliability]) -> Figure:
+    """Share right against mean confidence, bin by bin, for two sets of confidences; larger marks hold more."""
+    figure = Figure(figsize=(4.6, 4.2))
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.2)
+    for (name, diagram), colour, marker in zip(diagrams.items(), (VERMILION, BLUE), ("o", "D"), strict=True):
+        confidence, accuracy = steady(diagram.confidence), steady(diagram.accuracy)
+        axes.plot(confidence, accuracy, color=colour, linewidth=1)
+        area = 12 + 160 * diagram.count / diagram.count.sum()
+        label = f"{name} (error {100 * diagram.error:.1f} points)"
+        look = {"s": area, "color": colour, "marker": marker, "alpha": 0.8, "clip_on": False}
+        axes.scatter(confidence, accuracy, label=label, **look)
+    axes.set_xlabel("confidence of an entity")
+    axes.set_ylabel("share of these entities that is right")
+    axes.set_xlim(0, 1.03)
+    axes.set_ylim(0, 1.03)
+    axes.set_aspect("equal")
+    figure.legend(loc="outside upper center")
     return figure

@@ -29,7 +29,7 @@ ENCODER_SIZES = ("none", "small", "base", "large", "unknown")
 PAPER, OURS = "HamLearning (the paper itself)", "measured here"
 
 
-def published(file: str = "published.csv") -> pd.DataFrame:
+def numbers(file: str = "published.csv") -> pd.DataFrame:
     """Other people's numbers, in percent, each with its source and its status; from data/published.
 
     Raises HamnerError when the file is damaged, when a row says "not seen" and has a number all the same, or when it is
@@ -67,7 +67,7 @@ def beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame:
     paper's own row, within the paper's group alone, NaN as long as that row is empty. Within a group models stand by
     their F1, those without a number first.
     """
-    theirs = published()
+    theirs = numbers()
     theirs = theirs[theirs.corpus == corpus]
     lines = theirs[["encoder_size", "model", "precision", "recall", "f1", "status"]].to_dict("records")
     table = results([run for run in found if run.record["corpus"]["name"] == corpus])
@@ -106,7 +106,7 @@ def write_published(folder: Path | None = None) -> list[Path]:
         "edit.\n"
     )
     names = ["model", "encoder", "status"]
-    for corpus in sorted(published().corpus.unique()):
+    for corpus in sorted(numbers().corpus.unique()):
         rows = []
         for line in beside_published(corpus, runs_of(corpus)).itertuples():
             rows.append([line.model, line.encoder_size, line.status])
@@ -126,7 +126,7 @@ def _cell(value: float) -> str:
 
 def per_type_beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame:
     """F1 of each type in percent: published reruns and our rows (mean over seeds), indexed by model."""
-    theirs = published("published_per_type.csv")
+    theirs = numbers("published_per_type.csv")
     lines = theirs[theirs.corpus == corpus].set_index("model")[list(TYPES)]
     table = results([run for run in found if run.record["corpus"]["name"] == corpus])
     if table.empty:

@@ -43,7 +43,7 @@ import torch
 
 from hamner import Run, load_corpus
 from hamner.corpora import project_folder
-from hamner.study import ablation_tables
+from hamner.study import ablation_tables, figures
 from hamner.drawing.style import save
 from hamner.vision.store import FEATURES
 
@@ -85,7 +85,7 @@ from hamner.training.runs import row_of_run
 found, _ = ablation_tables.minitweets_runs()
 full = [run for run in found if row_of_run(run.config) == "full"]
 assert full, "no record of the full model: make one with `hamner train minitweets --row full`"
-save(ablation_tables.learning_curves(full), "learning_curves")
+save(figures.learning_curves(full), "learning_curves")
 
 # %% [markdown]
 # *Loss on train (logarithmic) and F1 on valid by epoch, one line for each seed that has a record;
@@ -389,7 +389,7 @@ diagrams = {
     "as the CRF gives it": reliability(confidence, right, bins=5),
     "with the temperature": reliability(calibrated(confidence, temperature), right, bins=5),
 }
-save(ablation_tables.reliability_diagram(diagrams), "reliability_diagram")
+save(figures.reliability_diagram(diagrams), "reliability_diagram")
 
 # %% [markdown]
 # *Share of entities that are right, in the first 200 posts of minitweets' test, by confidence in bins

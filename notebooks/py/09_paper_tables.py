@@ -39,14 +39,7 @@ if importlib.util.find_spec("hamner") is None:
 # %%
 import pandas as pd
 
-from hamner.study import ablation_tables
-from hamner.study.published import (
-    PAPER,
-    beside_published,
-    f1_by_encoder_size,
-    per_type_beside_published,
-    published,
-)
+from hamner.study import ablation_tables, published
 from hamner.drawing.style import save
 from hamner.study.tables import results, runs, runs_of
 
@@ -59,7 +52,7 @@ CORPORA = ("twitter2015", "twitter2017")
 # paper that made the number.
 
 # %%
-numbers = published()
+numbers = published.numbers()
 numbers.groupby("status").agg(rows=("model", "size"), with_f1=("f1", "count"))
 
 # %% [markdown]
@@ -68,7 +61,7 @@ numbers.groupby("status").agg(rows=("model", "size"), with_f1=("f1", "count"))
 # cells are empty, and the package refuses a number with that status.
 
 # %%
-paper = numbers[numbers.model == PAPER]
+paper = numbers[numbers.model == published.PAPER]
 paper[["corpus", "encoder_size", "f1", "source", "status"]]
 
 # %% [markdown]
@@ -96,10 +89,10 @@ paper[["corpus", "encoder_size", "f1", "source", "status"]]
 # %%
 from hamner.training.runs import row_of_run
 
-tables = {corpus: beside_published(corpus, runs()) for corpus in CORPORA}
+tables = {corpus: published.beside_published(corpus, runs()) for corpus in CORPORA}
 two = [run for run in runs() if row_of_run(run.config) in ("text_only", "full")]
-drawn = {corpus: beside_published(corpus, two) for corpus in CORPORA}
-save(f1_by_encoder_size(drawn), "f1_by_encoder_size")
+drawn = {corpus: published.beside_published(corpus, two) for corpus in CORPORA}
+save(published.f1_by_encoder_size(drawn), "f1_by_encoder_size")
 
 # %% [markdown]
 # *F1 of published models and of two of our rows, text only and the full model (mean over seeds), on
@@ -139,8 +132,8 @@ def group(size, columns=("f1",)):
 
 
 base = group("base", ("precision", "recall", "f1", "minus_paper"))
-base = base.sort_index(key=lambda models: models != PAPER, kind="stable")
-assert base.index[0] == PAPER
+base = base.sort_index(key=lambda models: models != published.PAPER, kind="stable")
+assert base.index[0] == published.PAPER
 known = paper.set_index("corpus").f1.notna()
 for corpus in CORPORA:
     assert known[corpus] or base[corpus].minus_paper.isna().all()
@@ -161,7 +154,9 @@ group("large").round(2)
 # easy and which are hard?
 
 # %%
-per_type = pd.concat({corpus: per_type_beside_published(corpus, runs()) for corpus in CORPORA})
+per_type = pd.concat(
+    {corpus: published.per_type_beside_published(corpus, runs()) for corpus in CORPORA}
+)
 assert (per_type.dropna().idxmin(axis=1) == "MISC").all()
 per_type.round(1)
 

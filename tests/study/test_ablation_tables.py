@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from hamner.corpora import PROTOCOLS, TYPES, load_corpus, project_folder
 from hamner.errors import HamnerError
 from hamner.evaluation import welch, write_predictions
-from hamner.study import ablation_tables, minitweets
+from hamner.study import ablation_tables, figures, minitweets
 from hamner.study.ablation_tables import (
     by_cue,
     command_of,
@@ -235,7 +235,7 @@ def test_the_map_frames_what_a_row_must_cost_and_says_which_rows_have_no_record(
 
 
 def test_learning_curves_have_a_line_for_each_run_and_a_ring_at_its_best_epoch(some_runs):
-    loss, f1 = ablation_tables.learning_curves(some_runs[:2]).axes
+    loss, f1 = figures.learning_curves(some_runs[:2]).axes
     assert len(loss.lines) == 2
     rings = [line for line in f1.lines if len(line.get_xdata()) == 1]
     assert [ring.get_xdata()[0] for ring in rings] == [2, 2]

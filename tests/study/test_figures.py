@@ -21,12 +21,23 @@ from hamner.study import (
     differences,
     figures,
     generalisation,
+    published,
     relatedness,
     stage_figures,
 )
 
 FIGURES = project_folder() / "figures"
-MODULES = (ablation_tables, architecture, attention, differences, figures, generalisation, relatedness, stage_figures)
+MODULES = (
+    ablation_tables,
+    architecture,
+    attention,
+    differences,
+    figures,
+    generalisation,
+    published,
+    relatedness,
+    stage_figures,
+)
 
 
 def some_figure() -> Figure:

@@ -5,16 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hamner.study.published as published_module
 from hamner.corpora import PROTOCOLS, TYPES, project_folder
 from hamner.errors import HamnerError
+from hamner.study import published
 from hamner.study.measured import measured_differences
 from hamner.study.published import (
     ENCODER_SIZES,
     PAPER,
     beside_published,
     f1_by_encoder_size,
-    published,
     write_published,
 )
 from hamner.study.tables import runs_of
@@ -23,14 +22,14 @@ from hamner.training.rows import config_of_row, full_settings, row_of_run
 
 
 def test_the_papers_own_row_is_empty_until_it_is_filled_in_and_then_gives_differences(monkeypatch):
-    numbers = published()
-    blank = numbers.assign(f1=numbers.f1.where(numbers.model != PAPER))
-    monkeypatch.setattr(published_module, "published", lambda: blank)
+    read = published.numbers()
+    blank = read.assign(f1=read.f1.where(read.model != PAPER))
+    monkeypatch.setattr(published, "numbers", lambda: blank)
     empty = beside_published("twitter2017", [])
     assert empty[empty.model == PAPER][["f1", "minus_paper"]].isna().all(axis=None)
     assert empty.minus_paper.isna().all()
-    filled = blank.assign(f1=numbers.f1.where(numbers.model != PAPER, 80.0))
-    monkeypatch.setattr(published_module, "published", lambda: filled)
+    filled = blank.assign(f1=read.f1.where(read.model != PAPER, 80.0))
+    monkeypatch.setattr(published, "numbers", lambda: filled)
     lit = beside_published("twitter2017", [])
     assert set(lit[lit.minus_paper.notna()].encoder_size) == {"base"}
     bert = lit[lit.model == "BERT"].iloc[0]
@@ -50,10 +49,10 @@ def test_the_papers_own_row_is_empty_until_it_is_filled_in_and_then_gives_differ
 def test_published_numbers_that_cannot_be_are_refused(change, message, monkeypatch, tmp_path):
     folder = tmp_path / "data" / "published"
     folder.mkdir(parents=True)
-    published().assign(**change).to_csv(folder / "published.csv", index=False)
-    monkeypatch.setattr(published_module, "project_folder", lambda: tmp_path)
+    published.numbers().assign(**change).to_csv(folder / "published.csv", index=False)
+    monkeypatch.setattr(published, "project_folder", lambda: tmp_path)
     with pytest.raises(HamnerError, match=message):
-        published()
+        published.numbers()
 
 
 def test_the_papers_star_is_drawn_when_its_number_is_there():
