@@ -325,6 +325,8 @@ for kind in ("own", "shuffled"):
 pd.DataFrame(rows).T.round(3)
 
 # %% [markdown]
+# This is the model of one seed; notebook 07 has the AUC of own pictures for every seed.
+#
 # Remember that no label of relevance was ever shown to the model. What it knows of relevance it
 # knows because believing a wrong picture costs it a wrong tag. That has a price: it learns to
 # judge only where it could have been misled. In training, wrong pictures stood beside plain
