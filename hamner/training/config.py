@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from hamner.errors import HamnerError
@@ -60,6 +62,18 @@ class TrainConfig:
             raise ConfigError(f"seed must be from 0 to {MAX_SEED:,}, not {self.seed}")
         if not 0 <= self.warmup <= 1:
             raise ConfigError(f"warmup is a share of the steps, from 0 to 1, not {self.warmup}")
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """The captions files, be they read in place of pictures or as words; none for a run that reads no captions."""
+        return self.appended if self.visual is None else self.visual.captions
+
+    def with_captions(self, files: Sequence[Path | str]) -> TrainConfig:
+        """The same, with these captions files in the place of its own. For a config that has some."""
+        names = tuple(map(str, files))
+        if self.visual is None:
+            return replace(self, appended=names)
+        return replace(self, visual=replace(self.visual, captions=names))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they stand in run.json."""

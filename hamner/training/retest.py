@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -135,17 +134,11 @@ def _config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[
         raise HamnerError(f"shuffled is a percentage from 0 to 100, not {shuffled}")
     if shuffled and (config.visual is None or config.pictures != "own"):
         raise HamnerError(f"{run.folder} was not trained on its own pictures, so there are none to shuffle")
-    reads_captions = bool(config.appended) or (config.visual is not None and bool(config.visual.captions))
-    if reads_captions and not captions and corpus.name != trained_on["name"]:
+    if config.captions and not captions and corpus.name != trained_on["name"]:
         raise HamnerError(f"{run.folder} reads captions: give those of {corpus.name} with --captions")
-    if captions and not reads_captions:
+    if captions and not config.captions:
         raise HamnerError(f"{run.folder} reads no captions: leave out --captions")
-    files = tuple(map(str, captions))
-    if not files:
-        return config
-    if config.visual is None:
-        return replace(config, appended=files)
-    return replace(config, visual=replace(config.visual, captions=files))
+    return config.with_captions(captions) if captions else config
 
 
 def _partly_exchanged(

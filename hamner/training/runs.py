@@ -116,15 +116,15 @@ def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
     """What makes two runs the same run: settings and data; what the files hold of captions, of pictures, of
     annotations, of the list that says whose picture is whose, and of a text encoder's weights.
     """
-    files = {name: Path(name) for name in (*config.appended, *(config.visual.captions if config.visual else ()))}
-    if config.visual is not None and not config.visual.captions:
+    files = {name: Path(name) for name in config.captions}
+    if config.visual is not None and not config.captions:
         files[IMAGES] = corpus.folder / IMAGES
     if config.visual is not None and config.visual.objects == "annotations":
         files[ANNOTATIONS] = corpus.folder / ANNOTATIONS
     files |= {f"text encoder {file.name}": file for file in encoder_weights(config.model.text_encoder)}
     # One that is not there is reported by whoever reads it.
     inputs = {name: file_sha256(file) for name, file in files.items() if os.path.isfile(file)}
-    if config.visual is not None and not config.visual.captions:
+    if config.visual is not None and not config.captions:
         inputs["pictures"] = pictures_sha256(corpus)
     corpus_of = {"name": corpus.name, "sha256": corpus.sha256}
     return {"corpus": corpus_of, "config": config.to_dict(), "inputs": inputs}
@@ -168,10 +168,16 @@ def only_user_of(folder: Path, wait: bool = False) -> Iterator[None]:
 def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raise RunError, naming the first difference, unless `found` (a record or a checkpoint) is of the run `wanted`."""
     # Through TrainConfig, so that a record from before a setting was there has its default.
-    settings = TrainConfig.from_dict(found.get("config", {})).to_dict()
+    config, captions = TrainConfig.from_dict(found.get("config", {})), TrainConfig.from_dict(wanted["config"]).captions
     # A record from before an input was kept says nothing of it.
-    inputs = wanted["inputs"] | found.get("inputs", {})
-    for part, value in (("corpus", found.get("corpus", {})), ("config", settings), ("inputs", inputs)):
+    kept = found.get("inputs", {})
+    # The same captions at another place are the same captions; where their bytes were not kept, only the place can say.
+    theirs, yours = [kept.get(name) for name in config.captions], [wanted["inputs"].get(name) for name in captions]
+    if theirs == yours and None not in theirs:
+        kept = {name: sha256 for name, sha256 in kept.items() if name not in config.captions}
+        config = config.with_captions(captions)
+    inputs = wanted["inputs"] | kept
+    for part, value in (("corpus", found.get("corpus", {})), ("config", config.to_dict()), ("inputs", inputs)):
         if value == wanted[part]:
             continue
         flat_found, flat_wanted = flat(value), flat(wanted[part])

@@ -116,6 +116,27 @@ def test_a_run_says_how_many_posts_it_saw_and_what_it_read(arguments, tiny):
     assert "holds another run: its inputs has captions.txt = " in str(result.exception)
 
 
+@pytest.mark.parametrize("row", ["full", "caption_words"])
+def test_captions_may_lie_elsewhere_as_long_as_their_bytes_are_the_same(arguments, row):
+    invoke("train", *arguments, "--row", row, "--run", "run")
+    record = Path("run/run.json").read_bytes()
+    text = Path("captions.txt").read_text(encoding="utf-8")
+    moved = [argument.replace("captions.txt", "moved.txt") for argument in arguments]
+
+    Path("moved.txt").write_text(text.replace("a van", "a bus"), encoding="utf-8")
+    result = CliRunner().invoke(app, ["train", *moved, "--row", row, "--run", "run"])
+    assert "holds another run: its config has " in str(result.exception)
+    assert "captions.txt" in str(result.exception)
+
+    Path("captions.txt").rename("moved.txt")
+    invoke("train", *moved, "--row", row, "--run", "run")
+    assert Path("run/run.json").read_bytes() == record
+
+    Path("moved.txt").unlink()
+    result = CliRunner().invoke(app, ["train", *moved, "--row", row, "--run", "run"])
+    assert "holds another run: its config has " in str(result.exception)
+
+
 def test_captions_are_nothing_to_a_text_only_model(arguments):
     result = CliRunner().invoke(app, ["train", *arguments])
     assert result.exit_code == 2
