@@ -90,7 +90,7 @@ def stacked_shares(shares: pd.DataFrame, colours: Mapping[str, str], label: str)
         axes.barh(range(len(shares)), width, left=left, height=0.72, color=colour, edgecolor="white", label=column)
         for row, (start, share) in enumerate(zip(left, width, strict=True)):
             if share >= 4:  # a narrower piece has no room for its number
-                place: dict[str, Any] = {"ha": "center", "va": "center", "color": _ink(colour)}
+                place: dict[str, Any] = {"ha": "center", "va": "center", "color": ink(colour)}
                 axes.text(start + share / 2, row, f"{share:.0f}", **place)
         left += width
     axes.set_yticks(range(len(shares)), shares.index)
@@ -110,7 +110,7 @@ def shared_legend(figure: Figure, panels: Iterable[Axes]) -> None:
         figure.legend(list(once.values()), list(once), loc="outside upper center", ncols=len(once))
 
 
-def _ink(ground: str) -> str:
+def ink(ground: Any) -> str:
     """Black or white, whichever can be read on a colour."""
     red, green, blue = to_rgb(ground)
     return "white" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5 else BLACK

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from hamner.corpora import TYPES, load_corpus, project_folder
-from hamner.drawing.style import BLACK, GREY, PALE, VERMILION, styled
+from hamner.drawing.matrix import draw_matrix
+from hamner.drawing.style import GREY, PALE, VERMILION, styled
 from hamner.errors import HamnerError
 from hamner.evaluation import over_seeds, welch
 from hamner.files import written_whole
@@ -237,10 +238,9 @@ def command_of(run: Run) -> str:
         raise HamnerError(f"{run.folder} is no ablation row; its settings stand in its run.json")
     words = ["hamner", "train", corpus, "--row", row, "--seed", str(config.seed)]
     given: dict[str, Any] = {}
-    captions = config.appended or (config.visual.captions if config.visual is not None else ())
-    if captions:
-        words += [word for file in captions for word in ("--captions", file)]
-        given = of_captions(captions)
+    if config.captions:
+        words += [word for file in config.captions for word in ("--captions", file)]
+        given = of_captions(config.captions)
     start = flat(config_of_row(full_settings(corpus, given), row, config.seed).to_dict())
     for name, value in flat(config.to_dict()).items():
         if value != start[name]:
@@ -273,21 +273,13 @@ def expected_and_measured(table: pd.DataFrame) -> Figure:
     ceiling = by_cue(table, "expected")
     for axes, title, column in zip(panels, ("expected", "measured"), ("expected", "mean"), strict=True):
         values = 100 * by_cue(table, column).astype(float)
-        axes.imshow(values, vmin=0, vmax=100, cmap="Blues", aspect="auto")
-        for (row, cue), percent in np.ndenumerate(values):
-            colour = "white" if percent > 55 else BLACK
-            shown = "" if np.isnan(percent) else f"{percent:.0f}"
-            axes.text(cue, row, shown, ha="center", va="center_baseline", color=colour)
-            if ceiling.iloc[row, cue] < 1 and not np.isnan(percent):
-                frame = Rectangle((cue - 0.44, row - 0.44), 0.88, 0.88, fill=False, edgecolor=VERMILION, linewidth=2)
-                axes.add_patch(frame)
+        draw_matrix(axes, values, "{:.0f}".format, (0, 100))
+        for row, cue in np.argwhere((ceiling < 1) & values.notna()):
+            inside = (cue + 0.06, row + 0.06)
+            axes.add_patch(Rectangle(inside, 0.88, 0.88, fill=False, edgecolor=VERMILION, linewidth=2))
         for row in np.flatnonzero(values.isna().all(axis=1)):
-            axes.add_patch(Rectangle((-0.5, row - 0.5), len(CUES), 1, facecolor=PALE, edgecolor="white", zorder=0))
-            axes.text((len(CUES) - 1) / 2, row, "no record", ha="center", va="center", color=GREY, fontsize=9)
+            axes.add_patch(Rectangle((0, int(row)), len(CUES), 1, facecolor=PALE, edgecolor="white", zorder=0))
+            axes.text(len(CUES) / 2, row + 0.5, "no record", ha="center", va="center", color=GREY, fontsize=9)
         axes.set_title(title)
-        axes.set_xticks(range(len(CUES)), CUES, rotation=90)
-        axes.set_yticks(range(len(GRID)), GRID)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
     figure.supxlabel("type accuracy (%) by cue; frames: the ceiling is below 100", fontsize=10)
     return figure

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
+from hamner.drawing.matrix import draw_matrix
 from hamner.drawing.parts import stacked_shares, steady
 from hamner.drawing.style import (
     BLACK,
@@ -113,20 +115,13 @@ def marginals(words: Sequence[str], tags: Sequence[str], probabilities: np.ndarr
     """A CRF's tag marginals (words, tags) as a map; a frame marks the tag of each word on the best path."""
     figure = Figure(figsize=(max(4.2, 1.7 + 0.5 * len(words)), 0.9 + 0.36 * len(tags)))
     axes = figure.subplots()
-    image = axes.imshow(probabilities.T, vmin=0, vmax=1, cmap="Blues", aspect="auto")
-    for (word, tag), p in np.ndenumerate(probabilities):
-        if p >= 0.05:
-            axes.text(word, tag, f"{p:.2f}", ha="center", va="center", fontsize=9, color="white" if p > 0.55 else BLACK)
+    table = pd.DataFrame(probabilities.T, index=list(tags), columns=range(len(words)))  # a word may come twice
+    look: dict[str, Any] = {"annot_kws": {"fontsize": 9}}
+    draw_matrix(axes, table, lambda p: f"{p:.2f}" if p >= 0.05 else "", (0, 1), "probability of the tag", **look)
+    axes.set_xticklabels(words)
     for word, tag in enumerate(path):
-        corner = (word - 0.5, tags.index(tag) - 0.5)
-        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=VERMILION, linewidth=2.2, zorder=3))
-    axes.set_xticks(range(len(words)), words)
-    axes.set_yticks(range(len(tags)), tags)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=axes, ticks=[0, 0.5, 1], pad=0.02)
-    bar.set_label("probability of the tag")
-    bar.outline.set_visible(False)
+        corner = (word, tags.index(tag))
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=VERMILION, linewidth=2.2, zorder=3, clip_on=False))
     return figure
 
 
@@ -138,26 +133,17 @@ def transitions(tags: Sequence[str], share: np.ndarray, forbidden: np.ndarray) -
     """
     figure = Figure(figsize=(5.8, 5.2))
     axes = figure.subplots()
-    image = axes.imshow(np.where(forbidden, np.nan, 100 * share), vmin=0, vmax=100, cmap="Blues")
-    for (row, column), ruled_out in np.ndenumerate(forbidden):
-        percent = 100 * share[row, column]
-        if ruled_out:
-            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=PALE, edgecolor="white"))
-            axes.text(column, row, "×", ha="center", va="center", color=GREY, fontsize=13)
-        elif percent >= 0.5:
-            colour = "white" if percent > 55 else BLACK
-            axes.text(column, row, f"{percent:.0f}", ha="center", va="center", fontsize=9, color=colour)
-    axes.set_xticks(range(len(tags)), tags, rotation=90)
-    axes.set_yticks(range(len(tags) + 1), ["start", *tags])
+    table = pd.DataFrame(np.where(forbidden, np.nan, 100 * share), index=["start", *tags], columns=list(tags))
+    look: dict[str, Any] = {"shrink": 0.6, "square": True, "annot_kws": {"fontsize": 9}}
+    draw_matrix(axes, table, lambda p: f"{p:.0f}" if p >= 0.5 else "", (0, 100), "% of the row's moves", **look)
+    for row, column in np.argwhere(forbidden):
+        axes.add_patch(Rectangle((column, row), 1, 1, facecolor=PALE, edgecolor="white"))
+        axes.text(column + 0.5, row + 0.5, "×", ha="center", va="center", color=GREY, fontsize=13)
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
+    axes.tick_params(axis="x", rotation=90, length=0)
     axes.set_xlabel("to")
     axes.set_ylabel("from")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=axes, ticks=[0, 50, 100], shrink=0.6)
-    bar.set_label("% of the row's moves")
-    bar.outline.set_visible(False)
     return figure
 
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
 
+from hamner.drawing.matrix import draw_matrix
 from hamner.drawing.parts import (
     HALO,
     MAP,
@@ -84,18 +85,10 @@ def likeness(image: Image.Image, boxes: np.ndarray, alike: np.ndarray) -> Figure
     for number, box in enumerate(boxes, start=1):
         draw_box(picture, box, BLACK)
         write_in(picture, box, str(number), 11, weight="bold")
-    names = [str(number) for number in range(1, len(boxes) + 1)]
-    shown = matrix.imshow(alike, vmin=-1, vmax=1, cmap="PuOr_r")
-    for (row, column), value in np.ndenumerate(alike):
-        ink = "white" if abs(value) > 0.65 else BLACK
-        matrix.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=8.5, color=ink)
-    matrix.set_xticks(range(len(names)), names)
-    matrix.set_yticks(range(len(names)), names)
-    matrix.tick_params(length=0)
-    matrix.spines[:].set_visible(False)
-    bar = figure.colorbar(shown, ax=matrix, ticks=[-1, 0, 1], shrink=0.85)
-    bar.set_label("mean cosine")
-    bar.outline.set_visible(False)
+    numbers = range(1, len(boxes) + 1)
+    table = pd.DataFrame(alike, index=numbers, columns=numbers)
+    look: dict[str, Any] = {"square": True, "annot_kws": {"fontsize": 8.5}}
+    draw_matrix(matrix, table, "{:z.1f}".format, (-1, 1), "mean cosine", "PuOr_r", shrink=0.85, **look)
     return figure
 
 
@@ -222,18 +215,9 @@ def relevance_of_topics(mean: pd.DataFrame) -> Figure:
     """Mean rho of posts whose words are about the topic of the row and whose pictures about that of the column."""
     figure = Figure(figsize=(5.8, 3.9))
     axes = figure.subplots()
-    shown = axes.imshow(mean.to_numpy(dtype=float), vmin=0, vmax=1, cmap="Blues")
-    for (row, column), value in np.ndenumerate(mean.to_numpy(dtype=float)):
-        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.55 else BLACK)
-    axes.set_xticks(range(len(mean.columns)), mean.columns)
-    axes.set_yticks(range(len(mean.index)), mean.index)
+    draw_matrix(axes, mean.astype(float), "{:.2f}".format, (0, 1), "mean relevance ρ", square=True)
     axes.set_xlabel("topic of the picture")
     axes.set_ylabel("topic of the words")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    bar = figure.colorbar(shown, ax=axes, ticks=[0, 0.5, 1])
-    bar.set_label("mean relevance ρ")
-    bar.outline.set_visible(False)
     return figure
 
 

@@ -76,7 +76,7 @@ def test_a_notebook_shows_a_saved_figure_at_half_its_pixels(tmp_path: Path) -> N
 def test_the_marginals_figure_frames_the_best_path() -> None:
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
     axes = figures.marginals(["a", "b"], ["O", "B-PER"], probabilities, ["O", "B-PER"]).axes[0]
-    assert [patch.get_xy() for patch in axes.patches] == [(-0.5, -0.5), (0.5, 0.5)]
+    assert [patch.get_xy() for patch in axes.patches] == [(0, 0), (1, 1)]
     assert {text.get_text() for text in axes.texts} == {"0.90", "0.10", "0.20", "0.80"}
 
 

@@ -1,0 +1,43 @@
+"""A matrix as a map of colours with its numbers written in, by seaborn, in the look that all figures share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+
+from hamner.drawing.parts import colour_bar, ink
+
+
+def draw_matrix(
+    axes: Axes,
+    values: pd.DataFrame,
+    shown: Callable[[float], str],
+    limits: tuple[float, float],
+    label: str = "",
+    colours: str = "Blues",
+    shrink: float = 1.0,
+    **look: Any,
+) -> None:
+    """Cells in `colours`, dark or light ink as each needs it; what is NaN stays empty. `shown` writes a number.
+
+    The cell of row i and column j has its corners at (j, i) and (j + 1, i + 1). With a `label`, a bar beside the matrix
+    says what its colours mean. `look` goes to seaborn's heatmap.
+    """
+    scale = Normalize(*limits)
+    written = values.map(lambda value: "" if pd.isna(value) else shown(value))
+    sns.heatmap(values, annot=written, fmt="", cmap=colours, norm=scale, cbar=False, ax=axes, **look)
+    cells = np.asarray(axes.collections[0].get_facecolor())[values.notna().to_numpy().ravel()]
+    for number, ground in zip(axes.texts, cells, strict=True):
+        number.set_color(ink(ground))  # seaborn's own choice is white on a pale blue
+    axes.set(xlabel="", ylabel="")  # the table's names for its rows and columns say less than a figure does
+    axes.tick_params(length=0)
+    axes.tick_params(axis="y", rotation=0)
+    if label:
+        ticks = (limits[0], sum(limits) / 2, limits[1])
+        colour_bar(axes.figure, [axes], scale, label, colours, location="right", shrink=shrink, aspect=20, ticks=ticks)
