@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hamner.corpora.post import Post
+from hamner.devices import cpu_threads
 from hamner.errors import HamnerError
 from hamner.images import ImageError
 from hamner.vision.features import VisualFeatures, digest
@@ -125,7 +126,10 @@ def read_captions_of(files: Sequence[Path | str]) -> dict[str, str]:
 
 
 class CaptionExtractor:
-    """Posts to `VisualFeatures` by way of their captions: a post has the one of its picture's name, or of its id."""
+    """Posts to `VisualFeatures` by way of their captions: a post has the one of its picture's name, or of its id.
+
+    One post at a time on one CPU thread, as with pictures: more would change a last digit now and then.
+    """
 
     class_names: tuple[str, ...] = ("(none)",)
     regions = 1
@@ -136,7 +140,12 @@ class CaptionExtractor:
         self.encode = encode
         self.channels = encode.channels
         self.max_objects = max_objects
-        self.identity: dict[str, Any] = {"backbone": "captions", "encoder": encode.identity, "separators": SEPARATORS}
+        self.identity: dict[str, Any] = {
+            "backbone": "captions",
+            "encoder": encode.identity,
+            "separators": SEPARATORS,
+            "threads": 1,
+        }
 
     def key(self, post: Post) -> str:
         """What the post's features are known by. Raises ImageError when it has no caption."""
@@ -152,7 +161,8 @@ class CaptionExtractor:
         """Put the post's caption and its phrases through the encoder. Raises ImageError when it has no caption."""
         caption = self._caption(post)
         parts = phrases(caption)[: self.max_objects]
-        vectors = np.asarray(self.encode([caption, *parts]), np.float32)  # (1 + k, C)
+        with cpu_threads(1):
+            vectors = np.asarray(self.encode([caption, *parts]), np.float32)  # (1 + k, C)
         features = VisualFeatures.absent(self.regions, self.channels, self.max_objects)
         features.grid[0] = vectors[0]
         features.objects[: len(parts)] = vectors[1:]

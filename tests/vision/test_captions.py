@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hamner.corpora.post import Post
+from hamner.devices import cpu_threads
 from hamner.images import ImageError
 from hamner.vision.captions import CaptionError, CaptionExtractor, phrases, read_captions
 
@@ -101,3 +103,16 @@ def test_a_post_has_the_caption_of_its_picture(tmp_path: Path) -> None:
     for id in ("3", "4"):
         with pytest.raises(ImageError, match="no caption"):
             extractor.key(Post(id, ("w",)))
+
+
+def test_a_caption_is_encoded_on_one_thread_whatever_the_number_of_cores(tmp_path: Path) -> None:
+    class Threads(Letters):
+        def __call__(self, texts: Sequence[str], /) -> np.ndarray:
+            return np.full((len(texts), self.channels), torch.get_num_threads(), np.float32)
+
+    file = tmp_path / "captions.txt"
+    file.write_text("a.jpg :a van\n", encoding="utf-8")
+    with cpu_threads(3):
+        features = CaptionExtractor([file], Threads(), max_objects=2).extract(Post("a", ("word",)))
+        assert torch.get_num_threads() == 3
+    assert features.grid.max() == 1
