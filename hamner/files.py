@@ -43,3 +43,8 @@ def written_whole(path: Path, error_type: type[HamnerError] = HamnerError) -> It
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def hub_is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids to fetch weights, as its own library reads it."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")

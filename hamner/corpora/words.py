@@ -20,6 +20,7 @@ def plain_apostrophes(text: str) -> str:
 
 
 def is_link(word: str) -> bool:
+    """Whether a word is a web address."""
     return "://" in word or word.casefold().startswith("www.")
 
 

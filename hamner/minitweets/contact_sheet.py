@@ -15,10 +15,9 @@ from PIL import Image
 
 from hamner.corpora.post import Post
 from hamner.corpora.reader import read_posts
+from hamner.drawing.parts import ink
+from hamner.drawing.style import TYPE_COLOURS
 from hamner.files import written_whole
-
-COLOURS = {"PER": "#D55E00", "LOC": "#0072B2", "ORG": "#000000", "MISC": "#009E73"}
-"""Okabe and Ito's colours, which colour-blind readers tell apart; the type is written out as well."""
 
 
 def contact_sheet(folder: Path, cue: str, split: str = "test", seed: int = 0) -> Figure:
@@ -62,12 +61,13 @@ def _draw_boxes(axis: Axes, answer: dict[str, Any], boxes: list[list[float]], si
                 Rectangle(place, width, height, fill=False, edgecolor="#444444", linewidth=0.7, linestyle=":")
             )
             continue
-        for colour, line in (("white", 5), (COLOURS[types[i]], 2.6)):
+        for colour, line in (("white", 5), (TYPE_COLOURS[types[i]], 2.6)):
             axis.add_patch(Rectangle(place, width, height, fill=False, edgecolor=colour, linewidth=line))
         label = f"{names[i]}: {types[i]}" if len(answer["mentions"]) > 1 else types[i]
-        style = {"boxstyle": "square,pad=0.15", "facecolor": COLOURS[types[i]], "edgecolor": "white"}
+        ground = TYPE_COLOURS[types[i]]
+        style = {"boxstyle": "square,pad=0.15", "facecolor": ground, "edgecolor": "white"}
         axis.text(
-            place[0] + 3, place[1] + 4, label, fontsize=8, color="white", va="center", fontweight="bold", bbox=style
+            place[0] + 3, place[1] + 4, label, fontsize=8, color=ink(ground), va="center", fontweight="bold", bbox=style
         )
 
 
@@ -81,7 +81,7 @@ def _write_words(axis: Axes, post: Post, mentions: list[dict[str, Any]], side: i
         width = side * 0.0262 * len(text)
         if x > 0 and x + width > side:
             x, y = 0.0, y + line
-        colour, weight = (COLOURS[marked[i]], "bold") if i in marked else ("#555555", "normal")
+        colour, weight = (TYPE_COLOURS[marked[i]], "bold") if i in marked else ("#555555", "normal")
         axis.text(x, y, text, fontsize=9.5, family="monospace", va="center", color=colour, fontweight=weight)
         x += width + side * 0.026
 

@@ -136,8 +136,8 @@ class Output:
     emissions   (B, n, 9) scores of the tags at each word
     word_mask   (B, n)
     loss        mean negative log-likelihood per post; None when the batch has no tags
-    relevance   (B,)   rho: how much the picture counts; 0 without one. None in a text-only model
-    integration (B, 3) beta: how much each grain counts (global, semantic, spatial); sums to 1, or 0 without a picture
+    relevance   (B,)   rho: how much the picture counts; 0 with nothing to see. None in a text-only model
+    integration (B, 3) beta: how much each grain counts (global, semantic, spatial); sums to 1, or 0 with nothing to see
     trace       what was looked at, when it was asked for and there were pictures
     """
 

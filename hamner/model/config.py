@@ -44,7 +44,9 @@ class ModelConfig:
     spatial: bool = setting(True, "stated", "spatial encoding: objects related by where they are")
     absolute_geometry: bool = setting(True, "ours", "spatial encoding: each box's place in the picture")
     relative_geometry: bool = setting(True, "ours", "spatial encoding: how each pair of boxes lies")
-    relevance: bool = setting(True, "stated", "judge how much a picture counts; else rho = 1 wherever there is one")
+    relevance: bool = setting(
+        True, "stated", "judge how much a picture counts; else rho = 1 wherever there is something to see"
+    )
     integration: bool = setting(True, "stated", "weigh the grains; else beta is uniform over those present")
     iterations: int = setting(2, "ours", "how often words and regions read one another (that they iterate is stated)")
     coattention: bool = setting(True, "stated", "co-attention (its gate is ours) after the iterations")

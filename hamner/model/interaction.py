@@ -81,9 +81,9 @@ class Reader(nn.Module):
 class CoAttention(nn.Module):
     """Each word sees the regions, and the post as the regions see it (after Xiong et al. 2017; *ours* in form).
 
-    A = (T W_c) M^T / sqrt(d), T and M after a LayerNorm;
+    T = LN(words); M = LN(regions); A = (T W_c) M^T / sqrt(d);
     C1 = softmax_regions(A) M; S' = softmax_words(A^T) T; C2 = softmax_regions(A) S'; softmax_regions with shares beta;
-    z = sigmoid(W_z [T; C1; C2]); H = T + rho * z * W_h [C1; C2].
+    z = sigmoid(W_z [T; C1; C2]); H = words + rho * z * W_h [C1; C2].
     """
 
     def __init__(self, config: ModelConfig, width: int) -> None:
@@ -104,6 +104,7 @@ class CoAttention(nn.Module):
         rho: Tensor,
         groups: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Words (B, n, d) and regions (B, M, d) to H (B, n, d), and the weights by their names in the trace."""
         T, M = self.norm(words), self.memory_norm(regions)
         A = self.affinity(T) @ M.transpose(1, 2) / math.sqrt(T.shape[-1])  # (B, n, M)
         over_regions = softmax_by_group(A, region_mask[:, None, :], *groups)

@@ -1,10 +1,12 @@
 """Stage 2: is the picture about the post, and which of its grains count?
 
 v    = LN(attention-pooled [G; O_sem; O_spa] with s as the query)
-rho  = sigmoid(SHARPNESS * cos(W_t s, W_v v))                 in (0, 1), one per post; exactly 0 without a picture
+rho  = sigmoid(SHARPNESS * cos(W_t s, W_v v))                 in (0, 1), one per post; 0 with nothing to see
 beta = softmax(tanh W[s; mean(G); mean(O_sem); mean(O_spa)])  over the grains that are present
 
-That relevance is judged and decides how grains are integrated, end to end, is *stated*; both forms are *ours*.
+There is nothing to see without a picture, nor in one without objects for a model without the grid: then rho and beta
+are exactly 0. That relevance is judged and decides how grains are integrated, end to end, is *stated*; both forms are
+*ours*.
 """
 
 from __future__ import annotations

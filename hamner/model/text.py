@@ -25,6 +25,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from transformers.utils import logging as transformers_logging
 
 from hamner.errors import HamnerError
+from hamner.files import hub_is_offline
 from hamner.model.attention import from_zero
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
@@ -62,10 +63,11 @@ def _load(auto: type, name: str, **options: object) -> object:
     except (OSError, ValueError) as error:
         if os.path.isdir(name):
             raise EncoderError(f"the folder {name} holds no text encoder that can be loaded: {error}") from error
-        offline = "HF_HUB_OFFLINE is set" if os.environ.get("HF_HUB_OFFLINE") else "the hub may be out of reach"
+        offline = "HF_HUB_OFFLINE is set, " if hub_is_offline() else ""
+        said = str(error).strip().split("\n")[0]
         raise EncoderError(
-            f"no weights of the text encoder {name!r} on this machine ({offline}): connect once and try again, "
-            f"give a folder that holds it, or use one that is bundled: {', '.join(BUNDLED)}"
+            f"the text encoder {name!r} cannot be loaded ({offline}{said}): connect once and try again if it is not on "
+            f"this machine, give a folder that holds it, or use one that is bundled: {', '.join(BUNDLED)}"
         ) from error
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from hamner.evaluation import over_seeds, welch
 from hamner.files import written_whole
 from hamner.minitweets import CUES
 from hamner.model.ablations import OF_TEXT, ROWS
+from hamner.model.config import ModelConfig
 from hamner.study.minitweets import accuracies, ceilings, measured, sampling_error
 from hamner.study.tables import markdown_table, name_of, results, runs_of
 from hamner.training import Run
@@ -38,7 +40,7 @@ from hamner.training.rows import (
     row_of_run,
     study_config,
 )
-from hamner.training.runs import flat
+from hamner.training.runs import difference, flat, identity
 
 ABILITY = {
     "text_only": "text_only",
@@ -62,12 +64,13 @@ def minitweets_runs() -> tuple[list[Run], list[Run]]:
     Left out is what somebody tried: another minitweets, or other settings than the study's for that row and seed.
     """
     corpus = load_corpus("minitweets")
+    data = identity(corpus, study_config(corpus.name, "full"))
     chosen: list[Run] = []
     others: list[Run] = []
     for run in runs_of(corpus.name):
         row, seed = row_of_run(run.config), run.config.seed
-        same_data = run.record["corpus"] == {"name": corpus.name, "sha256": corpus.sha256}
-        same = same_data and row in GRID and run.config == study_config(corpus.name, row, seed)
+        of_study = data | {"config": study_config(corpus.name, row, seed).to_dict()} if row in GRID else None
+        same = of_study is not None and difference(run.record, of_study) is None
         (chosen if same else others).append(run)
     return chosen, others
 
@@ -92,23 +95,14 @@ def require_one_change(found: Sequence[Run]) -> None:
 
     Else what a row costs would not be the price of its part. Settings of pictures are compared among runs that see any.
     """
-    parts = {part for changes in ROWS.values() for part in changes}
-    common: list[tuple[Run, dict[str, Any]]] = []
-    visual: list[tuple[Run, dict[str, Any]]] = []
-    for run in found:
-        settings = run.config.to_dict()
-        source = settings.pop("visual")
-        for name in ("seed", "pictures", "appended"):
-            del settings[name]
-        model = {name: value for name, value in settings.pop("model").items() if name not in parts}
-        common.append((run, settings | {name: value for name, value in model.items() if name in OF_TEXT}))
-        if source is not None:
-            visual.append((run, {"visual": source, "model": model}))
-    for group in (common, visual):
-        for run, settings in group[1:]:
-            if settings != group[0][1]:
+    of_rows = {f"model.{part}" for changes in ROWS.values() for part in changes} | {"seed", "pictures", "appended"}
+    of_vision = {f"model.{field.name}" for field in fields(ModelConfig) if field.name not in OF_TEXT} | {"visual"}
+    visual = [run for run in found if run.config.visual is not None]
+    for group, apart_from in ((found, of_rows | of_vision), (visual, of_rows)):
+        for run in group[1:]:
+            if unlike := difference(group[0].record, run.record, apart_from):
                 raise HamnerError(
-                    f"{group[0][0].folder} and {run.folder} differ in more than their row and seed: "
+                    f"{group[0].folder} and {run.folder} differ in more than their row and seed ({unlike.key}): "
                     "compare them apart, or train one of them again with the other's settings"
                 )
 

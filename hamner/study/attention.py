@@ -387,6 +387,7 @@ def refinement(probability: pd.DataFrame) -> Figure:
     axes.set_xlim(-0.15, len(probability) - 0.15)
     axes.set_ylim(0, max(1.03, height + 0.04))
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axes.set_xlabel("what the decoder reads: the words after a step of stage 3")
     axes.set_ylabel("probability of the right type")
     return figure
 
@@ -405,7 +406,9 @@ def word_maps(
     for axes, (title, values) in zip(panels, maps.items(), strict=True):
         axes.imshow(values, cmap="Blues", norm=scale, aspect="auto")
         axes.set_title(title, fontsize=10)
-        axes.set_xticks(range(len(regions)), regions, rotation=90, fontsize=9)
+        axes.set_xticks(range(len(regions)), regions, fontsize=9)
+        for label_of_region in axes.get_xticklabels():
+            label_of_region.set_rotation(90 if len(label_of_region.get_text()) > 2 else 0)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     panels[0].set_yticks(range(len(words)), words, fontsize=9.5, parse_math=False)
@@ -422,7 +425,10 @@ def gate(values: pd.DataFrame) -> Figure:
     """
     figure = Figure(figsize=(6.4, 3.3))
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, what, label in ((panels[0], "gate", "gate z, mean"), (panels[1], "moved", "what is added / the word")):
+    for axes, what, label in (
+        (panels[0], "gate", "gate z, mean"),
+        (panels[1], "moved", "length of what is added / of the word"),
+    ):
         for is_name, colour, shift in ((True, BLUE, -0.18), (False, SKY, 0.18)):
             some = values[values.name == is_name]
             of_cues = [steady(some[some.cue == cue][what].to_numpy()) for cue in CUES]

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hamner.corpora import Post
+from hamner.drawing.parts import shared_legend
 from hamner.drawing.style import BLUE, CORPUS_NAMES, GREY, VERMILION, styled
 from hamner.evaluation import (
     Interval,
@@ -122,12 +123,15 @@ def gains(table: pd.DataFrame, reference: str = "text_only") -> Figure:
             if lines.empty:
                 axes.text(0, lane, " no record", color=GREY, va="center", fontsize=9)
             if interval := welch(seeds.f1.tolist(), (seeds.f1 - seeds.difference).tolist()):
-                axes.hlines(lane, *interval, color=GREY, linewidth=1)
-            axes.hlines([lane] * len(mean), mean.difference_low, mean.difference_high, color=BLUE, linewidth=2)
+                axes.hlines(lane, *interval, color=GREY, linewidth=1, label="95 % over seeds")
+            bars = axes.hlines([lane] * len(mean), mean.difference_low, mean.difference_high, color=BLUE, linewidth=2)
+            bars.set_label("mean, 95 % over posts")
             axes.plot(mean.difference, [lane] * len(mean), "|", color=BLUE, markersize=12, markeredgewidth=2)
-            axes.plot(seeds.difference, [lane - 0.28] * len(seeds), "o", color=VERMILION, markersize=4, alpha=0.8)
+            dots: dict[str, Any] = {"color": VERMILION, "markersize": 4, "alpha": 0.8, "label": "one seed"}
+            axes.plot(seeds.difference, [lane - 0.28] * len(seeds), "o", **dots)
         axes.set_yticks(range(len(names)), [", ".join(name) if several else name[0] for name in names])
         axes.set_ylim(len(names) - 0.4, -0.7)
         axes.set_xlabel(f"F1 minus {reference} (points)")
         axes.set_title(CORPUS_NAMES[corpus])
+    shared_legend(figure, panels)
     return figure

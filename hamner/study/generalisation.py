@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hamner.corpora import Post
+from hamner.drawing.parts import shared_legend
 from hamner.drawing.style import BLUE, CORPUS_NAMES, GREY, VERMILION, styled
 from hamner.evaluation import align, bootstrap_interval_of_mean, paired_bootstrap_of_means, read_predictions
 from hamner.study.tables import by_row, name_of
@@ -94,14 +95,22 @@ def noise(table: pd.DataFrame) -> Figure:
         lines = full[full.trained_on == corpus]
         seeds, mean = lines[lines.seed != "mean"], lines[lines.seed == "mean"]
         error = [mean.f1 - mean.low, mean.high - mean.f1]
-        axes.errorbar(mean.shuffled, mean.f1, error, fmt="o-", color=BLUE, markersize=5, linewidth=1.2)
-        axes.plot(seeds.shuffled + 2.5, seeds.f1, "o", color=VERMILION, markersize=3, alpha=0.8)
+        line: dict[str, Any] = {
+            "color": BLUE,
+            "markersize": 5,
+            "linewidth": 1.2,
+            "label": "full, mean, 95 % over posts",
+        }
+        axes.errorbar(mean.shuffled, mean.f1, error, fmt="o-", **line)
+        dots: dict[str, Any] = {"color": VERMILION, "markersize": 3, "alpha": 0.8, "label": "full, one seed"}
+        axes.plot(seeds.shuffled + 2.5, seeds.f1, "o", **dots)
         plain = own[(own.trained_on == corpus) & (own.row == "text_only") & (own.seed == "mean")]
         for f1 in plain.f1:
-            axes.axhline(f1, color=GREY, linestyle="--", linewidth=1)
+            axes.axhline(f1, color=GREY, linestyle="--", linewidth=1, label="text_only, mean")
         axes.set_xticks(sorted(set(lines.shuffled)))
         axes.set_title(CORPUS_NAMES[corpus])
     looked_at = "captions" if full.source.str.startswith("captions").all() else "pictures"
     figure.supxlabel(f"{looked_at} that belong to other posts (%)", fontsize=11)
     panels[0].set_ylabel("F1 (%)")
+    shared_legend(figure, panels)
     return figure

@@ -7,6 +7,7 @@ percent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from hamner.files import written_whole
 from hamner.study.measured import measured_differences
 from hamner.study.tables import MEASURES, markdown_table, results, runs_of
 from hamner.training import Run
+from hamner.training.rows import place
 
 ENCODER_SIZES = ("none", "small", "base", "large", "unknown")
 """Groups within which F1 may be compared; `small` (minilm, 6 layers of 384) is ours alone."""
@@ -63,20 +65,20 @@ def beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame:
     """The main table of one corpus: the paper's own row, then published ones and ours (means over seeds) by encoder.
 
     Columns, in percent: encoder_size, model, precision, recall, f1, low and high (its 95 % bootstrap interval over
-    posts, where data/measured has that of these very runs), sd, seeds, status, and minus_paper: f1 minus that of the
-    paper's own row, within the paper's group alone, NaN as long as that row is empty. Within a group models stand by
-    their F1, those without a number first.
+    posts, where data/measured has that of these very runs), sd, seeds, status, row (of ours, else NaN), and
+    minus_paper: f1 minus that of the paper's own row, within the paper's group alone, NaN as long as that row is empty.
+    Within a group models stand by their F1, those without a number first.
     """
     theirs = numbers()
     theirs = theirs[theirs.corpus == corpus]
     lines = theirs[["encoder_size", "model", "precision", "recall", "f1", "status"]].to_dict("records")
     table = results([run for run in found if run.record["corpus"]["name"] == corpus])
     for line in () if table.empty else table[table.protocol == "seqeval"].itertuples():
-        entry = {"encoder_size": encoder_size(line.encoder), "status": OURS, "seeds": line.seeds}
+        entry = {"encoder_size": encoder_size(line.encoder), "status": OURS, "row": line.row, "seeds": line.seeds}
         entry["model"] = _model(line)
         entry |= {measure: 100 * getattr(line, measure) for measure in MEASURES}
         lines.append(entry | _interval(line) | {"sd": 100 * line.f1_sd})
-    columns = ["encoder_size", "model", "precision", "recall", "f1", "low", "high", "sd", "seeds", "status"]
+    columns = ["encoder_size", "model", "precision", "recall", "f1", "low", "high", "sd", "seeds", "status", "row"]
     all_rows = pd.DataFrame(lines, columns=columns)
     all_rows = all_rows.astype({"seeds": "Int64", "sd": float, "low": float, "high": float})
     of_paper = all_rows.model == PAPER
@@ -145,9 +147,11 @@ def _model(line: Any) -> str:
 def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """F1 of published models and ours in lanes of one encoder size, a panel for each corpus.
 
-    `tables` maps a corpus to its `beside_published`. A model without a number is not drawn, but the paper's lane says
-    when the paper's own row is empty.
+    `tables` maps a corpus to its `beside_published`. Each row of ours has a marker of its own. A model without a number
+    is not drawn, but the paper's lane says when the paper's own row is empty.
     """
+    rows = sorted({row for table in tables.values() for row in table.row.dropna()}, key=place)
+    markers = dict(zip(rows, cycle("Ds^vP"), strict=False))
     figure = Figure(figsize=(6.4, 3.6))
     panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
     for axes, (corpus, table) in zip(panels, tables.items(), strict=True):
@@ -156,10 +160,11 @@ def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
             group = table[table.encoder_size == size].sort_values("f1")
             paper = group.model == PAPER
             known = group[group.f1.notna() & ~paper]
-            ours = known.status == OURS
             # Neighbours step up and down in turn, or close values would hide one another.
             steps = pd.Series(lane + 0.13 * (np.arange(len(known)) % 3 - 1), index=known.index)
-            for chosen, marker, colour, label in ((~ours, "o", BLUE, "published"), (ours, "D", VERMILION, OURS)):
+            looks = [(known.status != OURS, "o", BLUE, "published")]
+            looks += [(known.row == row, markers[row], VERMILION, f"{OURS}: {row}") for row in rows]
+            for chosen, marker, colour, label in looks:
                 some = known[chosen]
                 axes.plot(some.f1, steps[some.index], marker, color=colour, markersize=5, alpha=0.7, label=label)
             if group.f1[paper].notna().any():

@@ -109,16 +109,21 @@ def relevance_by_relatedness(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(6.4, 3.2))
     panels = figure.subplots(1, len(corpora), sharey=True, squeeze=False)[0]
     groups = [str(number + 1) for number in range(GROUPS)]
-    looks = {"full": (BLUE, "own picture"), "shuffled_images": (ORANGE, "another post's")}
+    seen = "caption" if table.source.str.startswith("captions").all() else "picture"
+    looks = {"full": (BLUE, f"own {seen}"), "shuffled_images": (ORANGE, f"{seen} of another post")}
     for axes, corpus in zip(panels, corpora, strict=True):
-        for (_, _, row, _), lines in table[table.corpus == corpus].groupby(["encoder", "source", "row", "seed"]):
+        runs = list(table[table.corpus == corpus].groupby(["encoder", "source", "row", "seed"]))
+        # Side by side, or runs of equal relevance would hide one another.
+        for shift, ((_, _, row, _), lines) in zip(np.linspace(-0.15, 0.15, len(runs)), runs, strict=True):
             colour, label = looks[row]
             of_group = lines.set_index("group")
             error = 1.96 * of_group.rho_sd / np.sqrt(of_group.posts)
             look: dict[str, Any] = {"color": colour, "markersize": 4, "linewidth": 1, "elinewidth": 1}
-            axes.errorbar(range(GROUPS), of_group.rho[groups], error[groups], fmt="o-", label=label, **look)
+            axes.errorbar(shift + np.arange(GROUPS), of_group.rho[groups], error[groups], fmt="o-", label=label, **look)
             if "unreadable" in error:
-                axes.errorbar([GROUPS + 0.5], of_group.rho[["unreadable"]], error[["unreadable"]], fmt="D", **look)
+                axes.errorbar(
+                    [GROUPS + 0.5 + shift], of_group.rho[["unreadable"]], error[["unreadable"]], fmt="D", **look
+                )
         axes.set_xticks(range(GROUPS), groups)
         if (table.group[table.corpus == corpus] == "unreadable").any():
             axes.axvline(GROUPS - 0.25, color=GREY, linewidth=0.8, linestyle=":")

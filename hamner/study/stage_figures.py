@@ -25,6 +25,7 @@ from hamner.drawing.parts import (
     draw_picture,
     draw_regions,
     scale_from_0,
+    shared_legend,
     stacked_shares,
     steady,
     write_in,
@@ -88,7 +89,7 @@ def likeness(image: Image.Image, boxes: np.ndarray, alike: np.ndarray) -> Figure
     numbers = range(1, len(boxes) + 1)
     table = pd.DataFrame(alike, index=numbers, columns=numbers)
     look: dict[str, Any] = {"square": True, "annot_kws": {"fontsize": 8.5}}
-    draw_matrix(matrix, table, "{:z.1f}".format, (-1, 1), "mean cosine", "PuOr_r", shrink=0.85, **look)
+    draw_matrix(matrix, table, "{:z.1f}".format, (-1, 1), "mean cosine", "PuOr", shrink=0.85, **look)
     return figure
 
 
@@ -192,21 +193,14 @@ def relevance_histogram(judged: pd.DataFrame, bounds: tuple[float, float]) -> Fi
             rho = of_kind.rho[of_kind.about == about]
             if len(rho):
                 share = np.full(len(rho), 100 / len(rho))
-                axes.hist(rho, bins=BINS, range=(0, 1), weights=share, color=colour, alpha=0.65, label=about)
+                axes.hist(rho, bins=BINS, range=(0, 1), weights=share, color=colour, alpha=0.65, label=f"about {about}")
         for bound in bounds:
             axes.axvline(bound, color=BLACK, linestyle=":", linewidth=1.2)
         axes.set_title(f"{kind} picture")
         axes.set_xlim(0, 1)
     rows[-1].set_xlabel("relevance ρ")
     figure.supylabel("posts of its colour (%)", fontsize=11)
-    labelled = {label: handle for axes in rows for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        list(labelled.values()),
-        [f"about {label}" for label in labelled],
-        loc="outside upper center",
-        ncols=len(labelled),
-        handlelength=1.2,
-    )
+    shared_legend(figure, rows)
     return figure
 
 

@@ -15,7 +15,7 @@ from hamner.evaluation import Spread, over_seeds
 from hamner.files import written_whole
 from hamner.training import Run
 from hamner.training.rows import row_of_run
-from hamner.training.runs import encoder_name
+from hamner.training.runs import difference, encoder_name
 from hamner.vision.features import VisualSource
 
 MEASURES = ("precision", "recall", "f1")
@@ -36,15 +36,15 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
     """One line for each corpus, encoder, row, source and protocol: spread of precision, recall and F1 over seeds.
 
     Each measure, of all entities, of seen and unseen ones (`f1_seen`) and of each type (`f1_PER`), has its mean, and
-    with `_sd`, `_min` and `_max` behind it its spread. Fractions. Runs that differ in anything but their seed are never
-    put into one line; should two lines have one name all the same, HamnerError says which setting tells them apart.
+    with `_sd`, `_min` and `_max` behind it its spread. Fractions. Raises HamnerError where runs of one name
+    differ in more than their seed, or have the same: a number of them would be one of a mixture.
     """
-    groups: dict[str, list[Run]] = {}
+    groups: dict[tuple[str, ...], list[Run]] = {}
     for run in records:
-        groups.setdefault(repr(_without_seed(run)), []).append(run)
+        groups.setdefault(tuple(name_of(run).values()), []).append(run)
     lines: list[dict[str, Any]] = []
     for group in groups.values():
-        _require_each_seed_once(group)
+        _require_seeds_alone(group)
         name = name_of(group[0])
         for protocol in PROTOCOLS:
             scores = [run.record["scores"][split][protocol] for run in group]
@@ -60,12 +60,6 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
             lines.append(line)
     table = pd.DataFrame(lines)
     key = ["corpus", "encoder", "row", "source", "protocol"]
-    if not table.empty and table.duplicated(key).any():
-        twice = table[table.duplicated(key)].iloc[0]
-        raise HamnerError(
-            f"runs of {twice.corpus}, {twice.encoder}, {twice.row} differ in more than their seed: keep those with "
-            "other settings in another folder"
-        )
     return table.sort_values(key, ignore_index=True) if lines else table
 
 
@@ -90,14 +84,8 @@ def by_row(found: Sequence[Run]) -> dict[str, list[Run]]:
     rows: dict[str, list[Run]] = {}
     for run in found:
         rows.setdefault(row_of_run(run.config), []).append(run)
-    for row, group in rows.items():
-        for run in group[1:]:
-            if _without_seed(run) != _without_seed(group[0]):
-                raise HamnerError(
-                    f"{group[0].folder} and {run.folder} are both {row} and differ in more than their seed: "
-                    "compare them apart"
-                )
-        _require_each_seed_once(group)
+    for group in rows.values():
+        _require_seeds_alone(group)
     return rows
 
 
@@ -159,7 +147,14 @@ def write_tables(folder: Path | None = None) -> list[Path]:
     return [folder / name for name in ("results.csv", *pages)]
 
 
-def _require_each_seed_once(group: Sequence[Run]) -> None:
+def _require_seeds_alone(group: Sequence[Run]) -> None:
+    """Raise HamnerError unless these runs of one name differ in their seed, and in nothing else."""
+    for run in group[1:]:
+        if unlike := difference(group[0].record, run.record, ("seed",)):
+            raise HamnerError(
+                f"{group[0].folder} and {run.folder} differ in more than their seed ({unlike.key}): keep those with "
+                "other settings or data in another folder"
+            )
     seeds = [run.config.seed for run in group]
     if len(set(seeds)) < len(seeds):
         raise HamnerError(f"one seed twice: {', '.join(str(run.folder) for run in group)}; keep one of them")
@@ -172,9 +167,3 @@ def _columns(measure: str, spread: Spread) -> dict[str, float]:
         f"{measure}_min": spread.min,
         f"{measure}_max": spread.max,
     }
-
-
-def _without_seed(run: Run) -> tuple[Any, Any]:
-    settings = run.config.to_dict()
-    del settings["seed"]
-    return run.record["corpus"], settings

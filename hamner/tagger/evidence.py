@@ -148,7 +148,7 @@ def evidence_of(
     output = model(occlusions(batch, row, pictures.grid.shape[1] if has_grid else 0, real))
     variants = len(output.emissions)
     asked = [(variant, span) for span in spans for variant in range(variants)]
-    confidence = span_probabilities(model.decoder, output.emissions, output.word_mask, asked).cpu().numpy()
+    confidence = span_probabilities(model.decoder, output.emissions.float(), output.word_mask, asked).cpu().numpy()
     if temperature is not None:
         confidence = calibrated(confidence, temperature)
     confidence = confidence.reshape(len(spans), variants)

@@ -26,8 +26,7 @@ from hamner.tagger.confidence import TEMPERATURES, calibrated, span_probabilitie
 from hamner.tagger.evidence import Evidence, evidence_of
 from hamner.tagger.words import split_words
 from hamner.training.batching import Split, collate, piece_limit, windows
-from hamner.training.checkpoints import load_weights
-from hamner.training.loop import build_model
+from hamner.training.loop import trained_model
 from hamner.training.runs import CALIBRATION, Run
 from hamner.vision.features import VisualFeatures
 
@@ -165,11 +164,7 @@ class Tagger:
             raise TaggerError(
                 f"{run.folder} is a control of the study that read a caption after each post: train another row to tag"
             )
-        shape = run.shape if self.config.visual else {}
-        with torch.random.fork_rng(devices=[]):  # building draws weights: the user's random numbers stay as they were
-            self.model = build_model(self.config.model, self.config.seed, **shape)
-        load_weights(self.model, run.weights, run.record.get("weights_sha256"))
-        self.model.to(self.device).eval()
+        self.model = trained_model(run, self.device)
         self.tokenizer = load_tokenizer(self.config.model.text_encoder)
         self.temperature = read_temperature(run.folder)
         self.apart = tuple(run.record.get("marks_apart", ()))  # none in a record from before they were kept
@@ -295,7 +290,7 @@ class Tagger:
         tags = [[decoder.tags[k] for k in path] for path in decoder.decode(output.emissions, output.word_mask)]
         found = [spans(row) for row in tags]
         asked = [(row, span) for row, some in enumerate(found) for span in some]
-        scores = span_probabilities(decoder, output.emissions, output.word_mask, asked).cpu().numpy()
+        scores = span_probabilities(decoder, output.emissions.float(), output.word_mask, asked).cpu().numpy()
         if self.temperature is not None:
             scores = calibrated(scores, self.temperature)
         score = iter(scores.tolist())

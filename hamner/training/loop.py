@@ -68,6 +68,25 @@ def build_model(config: ModelConfig, seed: int, channels: int = 0, classes: int 
     return HamNer(config, encoder, TAGS, channels, classes)
 
 
+def trained_model(run: Run, device: torch.device) -> HamNer:
+    """The network of a finished run with its weights, on `device`, to be used as it was tested: in the run's precision.
+
+    Raises HamnerError when its weights are not there, or not as they were written.
+    """
+    config = run.config
+    shape = {} if config.visual is None else run.shape
+    with torch.random.fork_rng(devices=[]):  # building draws weights: the user's random numbers stay as they were
+        model = build_model(config.model, config.seed, **shape)
+    load_weights(model, run.weights, run.record.get("weights_sha256"))
+    model.to(device).eval()
+    if config.precision == "bf16":
+        as_trained = torch.autocast(device.type, torch.bfloat16)
+        model.forward = as_trained(model.forward)  # type: ignore[method-assign]
+        if not config.model.frozen_text:  # what a frozen one reads is kept, and is read in float32
+            model.text.read = as_trained(model.text.read)  # type: ignore[method-assign]
+    return model
+
+
 def parameter_groups(model: HamNer, config: TrainConfig) -> list[dict[str, Any]]:
     """Every trainable parameter, once: encoder and head at their own rates, matrices with decay, vectors without."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -148,12 +167,11 @@ def _alone_in(folder: Path, accelerator: Accelerator, wait: bool) -> Iterator[No
     if not accelerator.is_main_process:
         yield
         return
-    ours = any(os.path.exists(folder / name) for name in (".lock", "run.json", "checkpoint.safetensors"))
-    try:
-        others = not ours and os.path.isdir(folder) and os.listdir(folder)
+    try:  # listed once, for another process may be putting its lock there right now
+        names = set(os.listdir(folder)) if os.path.isdir(folder) else set()
     except OSError as error:
         raise RunError(f"cannot read {folder}: {error.strerror or error}; choose another folder") from error
-    if others:
+    if names and names.isdisjoint({".lock", "run.json", "checkpoint.safetensors"}):
         raise RunError(f"{folder} holds files that are no run's, and could be overwritten: choose another folder")
     with only_user_of(folder, wait):
         for file in folder.glob(".*.safetensors.*"):
@@ -172,6 +190,7 @@ def _train(
     kept: dict[str, dict[str, Words]],
 ) -> Run:
     around = surroundings(accelerator.device, accelerator.num_processes)
+    begun_with = around | {"features": None if store is None else store.folder.name}
     appended = appended_texts(config)
     seen = {}
     if store is not None or appended is not None:
@@ -208,7 +227,7 @@ def _train(
     if checkpoint.exists():
         begun_as = read_progress(checkpoint)
         require_same(folder, begun_as, wanted)
-        require_same_sums(folder, begun_as, around)
+        require_same_sums(folder, begun_as, begun_with)
         load_weights(bare, folder / "model.safetensors")  # the best so far: found out now, if they are lost
         state = load_checkpoint(checkpoint, bare, bare_optimizer)["state"]
     else:  # what was made with weights that are now trained anew
@@ -261,7 +280,7 @@ def _train(
                 save_weights(bare, folder / "model.safetensors")
             state["seconds"] = earlier[0] + time.perf_counter() - begun
             state["cpu_seconds"] = earlier[1] + time.process_time() - begun_cpu
-            save_checkpoint(checkpoint, bare, bare_optimizer, wanted | around | {"state": state})
+            save_checkpoint(checkpoint, bare, bare_optimizer, wanted | begun_with | {"state": state})
         accelerator.wait_for_everyone()
 
     load_weights(bare, folder / "model.safetensors")

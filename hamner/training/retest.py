@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from accelerate import PartialState
 from torch.utils.data import DataLoader
@@ -22,11 +22,10 @@ from hamner.evaluation import write_predictions
 from hamner.files import written_whole
 from hamner.model.text import load_tokenizer
 from hamner.training.batching import Split, collate, length_buckets, piece_limit, windows
-from hamner.training.checkpoints import load_weights
 from hamner.training.config import TrainConfig
 from hamner.training.inputs import appended_texts, exchanged, open_store, pictures_of, posts_seen
-from hamner.training.loop import build_model, predict
-from hamner.training.runs import RETESTS, Run, identity, only_user_of
+from hamner.training.loop import predict, trained_model
+from hamner.training.runs import RETESTS, Run, difference, identity, only_user_of
 from hamner.vision.features import VisualFeatures
 from hamner.vision.store import FEATURES
 
@@ -73,19 +72,30 @@ def retest(
     """
     config = _config_of_test(run, corpus, shuffled, captions)
     found = planned(run, corpus, shuffled)
-    origin = json.dumps(identity(corpus, config) | {"weights": run.record.get("weights_sha256")}).encode()
+    origin = identity(corpus, config) | {"weights": run.record.get("weights_sha256")}
     with only_user_of(run.folder, wait):
         note = found.file.with_suffix(".json")
-        if found.file.is_file() and note.is_file() and note.read_bytes() == origin:
+        if found.file.is_file() and _is_of(note, origin):
             return found
+        if not run.weights.exists():
+            raise HamnerError(f"{run.folder} has no weights: train the run into a folder of its own, and test that")
         note.unlink(missing_ok=True)  # first, for it must never stand beside other predictions than its own
         tags, relevance = _tagged(run, corpus, config, shuffled, Path(features), progress)
         ids = [post.id for post in corpus.test]
         judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
         write_predictions(found.file, dict(zip(ids, tags, strict=True)), judged)
         with written_whole(note) as temporary:
-            temporary.write_bytes(origin)
+            temporary.write_text(json.dumps(origin), encoding="utf-8")
     return found
+
+
+def _is_of(note: Path, origin: dict[str, Any]) -> bool:
+    """Whether the note beside a test's predictions says that they are of these weights and of these inputs."""
+    try:
+        kept = json.loads(note.read_text(encoding="utf-8"))
+        return kept["weights"] == origin["weights"] and difference(kept, origin) is None
+    except (OSError, ValueError, KeyError, TypeError, HamnerError):  # no note, or none that can be read
+        return False
 
 
 def _tagged(
@@ -104,10 +114,7 @@ def _tagged(
     appended = appended_texts(config)
     if store is not None or appended is not None:
         posts_seen(corpus.test, f"{corpus.name} test", store, appended)
-    shape = {} if store is None else run.shape
-    model = build_model(config.model, config.seed, **shape)
-    load_weights(model, run.weights, run.record.get("weights_sha256"))
-    model.to(device)
+    model = trained_model(run, device)
     tokenizer = load_tokenizer(config.model.text_encoder)
     items = windows(corpus.test, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended)
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)
@@ -128,8 +135,6 @@ def _config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[
             f"{corpus.folder} is called {corpus.name}, as the corpus that {run.folder} was trained on, and has other "
             "texts: rename it"
         )
-    if not run.weights.exists():
-        raise HamnerError(f"{run.folder} has no weights: train the run into a folder of its own, and test that")
     if not 0 <= shuffled <= 100:
         raise HamnerError(f"shuffled is a percentage from 0 to 100, not {shuffled}")
     if shuffled and (config.visual is None or config.pictures != "own"):

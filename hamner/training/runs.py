@@ -6,12 +6,12 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from filelock import FileLock, Timeout
@@ -165,43 +165,75 @@ def only_user_of(folder: Path, wait: bool = False) -> Iterator[None]:
         lock.release()
 
 
+class Difference(NamedTuple):
+    """In what two runs differ: a `key` of their `part` (corpus, config or inputs), and what each of them has there."""
+
+    part: str
+    key: str
+    one: Any
+    other: Any
+
+
+def difference(one: Mapping[str, Any], other: Mapping[str, Any], apart_from: Collection[str] = ()) -> Difference | None:
+    """The first difference between two runs, given as records or as `identity` gives them; None if they are one run.
+
+    Settings named in `apart_from`, and parts of them, may differ. Files that both kept the bytes of are compared by
+    these, and captions may then lie anywhere; where their bytes were not kept, only their place can say.
+    """
+    # Through TrainConfig, so that a record from before a setting was there has its default.
+    config, wanted = (TrainConfig.from_dict(run.get("config", {})) for run in (one, other))
+    inputs, wanted_inputs = one.get("inputs", {}), other.get("inputs", {})
+    captions = [inputs.get(name) for name in config.captions]
+    if captions == [wanted_inputs.get(name) for name in wanted.captions] and None not in captions:
+        inputs = {name: sha256 for name, sha256 in inputs.items() if name not in config.captions}
+        config = config.with_captions(wanted.captions)
+    shared = inputs.keys() & wanted_inputs
+    pairs = {
+        "corpus": (flat(one.get("corpus", {})), flat(other.get("corpus", {}))),
+        "config": tuple(_without(flat(each.to_dict()), apart_from) for each in (config, wanted)),
+        "inputs": tuple({name: each[name] for name in shared} for each in (inputs, wanted_inputs)),
+    }
+    for part, (here, there) in pairs.items():
+        for key in sorted(here.keys() | there.keys()):
+            if here.get(key) != there.get(key):
+                return Difference(part, key, here.get(key), there.get(key))
+    return None
+
+
+def _without(settings: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    starts = tuple(f"{name}." for name in names)
+    return {key: value for key, value in settings.items() if not f"{key}.".startswith(starts)}
+
+
 def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raise RunError, naming the first difference, unless `found` (a record or a checkpoint) is of the run `wanted`."""
-    # Through TrainConfig, so that a record from before a setting was there has its default.
-    config, captions = TrainConfig.from_dict(found.get("config", {})), TrainConfig.from_dict(wanted["config"]).captions
-    # A record from before an input was kept says nothing of it.
-    kept = found.get("inputs", {})
-    # The same captions at another place are the same captions; where their bytes were not kept, only the place can say.
-    theirs, yours = [kept.get(name) for name in config.captions], [wanted["inputs"].get(name) for name in captions]
-    if theirs == yours and None not in theirs:
-        kept = {name: sha256 for name, sha256 in kept.items() if name not in config.captions}
-        config = config.with_captions(captions)
-    inputs = wanted["inputs"] | kept
-    for part, value in (("corpus", found.get("corpus", {})), ("config", config.to_dict()), ("inputs", inputs)):
-        if value == wanted[part]:
-            continue
-        flat_found, flat_wanted = flat(value), flat(wanted[part])
-        different = sorted(
-            key for key in flat_found.keys() | flat_wanted.keys() if flat_found.get(key) != flat_wanted.get(key)
-        )
-        key = different[0]
+    if unlike := difference(found, wanted):
         raise RunError(
-            f"{folder} holds another run: its {part} has {key} = {flat_found.get(key)!r}, "
-            f"yours {flat_wanted.get(key)!r}; choose another folder or delete that one"
+            f"{folder} holds another run: its {unlike.part} has {unlike.key} = {unlike.one!r}, "
+            f"yours {unlike.other!r}; choose another folder or delete that one"
         )
 
 
 def require_same_sums(folder: Path, found: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise RunError when a checkpoint was begun on other numbers of threads or processes than there are `now`.
+    """Raise RunError when a checkpoint was begun on what would give other sums than there are `now`: another number of
+    threads or processes, another device, other versions of libraries, or features that were computed in another way.
 
     They decide the last digits, and with them the model: a run that went on would be neither one nor the other.
     """
-    for name, remedy in (("threads", "--threads {}"), ("processes", "accelerate launch --num_processes {}")):
-        before = found.get("machine", {}).get(name)
-        if before is not None and before != now["machine"][name]:
+    remedies = {
+        "machine.threads": "use --threads {}",
+        "machine.processes": "use accelerate launch --num_processes {}",
+        "features": "restore those",
+    }
+    parts = ("machine", "versions", "features")
+    begun, going_on = (flat({part: run.get(part) for part in parts}) for run in (found, now))
+    for name, before in begun.items():
+        if before is not None and before != going_on.get(name):
+            usual = "install that version" if name.startswith("versions.") else "go on on such a machine"
+            remedy = remedies.get(name, usual).format(before)
             raise RunError(
-                f"the run in {folder} was begun on {before} {name}, and this would go on with {now['machine'][name]}: "
-                f"use {remedy.format(before)}, or delete the folder"
+                f"the run in {folder} was begun with {name} = {before!r}, and this would go on with "
+                f"{going_on.get(name)!r}: {remedy}, or delete the folder"
             )
 
 

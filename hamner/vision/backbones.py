@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet152_Weights, WeightsEnum, resnet152
 
 from hamner.errors import HamnerError
-from hamner.files import file_sha256
+from hamner.files import file_sha256, hub_is_offline
 from hamner.vision.features import BACKBONES
 
 IMAGE_SIZE = 224
@@ -125,7 +124,7 @@ def fetch_weights(weights: WeightsEnum) -> dict[str, Any]:
         # torch checks a hash only right after a download; torchvision puts its first digits into the file's name.
         if not file_sha256(kept).startswith(kept.stem.rsplit("-", 1)[-1]):
             raise WeightsError(f"{kept} is damaged: delete the file and try again")
-    elif os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
+    elif hub_is_offline():
         raise WeightsError(f"the weights {name} are not here and HF_HUB_OFFLINE is set: {remedy}")
     try:
         return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hamner.errors import HamnerError
-from hamner.settings import setting
+from hamner.settings import require_kinds, setting
 
 BACKBONES = ("efficientnet-lite0", "resnet152")
 ANNOTATIONS = "annotations.jsonl"
@@ -88,6 +88,7 @@ class VisualSource:
     captions: tuple[str, ...] = setting((), "ours", "the captions files, for the source captions alone")
 
     def __post_init__(self) -> None:
+        require_kinds(VisualSource, vars(self), SourceError)
         if self.backbone == "captions":
             if self.objects != "phrases" or not self.captions:
                 raise SourceError("the source captions needs captions files: VisualSource.from_captions(file, ...)")

@@ -64,7 +64,7 @@ answers = pd.read_json(corpus.folder / "answers.jsonl", lines=True).set_index("i
 
 # %% [markdown]
 # The whole of this model, drawn from its own parts. We are in the first band; a solid outline is
-# what the paper states, a dashed one is ours.
+# what the paper states, a dashed one is ours, a dotted one the first author's related code.
 
 # %%
 from hamner.study import architecture
@@ -391,7 +391,8 @@ assert torch.allclose(weights, output.trace.spatial, atol=1e-4)
 # %% [markdown]
 # All geometry is in this one block. Mirror the picture's boxes from left to right, and the
 # spatial encoding changes while the semantic one stays the same, to the last bit. That is what
-# makes the ablation honest: without this block the model cannot know where anything is.
+# makes the ablation honest: without this block the model is given no box. (A thing's *size* it can
+# still guess, from how blurred its crop is and from how much of the grid it fills: notebook 07.)
 
 # %%
 mirrored = pictures.boxes.clone()

@@ -415,8 +415,9 @@ lied_to.groupby(steps, observed=True).right.agg(["count", "mean"]).round(3)
 
 # %% [markdown]
 # Where the picture is clearly refused, the name keeps its type. A judgement in the middle is no
-# compromise: a share of a strong wrong opinion is still enough to outvote a name. And topics are
-# hard to tell here, for no topic thing of test was ever seen in training.
+# compromise: a share of a strong wrong opinion is still enough to outvote a name. It is not that the
+# topics cannot be seen, though no topic thing of test occurs in training: a linear probe tells that of
+# most of these pictures (notebook 07, section 3).
 #
 # The same for wrong pictures:
 

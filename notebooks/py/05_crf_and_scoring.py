@@ -451,8 +451,8 @@ assert test.p_value < 0.01
 
 # %% [markdown]
 # So overlapping intervals of two taggers say little about their difference; test the difference
-# itself. And keep in mind what p means: how often posts as these would show such a difference
-# by luck alone. It says nothing about *other seeds*.
+# itself. And keep in mind what p means: how often posts as these would show a difference at least as
+# large by luck alone, were the two taggers equally good. It says nothing about *other seeds*.
 #
 # ## 12. Seen and unseen
 #

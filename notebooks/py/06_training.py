@@ -55,6 +55,11 @@ KEPT = project_folder() / FEATURES  # features that are computed already
 # `run.json` says what was trained and what came out, `predictions.jsonl` what it said of each
 # post of test, `model.safetensors` holds the weights. No file is a pickle: reading a pickle from
 # elsewhere can run any code.
+#
+# If the tagger's folder is not there, train it once, in the project's folder:
+#
+#     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
+#     hamner calibrate data/models/minitweets-full
 
 # %%
 run = Run.load(project_folder() / "data" / "models" / "minitweets-full")
@@ -371,8 +376,9 @@ pd.DataFrame(found, index=["entities found", "share right"]).T.round(2)
 
 # %% [markdown]
 # Networks that have learnt their training posts by heart are too sure of themselves. The usual
-# remedy has one number: divide the log-odds by a *temperature*, fitted on valid. Above 1 it makes
-# all confidences more modest. Their order stays, so no entity changes.
+# remedy has one number: divide the log-odds by a *temperature*, fitted on valid. Above 1 it draws all
+# confidences towards one half: those above it become more modest. Their order stays, so no entity
+# changes.
 
 # %%
 from hamner.tagger.calibration import fit_temperature

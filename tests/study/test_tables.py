@@ -48,8 +48,27 @@ def test_one_seed_has_no_deviation():
 
 
 def test_runs_with_other_settings_are_never_averaged():
-    with pytest.raises(HamnerError, match="tiny, minilm, text_only differ in more than their seed"):
+    with pytest.raises(HamnerError, match=r"run0 and run1 differ in more than their seed \(epochs\)"):
         results(as_runs(record(1, 0.8), record(2, 0.9, epochs=9)))
+
+
+def test_captions_are_told_apart_by_their_bytes_and_by_their_place_only_where_those_are_not_known():
+    def reads(seed: int, file: str, sha256: str | None) -> dict:
+        visual = {"backbone": "captions", "objects": "phrases", "captions": [file]}
+        inputs = {} if sha256 is None else {file: sha256}
+        return record(seed, 0.8, model={"vision": True}, visual=visual) | {"inputs": inputs}
+
+    moved = results(as_runs(reads(1, "here.txt", "abc"), reads(2, "there.txt", "abc"), reads(3, "here.txt", None)))
+    assert set(moved.seeds) == {3}
+    for other in (reads(2, "here.txt", "def"), reads(2, "there.txt", "def"), reads(2, "there.txt", None)):
+        with pytest.raises(HamnerError, match="differ in more than their seed"):
+            results(as_runs(reads(1, "here.txt", "abc"), other))
+
+
+def test_runs_that_read_other_pictures_are_never_averaged():
+    other = [record(seed, 0.8) | {"inputs": {"pictures": pictures}} for seed, pictures in ((1, "abc"), (2, "def"))]
+    with pytest.raises(HamnerError, match=r"differ in more than their seed \(pictures\)"):
+        results(as_runs(*other))
 
 
 def test_one_seed_twice_is_an_error():

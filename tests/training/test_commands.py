@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ import hamner.training.inputs as inputs
 import hamner.training.loop as loop
 import hamner.training.retest as retest_module
 from hamner.corpora import Corpus, load_corpus
+from hamner.corpora.tags import spans
 from hamner.corpora.words import marks_apart
 from hamner.errors import HamnerError
 from hamner.evaluation import read_predictions, read_relevance, score
@@ -183,6 +186,12 @@ def test_a_test_is_taken_once_until_something_changes(arguments, tiny):
     made = [file.stat().st_mtime_ns for file in files]
     assert [line for line in said.splitlines() if "F1" in line] == invoke(*test).splitlines()
     assert [file.stat().st_mtime_ns for file in files] == made
+    shutil.copy("captions.txt", "moved.txt")
+    invoke(*test, "--captions", "moved.txt")
+    weights = Path("run1/model.safetensors").rename("kept")
+    assert str(files[0]) in invoke(*test)  # what is there already needs no weights
+    weights.rename("run1/model.safetensors")
+    assert [file.stat().st_mtime_ns for file in files] == made
     Path("others.txt").write_text(Path("captions.txt").read_text(encoding="utf-8").replace("van", "fox"))
     invoke("retest", "run1", "--on", str(tiny.folder), "--shuffled", "100", "--captions", "others.txt")
     assert files[0].stat().st_mtime_ns > made[0]
@@ -190,6 +199,28 @@ def test_a_test_is_taken_once_until_something_changes(arguments, tiny):
         assert "skipped: another process is at work in run2" in invoke(*test)
         alone = CliRunner().invoke(app, ["retest", "run2", "--on", str(tiny.folder), "--shuffled", "100"])
         assert isinstance(alone.exception, RunError)
+
+
+@pytest.mark.parametrize("frozen", ["true", "false"])
+def test_a_run_in_half_precision_is_tested_and_tags_in_half_precision(arguments, tiny, frozen):
+    half = ["--set", "precision=bf16", "--set", f"model.frozen_text={frozen}", "--set", "batch_size=4"]
+    # One process computes in one precision, so that this one takes another.
+    command = [sys.executable, "-m", "hamner", "train", *arguments, *half, "--row", "full", "--run", "half"]
+    subprocess.run(command, check=True, capture_output=True)
+    invoke("retest", "half", "--on", str(tiny.folder))
+    run = Run.load(Path("half"))
+    assert Path("half/retests/tiny.jsonl").read_bytes() == run.predictions.read_bytes()
+    tags, tagger = read_predictions(run.predictions), Tagger(run)
+    store = inputs.open_store(tiny, run.config, Path("data/features"), "cpu", progress=False)
+    for post in tiny.test:
+        tagged = tagger(post.words, features=store[post.id])
+        assert [entity.type for entity in tagged.entities] == [span.type for span in spans(tags[post.id])]
+
+    shutil.copytree("half", "whole", ignore=shutil.ignore_patterns("retests"))
+    record = run.record | {"config": run.record["config"] | {"precision": "no"}}
+    Path("whole/run.json").write_text(json.dumps(record), encoding="utf-8")
+    invoke("retest", "whole", "--on", str(tiny.folder))
+    assert read_relevance(Path("whole/retests/tiny.jsonl")) != read_relevance(run.predictions)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from hamner.training.checkpoints import (
 )
 from hamner.training.inputs import Words, read_words
 from hamner.training.loop import build_model, parameter_groups, warmup_then_linear
-from hamner.training.runs import CALIBRATION, RETESTS, identity, pictures_sha256, surroundings
+from hamner.training.runs import CALIBRATION, RETESTS, identity, pictures_sha256, require_same_sums, surroundings
 from hamner.vision.features import VisualSource
 
 # Trains like `train`, but in a process of its own, and says when a step of an epoch is under way.
@@ -217,6 +217,7 @@ def test_two_processes_do_not_train_in_one_folder(tiny: Corpus, config: TrainCon
     command = [sys.executable, "-c", SCRIPT, str(tiny_folder), str(folder), json.dumps(config.to_dict())]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         process.stdout.readline()
+        process.send_signal(signal.SIGSTOP)  # or it might be through before the other one asks
         with pytest.raises(RunError, match="another process is at work in"):
             train(tiny, config, folder, progress=False)
         process.kill()
@@ -348,15 +349,50 @@ def test_a_cut_run_whose_best_weights_are_lost_says_what_to_do(tiny: Corpus, con
         train(tiny, config, tmp_path, progress=False)
 
 
-def test_a_cut_run_goes_on_with_as_many_threads_as_it_began_with(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("part", "name", "before", "remedy"),
+    [
+        ("machine", "threads", 99, "use --threads 99"),
+        ("machine", "device", "Some GPU", "go on on such a machine"),
+        ("versions", "torch", "2.11.0", "install that version"),
+    ],
+)
+def test_a_cut_run_goes_on_only_where_it_would_come_out_the_same(
+    tiny: Corpus, config: TrainConfig, tmp_path: Path, part: str, name: str, before: object, remedy: str
+):
     model = build_model(config.model, 1)
     optimizer = AdamW(parameter_groups(model, config))
     begun = surroundings(torch.device("cpu"), 1)
-    begun["machine"]["threads"] = torch.get_num_threads() + 1
+    now, begun[part][name] = begun[part][name], before
     progress = identity(tiny, config) | begun | {"state": {}}
     save_checkpoint(tmp_path / "checkpoint.safetensors", model, optimizer, progress)
-    with pytest.raises(RunError, match=rf"with {torch.get_num_threads()}: use --threads {begun['machine']['threads']}"):
+    said = f"was begun with {part}.{name} = {before!r}, and this would go on with {now!r}: {remedy}, or delete"
+    with pytest.raises(RunError, match=re.escape(said)):
         train(tiny, config, tmp_path, progress=False)
+
+
+def test_a_cut_run_goes_on_with_the_features_that_it_began_with(tmp_path: Path):
+    begun = surroundings(torch.device("cpu"), 1) | {"features": "captions-0"}
+    require_same_sums(tmp_path, begun, begun)
+    require_same_sums(tmp_path, {"state": {}}, begun)  # a checkpoint from before they were kept
+    with pytest.raises(
+        RunError, match=r"was begun with features = 'captions-0'.*: restore those, or delete the folder"
+    ):
+        require_same_sums(tmp_path, begun, begun | {"features": "captions-1"})
+
+
+def test_a_lock_that_appears_at_this_moment_is_no_foreign_file(
+    tiny: Corpus, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    listed = os.listdir
+
+    def meanwhile(folder: Path) -> list[str]:
+        (Path(folder) / ".lock").touch()  # of another process, which has just come
+        return listed(folder)
+
+    monkeypatch.setattr(loop.os, "listdir", meanwhile)
+    run = train(tiny, replace(config, epochs=1), tmp_path, progress=False)
+    assert run.weights.exists()
 
 
 def test_what_was_made_with_weights_goes_when_they_are_trained_anew(tiny: Corpus, config: TrainConfig, tmp_path: Path):
