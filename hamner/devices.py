@@ -9,6 +9,9 @@ import torch
 
 from hamner.errors import HamnerError
 
+MOST_THREADS = 1024
+"""More than any machine has cores for; a mistyped number would take all of its memory."""
+
 
 class DeviceError(HamnerError):
     """This machine has no such device."""
@@ -28,8 +31,10 @@ def cpu_threads(count: int | None) -> Iterator[None]:
     """Within this block torch computes on `count` CPU threads, or, for None, on as many as before.
 
     Several threads add numbers in another order, by how many they are: with `count=1` a result does not depend on how
-    many cores a machine has.
+    many cores a machine has. Raises DeviceError for a count that is none.
     """
+    if count is not None and not 1 <= count <= MOST_THREADS:
+        raise DeviceError(f"threads must be from 1 to {MOST_THREADS}, not {count}")
     before = torch.get_num_threads()
     torch.set_num_threads(before if count is None else count)
     try:

@@ -258,7 +258,7 @@ def _how_to_get(version: Version, root: Path | None) -> str:
 def _demand_hashes(version: Version, folder: Path, hashes: Mapping[str, str]) -> None:
     for file, source in version.files.items():
         if hashes[file] != source.sha256:
-            again = f"move the file away and run: hamner corpora fetch {version.name}"
+            again = "move the file away and " + _how_to_get(version, folder.parent)
             raise CorpusError(
                 f"{folder / file}: this is not {version.name}'s file: its SHA-256 is {hashes[file]}, "
                 f"expected {source.sha256}; to use a changed corpus, rename its folder, and for "

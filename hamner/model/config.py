@@ -8,6 +8,9 @@ from typing import Literal
 from hamner.errors import HamnerError
 from hamner.settings import require_kinds, setting
 
+MOST_CHANNELS = 16_384
+"""The widest model that a config may ask for: beyond it there is only a mistyped number."""
+
 
 class ModelConfigError(HamnerError):
     """Settings of the model that do not go together."""
@@ -53,8 +56,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         require_kinds(ModelConfig, vars(self), ModelConfigError)
-        if self.width is not None and self.width < 1:
-            raise ModelConfigError(f"width must be at least 1, not {self.width}")
+        if self.width is not None and not 1 <= self.width <= MOST_CHANNELS:
+            raise ModelConfigError(f"width must be from 1 to {MOST_CHANNELS:,}, not {self.width}")
         if self.heads < 1 or (self.width or self.heads) % self.heads:
             raise ModelConfigError(f"heads ({self.heads}) must divide the width ({self.width})")
         if self.iterations < 0:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from hamner.devices import cpu_threads
 from hamner.errors import HamnerError
 from hamner.files import hub_is_offline
 from hamner.model.attention import from_zero
@@ -66,8 +67,8 @@ def _load(auto: type, name: str, **options: object) -> object:
         offline = "HF_HUB_OFFLINE is set, " if hub_is_offline() else ""
         said = str(error).strip().split("\n")[0]
         raise EncoderError(
-            f"the text encoder {name!r} cannot be loaded ({offline}{said}): connect once and try again if it is not on "
-            f"this machine, give a folder that holds it, or use one that is bundled: {', '.join(BUNDLED)}"
+            f"no weights of the text encoder {name!r} on this machine that can be loaded ({offline}{said}): connect "
+            f"once and try again, give a folder that holds it, or use one that is bundled: {', '.join(BUNDLED)}"
         ) from error
 
 
@@ -203,7 +204,8 @@ class TextStage(nn.Module):
 class PhraseEncoder:
     """A frozen encoder of short texts, for captions that stand in for pictures: mean over pieces of the last layer.
 
-    `identity` names its weights, `channels` is the length of a vector.
+    `identity` names its weights, `channels` is the length of a vector. It takes one CPU thread: with more, a last digit
+    depends on how many there are.
     """
 
     def __init__(self, name: str) -> None:
@@ -219,6 +221,7 @@ class PhraseEncoder:
     def __call__(self, texts: Sequence[str], /) -> np.ndarray:
         """Texts to vectors (N, C)."""
         pieces = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
-        encoded = self.encoder(**pieces).last_hidden_state  # (N, P, C)
-        mask = pieces["attention_mask"][:, :, None]
-        return ((encoded * mask).sum(1) / mask.sum(1)).numpy()
+        with cpu_threads(1):
+            encoded = self.encoder(**pieces).last_hidden_state  # (N, P, C)
+            mask = pieces["attention_mask"][:, :, None]
+            return ((encoded * mask).sum(1) / mask.sum(1)).numpy()

@@ -427,7 +427,7 @@ def gate(values: pd.DataFrame) -> Figure:
     panels = figure.subplots(1, 2, sharey=True)
     for axes, what, label in (
         (panels[0], "gate", "gate z, mean"),
-        (panels[1], "moved", "length of what is added / of the word"),
+        (panels[1], "moved", "length added / word's length"),
     ):
         for is_name, colour, shift in ((True, BLUE, -0.18), (False, SKY, 0.18)):
             some = values[values.name == is_name]

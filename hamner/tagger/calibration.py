@@ -12,8 +12,8 @@ from hamner.corpora.post import Corpus
 from hamner.corpora.tags import spans
 from hamner.tagger.confidence import TEMPERATURES, calibrated
 from hamner.tagger.tagger import Tagger, TaggerError
-from hamner.training.inputs import open_store, pictures_of
-from hamner.training.runs import CALIBRATION, Run, write_json
+from hamner.training.inputs import open_store, pictures_of, posts_seen
+from hamner.training.runs import CALIBRATION, Run, require_data_of, write_json
 from hamner.vision.store import FEATURES
 
 AT_ONCE = 64
@@ -31,7 +31,10 @@ def judged_entities(
     """
     posts = corpus[split]
     store = open_store(corpus, tagger.config, Path(features), str(tagger.device), progress=True)
-    look = None if store is None else pictures_of(posts, store, tagger.config)
+    look = None
+    if store is not None:
+        posts_seen(posts, f"{corpus.name} {split}", store, None)
+        look = pictures_of(posts, store, tagger.config)
     confidence: list[float] = []
     right: list[bool] = []
     for begin in range(0, len(posts), AT_ONCE):
@@ -51,13 +54,14 @@ def calibrate(run: Run, corpus: Corpus, device: str = "cpu", features: Path | st
     Writes calibration.json, whole or not at all: the temperature, how many entities it was fitted on, and their mean
     negative log-likelihood before and after. Taggers made from the folder from then on use it. Test is not touched.
 
-    Raises TaggerError when `corpus` is not the run's or no entity is found in valid.
+    Raises HamnerError when `corpus` or its pictures are not the run's, or no entity is found in valid.
     """
     if run.record["corpus"]["sha256"] != corpus.sha256:
         raise TaggerError(
             f"the run in {run.folder} was trained on {run.record['corpus']['name']}, not on this {corpus.name}: "
             "calibrate it on its own corpus"
         )
+    require_data_of(run, corpus)
     tagger = Tagger(run, device)
     tagger.temperature = None
     confidence, right = judged_entities(tagger, corpus, features=features)

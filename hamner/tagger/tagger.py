@@ -152,6 +152,8 @@ class Tagger:
     """
 
     def __init__(self, run: Run, device: str = "cpu", extractor: PictureExtractor | None = None) -> None:
+        if not isinstance(run, Run):
+            raise TaggerError(f"a tagger is made of a run, not of {run!r}: use Tagger.from_pretrained(FOLDER)")
         self.run = run
         self.config = run.config
         self.device = existing_device(device)
@@ -217,6 +219,8 @@ class Tagger:
     def _asked(self, text: Text, picture: Picture | None, features: VisualFeatures | None) -> _Asked:
         notes: list[str] = []
         names: tuple[str, ...] = ()
+        if features is not None and self.config.visual is not None:
+            self._require_own_kind(features)
         image = None if picture is None or features is not None else open_picture(picture)
         if self.config.pictures != "own":
             notes.append(f"the run is a control: it was trained on {self.config.pictures} pictures")
@@ -233,12 +237,22 @@ class Tagger:
             names = names or ("",) * len(features.objects)
             if not self.config.model.relevance:
                 notes.append("the run does not judge relevance: it is 1 wherever there is a picture")
-            if features.grid.shape[1] != self.run.record["features"]["channels"]:
-                raise TaggerError(
-                    f"the features have {features.grid.shape[1]} channels and the run learnt from "
-                    f"{self.run.record['features']['channels']}: compute them with its source, {self.config.visual}"
-                )
         return _Asked(*_words(text, self.apart), features, names, picture, tuple(notes))
+
+    def _require_own_kind(self, features: VisualFeatures) -> None:
+        """Raise TaggerError for features that the run could not have learnt from."""
+        if not isinstance(features, VisualFeatures):
+            raise TaggerError(f"features are VisualFeatures, as a FeatureStore has them, not {features!r}")
+        channels, classes = self.run.shape["channels"], self.run.shape["classes"]
+        wrong = ""
+        if {features.grid.shape[-1], features.objects.shape[-1]} != {channels}:
+            wrong = f"have {features.grid.shape[-1]} channels and the run learnt from {channels}"
+        elif not (np.isfinite(features.grid).all() and np.isfinite(features.objects).all()):
+            wrong = "hold what is no number"
+        elif not ((features.classes >= 0) & (features.classes < classes)).all():
+            wrong = f"name classes of objects beyond the {classes} that the run knows"
+        if wrong:
+            raise TaggerError(f"the features {wrong}: compute them with its source, {self.config.visual}")
 
     def _look(self, image: Image.Image) -> tuple[VisualFeatures, tuple[str, ...], list[str]]:
         """The features of a picture of the user's own, its objects' names, and what is to be said about them."""
@@ -345,7 +359,7 @@ def read_temperature(folder: Path) -> float | None:
         temperature = float(json.loads(path.read_text(encoding="utf-8"))["temperature"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise TaggerError(f"{path} cannot be read ({error!r}): delete it, or calibrate the run again") from error
     least, greatest = TEMPERATURES
     if not least <= temperature <= greatest:

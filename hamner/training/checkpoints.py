@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -58,7 +60,7 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer, progress
     tensors = {f"model/{name}": tensor for name, tensor in learned_state(model).items()}
     for parameter, moments in optimizer.state.items():
         tensors |= {f"optimizer/{key}/{names[parameter]}": value.contiguous() for key, value in moments.items()}
-    _write(tensors, path, {"progress": json.dumps(progress)})
+    _write(tensors, path, {"progress": json.dumps(progress), "sha256": _sha256(tensors)})
 
 
 def read_progress(path: Path) -> dict[str, Any]:
@@ -85,6 +87,15 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer) -> dict[
     return progress
 
 
+def _sha256(tensors: dict[str, Tensor]) -> str:
+    """One SHA-256 of all tensors, with their names."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
 def _write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     with written_whole(path, CheckpointError) as temporary:
         try:
@@ -97,7 +108,10 @@ def _read(path: Path, tensors: bool = True) -> tuple[dict[str, Tensor], dict[str
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-        return (load_file(path) if tensors else {}), json.loads(metadata.get("progress", "{}"))
+        read = load_file(path) if tensors else {}
+        if tensors and metadata.get("sha256") not in (None, _sha256(read)):  # None: where it is not kept
+            raise ValueError("its tensors are not those that were written")
+        return read, json.loads(metadata.get("progress", "{}"))
     except FileNotFoundError as error:
         raise CheckpointError(f"no weights at {path}; delete {path.parent} and train again") from error
     except (SafetensorError, OSError, ValueError) as error:

@@ -37,7 +37,9 @@ Settings = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="CPU threads; 1 gives the same digits whatever the number of cores. [default: all]"),
+    typer.Option(
+        min=1, max=1024, help="CPU threads; 1 gives the same digits whatever the number of cores. [default: all]"
+    ),
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Seeds 1 to N of each row.")]
 Folder = Annotated[Path, typer.Option(help="Where the runs' folders are.")]
@@ -283,7 +285,7 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
         raise typer.BadParameter(f"{name} is set by {OF_ROWS[name]}", param_hint="--set")
     try:
         _put(values, name, json.loads(value))
-    except ValueError:
+    except (ValueError, RecursionError):
         _put(values, name, value)  # a plain word, such as `mix`
 
 

@@ -44,6 +44,7 @@ from hamner.training.runs import (
     RETESTS,
     Run,
     RunError,
+    encoder_sha256,
     identity,
     only_user_of,
     peak_memory,
@@ -71,9 +72,18 @@ def build_model(config: ModelConfig, seed: int, channels: int = 0, classes: int 
 def trained_model(run: Run, device: torch.device) -> HamNer:
     """The network of a finished run with its weights, on `device`, to be used as it was tested: in the run's precision.
 
-    Raises HamnerError when its weights are not there, or not as they were written.
+    Raises HamnerError when its weights are not there, or not as they were written, or when those of a frozen text
+    encoder, which are not among them, have changed.
     """
     config = run.config
+    if config.model.frozen_text:
+        trained_with = run.record.get("inputs", {})
+        for name, sha256 in encoder_sha256(config).items():
+            if trained_with.get(name, sha256) != sha256:
+                raise RunError(
+                    f"{run.folder} was trained with another {name} of {config.model.text_encoder} than there is now: "
+                    "restore that one, or train the run again"
+                )
     shape = {} if config.visual is None else run.shape
     with torch.random.fork_rng(devices=[]):  # building draws weights: the user's random numbers stay as they were
         model = build_model(config.model, config.seed, **shape)
@@ -134,6 +144,8 @@ def train(
     """
     if not isinstance(corpus, Corpus):
         raise HamnerError(f"train takes a corpus, not {corpus!r}: give it hamner.load_corpus(NAME OR FOLDER)")
+    if not isinstance(config, TrainConfig | None):
+        raise HamnerError(f"train takes a TrainConfig, not {config!r}: make one with hamner.TrainConfig(...)")
     config = config or TrainConfig()
     folder = Path(folder) if folder is not None else RUNS / run_name(corpus.name, config)
     try:
@@ -174,8 +186,9 @@ def _alone_in(folder: Path, accelerator: Accelerator, wait: bool) -> Iterator[No
     if names and names.isdisjoint({".lock", "run.json", "checkpoint.safetensors"}):
         raise RunError(f"{folder} holds files that are no run's, and could be overwritten: choose another folder")
     with only_user_of(folder, wait):
-        for file in folder.glob(".*.safetensors.*"):
-            file.unlink()  # half-written by a process that was killed: under the lock nobody writes but us
+        # Half-written by a process that was killed, by us or by safetensors: under the lock nobody writes but us.
+        for file in (*folder.glob(".*.safetensors.*"), *folder.glob(".tmp*")):
+            file.unlink()
         yield
 
 
@@ -228,7 +241,8 @@ def _train(
         begun_as = read_progress(checkpoint)
         require_same(folder, begun_as, wanted)
         require_same_sums(folder, begun_as, begun_with)
-        load_weights(bare, folder / "model.safetensors")  # the best so far: found out now, if they are lost
+        # The best so far: found out now, if they are lost or damaged.
+        load_weights(bare, folder / "model.safetensors", begun_as["state"].get("weights_sha256"))
         state = load_checkpoint(checkpoint, bare, bare_optimizer)["state"]
     else:  # what was made with weights that are now trained anew
         for file in (folder / CALIBRATION, *folder.glob(f"{RETESTS}/*.json*")):
@@ -278,6 +292,7 @@ def _train(
             if valid > state["best_f1"]:
                 state |= {"best_f1": valid, "best_epoch": epoch}
                 save_weights(bare, folder / "model.safetensors")
+                state["weights_sha256"] = file_sha256(folder / "model.safetensors")
             state["seconds"] = earlier[0] + time.perf_counter() - begun
             state["cpu_seconds"] = earlier[1] + time.process_time() - begun_cpu
             save_checkpoint(checkpoint, bare, bare_optimizer, wanted | begun_with | {"state": state})

@@ -25,7 +25,7 @@ from hamner.training.batching import Split, collate, length_buckets, piece_limit
 from hamner.training.config import TrainConfig
 from hamner.training.inputs import appended_texts, exchanged, open_store, pictures_of, posts_seen
 from hamner.training.loop import predict, trained_model
-from hamner.training.runs import RETESTS, Run, difference, identity, only_user_of
+from hamner.training.runs import RETESTS, Run, difference, identity, only_user_of, require_data_of
 from hamner.vision.features import VisualFeatures
 from hamner.vision.store import FEATURES
 
@@ -135,6 +135,8 @@ def _config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[
             f"{corpus.folder} is called {corpus.name}, as the corpus that {run.folder} was trained on, and has other "
             "texts: rename it"
         )
+    if corpus.name == trained_on["name"] and not captions:
+        require_data_of(run, corpus)
     if not 0 <= shuffled <= 100:
         raise HamnerError(f"shuffled is a percentage from 0 to 100, not {shuffled}")
     if shuffled and (config.visual is None or config.pictures != "own"):

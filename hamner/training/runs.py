@@ -60,11 +60,12 @@ class Run:
             raise RunError(f"no finished run in {folder}: it has no run.json") from error
         except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{path} cannot be read ({error}); delete it and run again") from error
-        if not isinstance(record, dict):
-            raise RunError(f"{path} is no run record: it lacks everything")
-        missing = [name for name in ("config", "corpus", "scores") if not isinstance(record.get(name), dict)]
-        if missing:
-            raise RunError(f"{path} is no run record: it lacks {', '.join(missing)}")
+        wrong = _wrong_in(record)
+        if wrong:
+            raise RunError(
+                f"{path} is no run record: it lacks {', '.join(wrong)}; restore it, or delete the folder and train "
+                "the run again"
+            )
         return cls(Path(folder), record)
 
     @property
@@ -99,6 +100,29 @@ class Run:
         return self.record["scores"][split][protocol]["overall"]["f1"]
 
 
+KINDS = {
+    "config": dict, "corpus": dict, "corpus.name": str, "corpus.sha256": dict, "best_epoch": int, "scores": dict,
+    "scores.valid.seqeval.overall.f1": float, "scores.test.seqeval.overall.f1": float,
+}  # fmt: skip
+"""What every record has, and of which kind it is."""
+
+KINDS_OF_SOME = {"inputs": dict, "features": dict, "marks_apart": list}
+"""What records have, but not the oldest ones."""
+
+
+def _wrong_in(record: Any) -> list[str]:
+    """What a record lacks, or has of another kind; of several parts of one thing the first."""
+    wrong: list[str] = []
+    for name, kind in (KINDS | KINDS_OF_SOME).items():
+        value = record
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        old = name in KINDS_OF_SOME and isinstance(record, dict) and name not in record
+        if not isinstance(value, kind) and not old and not any(name.startswith(f"{part}.") for part in wrong):
+            wrong.append(name)
+    return wrong
+
+
 def encoder_name(config: TrainConfig) -> str:
     """How folders and tables name the text encoder: the last part of its name or path."""
     return Path(config.model.text_encoder).name
@@ -116,18 +140,26 @@ def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
     """What makes two runs the same run: settings and data; what the files hold of captions, of pictures, of
     annotations, of the list that says whose picture is whose, and of a text encoder's weights.
     """
+    for name in config.captions:  # else they would seem to be others than a finished run's
+        if not os.path.isfile(name):
+            raise RunError(f"{name}: no such file; give the path of the captions")
     files = {name: Path(name) for name in config.captions}
     if config.visual is not None and not config.captions:
         files[IMAGES] = corpus.folder / IMAGES
     if config.visual is not None and config.visual.objects == "annotations":
         files[ANNOTATIONS] = corpus.folder / ANNOTATIONS
-    files |= {f"text encoder {file.name}": file for file in encoder_weights(config.model.text_encoder)}
     # One that is not there is reported by whoever reads it.
     inputs = {name: file_sha256(file) for name, file in files.items() if os.path.isfile(file)}
+    inputs |= encoder_sha256(config)
     if config.visual is not None and not config.captions:
         inputs["pictures"] = pictures_sha256(corpus)
     corpus_of = {"name": corpus.name, "sha256": corpus.sha256}
     return {"corpus": corpus_of, "config": config.to_dict(), "inputs": inputs}
+
+
+def encoder_sha256(config: TrainConfig) -> dict[str, str]:
+    """The SHA-256 of each file of the text encoder's weights, as `identity` names them; none of one on the hub."""
+    return {f"text encoder {file.name}": file_sha256(file) for file in encoder_weights(config.model.text_encoder)}
 
 
 def pictures_sha256(corpus: Corpus) -> str:
@@ -211,6 +243,17 @@ def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
         raise RunError(
             f"{folder} holds another run: its {unlike.part} has {unlike.key} = {unlike.one!r}, "
             f"yours {unlike.other!r}; choose another folder or delete that one"
+        )
+
+
+def require_data_of(run: Run, corpus: Corpus) -> None:
+    """Raise RunError, naming the first difference, unless `corpus`, its pictures or captions, their annotations and the
+    text encoder are those that `run` was trained with; what its record did not keep is not compared.
+    """
+    if unlike := difference(run.record, identity(corpus, run.config)):
+        raise RunError(
+            f"{run.folder} was trained with other data: its {unlike.part} has {unlike.key} = {unlike.one!r}, and here "
+            f"it is {unlike.other!r}; restore what it was trained with, or train it again"
         )
 
 

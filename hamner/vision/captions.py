@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from hamner.corpora.post import Post
-from hamner.devices import cpu_threads
 from hamner.errors import HamnerError
 from hamner.images import ImageError
 from hamner.vision.features import VisualFeatures, digest
@@ -85,6 +85,8 @@ def read_captions(file: Path | str) -> dict[str, str]:
     captions: dict[str, str] = {}
     for number, name, caption in _from_json(file, text) if text.lstrip().startswith("{") else _from_lines(file, text):
         stem = Path(name).stem
+        if any(unicodedata.category(character) == "Cs" for character in caption):
+            raise CaptionError(f"{file}:{number}: the caption of {name} holds half a surrogate pair: mend or remove it")
         if captions.setdefault(stem, caption) != caption:
             raise CaptionError(f"{file}:{number}: a second, different caption for {name}; keep one of them")
     if not captions:
@@ -96,7 +98,9 @@ def _from_json(file: Path, text: str) -> list[tuple[int, str, str]]:
     try:
         record = json.loads(text, object_pairs_hook=list)
     except json.JSONDecodeError as error:
-        raise CaptionError(f"{file}:{error.lineno}: {error.msg}") from error
+        raise CaptionError(f"{file}:{error.lineno}: {error.msg}; correct the JSON there") from error
+    except RecursionError as error:
+        raise CaptionError(f'{file}: nested too deep; captions are one object {{"ID.jpg": "caption"}}') from error
     for name, caption in record:
         if not isinstance(caption, str):
             raise CaptionError(f"{file}: the caption of {name} must be a string")
@@ -126,10 +130,7 @@ def read_captions_of(files: Sequence[Path | str]) -> dict[str, str]:
 
 
 class CaptionExtractor:
-    """Posts to `VisualFeatures` by way of their captions: a post has the one of its picture's name, or of its id.
-
-    One post at a time on one CPU thread, as with pictures: more would change a last digit now and then.
-    """
+    """Posts to `VisualFeatures` by way of their captions: a post has the one of its picture's name, or of its id."""
 
     class_names: tuple[str, ...] = ("(none)",)
     regions = 1
@@ -161,8 +162,7 @@ class CaptionExtractor:
         """Put the post's caption and its phrases through the encoder. Raises ImageError when it has no caption."""
         caption = self._caption(post)
         parts = phrases(caption)[: self.max_objects]
-        with cpu_threads(1):
-            vectors = np.asarray(self.encode([caption, *parts]), np.float32)  # (1 + k, C)
+        vectors = np.asarray(self.encode([caption, *parts]), np.float32)  # (1 + k, C)
         features = VisualFeatures.absent(self.regions, self.channels, self.max_objects)
         features.grid[0] = vectors[0]
         features.objects[: len(parts)] = vectors[1:]

@@ -162,8 +162,8 @@ def read_annotations(file: Path) -> dict[str, list[FoundObject]]:
             name, objects = _parse_line(line)
             if name in found:
                 raise ValueError(f"the picture {name} is there twice")
-        except (ValueError, TypeError) as error:  # json's errors are ValueErrors
-            raise AnnotationError(f"{file}:{number}: {error}") from error
+        except (ValueError, TypeError, RecursionError) as error:  # json's errors are ValueErrors
+            raise AnnotationError(f"{file}:{number}: {error}; correct or remove the line") from error
         found[name] = objects
     return found
 

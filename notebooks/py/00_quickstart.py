@@ -299,8 +299,9 @@ found = tag(wrong)
 print("cue:", answers.cue[wrong.id], "| gold:", [span.type for span in spans(wrong.tags)])
 print("said:", [entity.type for entity in found.entities], f"| relevance {found.relevance:.2f}")
 found.show()
-# A low relevance, and a cue that needs the picture: it was wrongly thought not to count. A high one,
-# and the type of another thing in the picture: the wrong thing was meant. Else it was misread.
+# A low relevance, and a cue that needs the picture: it was wrongly thought not to count. A high one in
+# `unrelated`: it was wrongly believed. A high one elsewhere, and the type of another thing in the
+# picture: the wrong thing was meant. Else it was misread.
 
 # %% [markdown]
 # ## What we do not know of the paper

@@ -4,13 +4,23 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoTokenizer, BertConfig, BertModel
 
+from hamner.devices import cpu_threads
 from hamner.model.batch import Batch
 from hamner.model.hamner import HamNer
-from hamner.model.text import SHAPES, EncoderError, encoder_source, load_encoder, load_tokenizer, word_shape
+from hamner.model.text import (
+    SHAPES,
+    EncoderError,
+    PhraseEncoder,
+    encoder_source,
+    load_encoder,
+    load_tokenizer,
+    word_shape,
+)
 from tests.model.conftest import FULL, build
 
 
@@ -128,3 +138,12 @@ def test_an_encoder_whose_weights_are_of_another_network_is_refused(tmp_path: Pa
     (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2}))
     with pytest.raises(EncoderError, match=r"lack 16 of its tensors, such as encoder\.layer\.1\."):
         load_encoder(str(tmp_path))
+
+
+def test_phrases_are_encoded_on_one_thread_whatever_the_number_of_cores() -> None:
+    encode, threads = PhraseEncoder("minilm"), []
+    encode.encoder.register_forward_hook(lambda *_: threads.append(torch.get_num_threads()))
+    with cpu_threads(3):
+        assert np.isfinite(encode(["a man and a little girl", "a van"])).all()
+        assert torch.get_num_threads() == 3
+    assert threads == [1]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +51,7 @@ def make_tagger(corpus, folder: Path, visual: VisualSource | None) -> Tagger:
             if not name.startswith("text.encoder."):
                 parameter += 0.2 * torch.randn(parameter.shape)
     save_weights(network, folder / "model.safetensors")
-    record = {"config": config.to_dict(), "corpus": {}, "scores": {}, "features": features}
-    (folder / "run.json").write_text(json.dumps(record))
-    return Tagger(Run.load(folder))
+    return Tagger(Run(folder, {"config": config.to_dict(), "features": features}))
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,8 @@ def make_run(tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Mak
         folder = tmp_path_factory.mktemp("runs")
         save_weights(network, folder / "model.safetensors")
         corpus = {"name": "tiny", "sha256": {"train.txt": "0"}}
-        record = {"config": config.to_dict(), "corpus": corpus, "scores": {}, "features": shape}
+        scores = {split: {"seqeval": {"overall": {"f1": 0.5}}} for split in ("valid", "test")}
+        record = {"config": config.to_dict(), "corpus": corpus, "scores": scores, "best_epoch": 1, "features": shape}
         (folder / "run.json").write_text(json.dumps(record))
         return Run.load(folder)
 

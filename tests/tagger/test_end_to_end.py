@@ -11,7 +11,8 @@ import pytest
 from hamner.corpora import Corpus, load_corpus
 from hamner.model.config import ModelConfig
 from hamner.tagger import Tagger, calibrate
-from hamner.training import Run, TrainConfig, train
+from hamner.training import Run, RunError, TrainConfig, train
+from hamner.training.retest import retest
 from hamner.vision import VisualSource
 
 CORPORA = os.environ.get("HAMNER_CORPORA")
@@ -66,6 +67,15 @@ def test_a_post_is_tagged_with_its_picture(run: Run, pictured: Corpus) -> None:
         without = tagger(post.words)
         assert without.relevance is None
         tagged.show()
+
+
+def test_other_pictures_than_those_of_training_are_refused(run: Run, pictured: Corpus) -> None:
+    posts = tuple(replace(post, image=pictured.test[0].image) for post in pictured.test)
+    swapped = replace(pictured, train=posts, valid=posts, test=posts)
+    for use in (lambda: calibrate(run, swapped), lambda: retest(run, swapped)):
+        with pytest.raises(RunError, match="was trained with other data: its inputs has pictures = "):
+            use()
+    assert not (run.folder / "calibration.json").exists()
 
 
 def test_the_tagger_is_calibrated_on_what_it_was_trained_with(run: Run, pictured: Corpus) -> None:

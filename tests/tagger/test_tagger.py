@@ -253,8 +253,20 @@ def test_features_of_another_source_are_refused(tagger: Tagger, extractor: Pictu
     image = Image.open(photo).convert("RGB")
     features = extractor.encode(image, extractor.finder.find(photo, image))
     wide = replace(features, grid=features.grid.repeat(2, axis=1), objects=features.objects.repeat(2, axis=1))
-    with pytest.raises(TaggerError, match="12 channels and the run learnt from 6"):
-        tagger(TEXT, features=wide)
+    unknown = replace(features, classes=np.full_like(features.classes, 9))
+    for wrong, message in (
+        (wide, "have 12 channels and the run learnt from 6"),
+        (replace(features, grid=np.full_like(features.grid, np.nan)), "hold what is no number"),
+        (unknown, "name classes of objects beyond the 3 that the run knows"),
+        ("features", "features are VisualFeatures"),
+    ):
+        with pytest.raises(TaggerError, match=message):
+            tagger(TEXT, features=wrong)
+
+
+def test_a_tagger_is_made_of_a_run() -> None:
+    with pytest.raises(TaggerError, match=r"use Tagger\.from_pretrained\(FOLDER\)"):
+        Tagger("data/models/tiny")
 
 
 @pytest.mark.parametrize("content", [b"no picture", b"", None])

@@ -29,7 +29,7 @@ from hamner.training.checkpoints import (
     save_weights,
 )
 from hamner.training.inputs import Words, read_words
-from hamner.training.loop import build_model, parameter_groups, warmup_then_linear
+from hamner.training.loop import build_model, parameter_groups, trained_model, warmup_then_linear
 from hamner.training.runs import CALIBRATION, RETESTS, identity, pictures_sha256, require_same_sums, surroundings
 from hamner.vision.features import VisualSource
 
@@ -78,6 +78,39 @@ def test_a_run_folder_says_what_was_run_and_what_came_out(run: Run, tiny: Corpus
     assert 1 <= run.record["best_epoch"] <= 3
     assert set(run.record["scores"]["test"]) == {"seqeval", "strict", "repaired"}
     assert not (run.folder / "checkpoint.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "corpus.name",
+        "corpus.sha256",
+        "config",
+        "best_epoch",
+        "scores.test",
+        "scores.valid.seqeval",
+        "inputs",
+        "features",
+    ],
+)
+def test_a_record_without_one_of_its_parts_is_no_record(run: Run, tmp_path: Path, damage: str):
+    record = json.loads((run.folder / "run.json").read_text(encoding="utf-8"))
+    *path, last = damage.split(".")
+    part = record
+    for key in path:
+        part = part[key]
+    part[last] = None
+    (tmp_path / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(RunError, match=f"is no run record: it lacks {damage}.*; restore it, or delete the folder"):
+        Run.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"), [({"config": {"epochs": 1}}, "takes a TrainConfig"), ({"threads": 0}, "")]
+)
+def test_a_mistaken_argument_is_one_clear_error(tiny: Corpus, tmp_path: Path, wrong: dict, message: str):
+    with pytest.raises(HamnerError, match=message or "threads must be from 1 to 1024, not 0"):
+        train(tiny, folder=tmp_path, **wrong)
 
 
 def test_a_name_is_no_corpus(tmp_path: Path):
@@ -237,6 +270,31 @@ def test_several_processes_train_one_model_and_tag_every_post_once(
     assert list(read_predictions(run.predictions, tiny.test)) == [post.id for post in tiny.test]
 
 
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "model.safetensors"])
+def test_a_cut_run_with_a_few_flipped_bytes_does_not_go_on(
+    tiny: Corpus, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    def cut(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_scores", cut)  # after the last epoch
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny, config, tmp_path, progress=False)
+    content = bytearray((tmp_path / name).read_bytes())
+    for place in range(len(content) - 400, len(content) - 376):
+        content[place] ^= 1
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"{name} is (damaged|not as it was written).*; ?|: delete"):
+        train(tiny, config, tmp_path, progress=False)
+
+
+def test_what_a_killed_run_left_half_written_goes(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+    for name in (".lock", ".tmpAbC123", ".model.safetensors.x1"):
+        (tmp_path / name).write_bytes(b"half of it")
+    train(tiny, replace(config, epochs=1), tmp_path, progress=False)
+    assert {file.name for file in tmp_path.iterdir()} == {".lock", "run.json", "predictions.jsonl", "model.safetensors"}
+
+
 def test_a_damaged_checkpoint_is_named_and_not_used(tiny: Corpus, config: TrainConfig, tmp_path: Path):
     (tmp_path / "checkpoint.safetensors").write_bytes(b"half a file")
     with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors is damaged .*; delete .* and train again"):
@@ -328,6 +386,21 @@ def test_a_loss_that_is_no_number_ends_the_run(tiny: Corpus, config: TrainConfig
     with pytest.raises(RunError, match=r"the loss of epoch \d is (nan|inf)"):
         train(tiny, replace(config, head_lr=1e30, clip=1e30), tmp_path / "run", progress=False)
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_frozen_encoder_that_has_changed_is_not_used_with_the_weights_that_were_trained_beside_it(
+    tiny: Corpus, config: TrainConfig, tmp_path: Path
+):
+    encoder = shutil.copytree(config.model.text_encoder, tmp_path / "encoder")
+    runs = {}
+    for frozen in (True, False):
+        model = replace(config.model, text_encoder=str(encoder), frozen_text=frozen)
+        runs[frozen] = train(tiny, replace(config, epochs=1, model=model), tmp_path / str(frozen), progress=False)
+    state = load_file(encoder / "model.safetensors")
+    save_file({name: tensor + 1 for name, tensor in state.items()}, encoder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(RunError, match=r"was trained with another text encoder model\.safetensors of .*: restore"):
+        trained_model(runs[True], torch.device("cpu"))
+    trained_model(runs[False], torch.device("cpu"))  # its weights hold those of the encoder
 
 
 def test_other_weights_of_the_encoder_are_another_run(tiny: Corpus, config: TrainConfig, tmp_path: Path):
@@ -423,7 +496,9 @@ def test_another_picture_is_another_run_and_another_name_for_it_is_not(tiny: Cor
         pictures_sha256(shown(*names)) for names in (("a", "c"), ("c", "a"), ("a", None), ("a", "lost"), ("a", "a"))
     }
     assert len(found) == 4  # a picture that is lost is none
-    captions = replace(with_pictures, visual=VisualSource.from_captions("captions.txt"))
+    file = tmp_path / "captions.txt"
+    file.write_text("a.jpg :a van\n", encoding="utf-8")
+    captions = replace(with_pictures, visual=VisualSource.from_captions(str(file)))
     for blind in (TrainConfig(), captions):
         assert identity(shown("a"), blind) == identity(shown("c"), blind)
 

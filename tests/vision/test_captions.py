@@ -6,12 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hamner.corpora.post import Post
-from hamner.devices import cpu_threads
 from hamner.images import ImageError
 from hamner.vision.captions import CaptionError, CaptionExtractor, phrases, read_captions
 
@@ -105,14 +103,16 @@ def test_a_post_has_the_caption_of_its_picture(tmp_path: Path) -> None:
             extractor.key(Post(id, ("w",)))
 
 
-def test_a_caption_is_encoded_on_one_thread_whatever_the_number_of_cores(tmp_path: Path) -> None:
-    class Threads(Letters):
-        def __call__(self, texts: Sequence[str], /) -> np.ndarray:
-            return np.full((len(texts), self.channels), torch.get_num_threads(), np.float32)
-
-    file = tmp_path / "captions.txt"
-    file.write_text("a.jpg :a van\n", encoding="utf-8")
-    with cpu_threads(3):
-        features = CaptionExtractor([file], Threads(), max_objects=2).extract(Post("a", ("word",)))
-        assert torch.get_num_threads() == 3
-    assert features.grid.max() == 1
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a.jpg": "\\ud800 man"}', r"captions\.json:1: the caption of a\.jpg holds half a surrogate pair"),
+        ("[" * 100_000, r"captions\.json"),
+        ('{"a.jpg": ' + "[" * 100_000, r"captions\.json: nested too deep"),
+    ],
+)
+def test_json_that_holds_no_captions_is_one_error(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "captions.json"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(CaptionError, match=message):
+        read_captions(file)
