@@ -469,10 +469,10 @@ save(stage_figures.integration(by_cue), "integration")
 # ## 8. Real posts
 #
 # For the real corpora there is no gold relevance. There is an outside opinion: another system,
-# TMR, gave two scores to each post of Twitter-2015 and 2017, how *strongly* its text and its
-# picture are related, and how *weakly*. They lie with the real data and are not bundled, since
-# neither the tweets nor what was made of their pictures may be handed on from here. So the
-# comparison was made where the data are, by
+# [TMR](https://github.com/thecharm/TMR), gave two scores to each post of Twitter-2015 and 2017, how
+# *strongly* its text and its picture are related, and how *weakly*. They lie with the real data and are
+# not bundled, since neither the tweets nor what was made of their pictures may be handed on from here.
+# So the comparison was made where the data are, by
 #
 # ```bash
 # hamner measure --relatedness FOLDER
