@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and telling whether they are the same."""
+"""Files: written whole or not at all, told apart by their bytes, and fetched or not."""
 
 from __future__ import annotations
 

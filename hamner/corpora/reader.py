@@ -20,6 +20,7 @@ from pathlib import Path
 from hamner.corpora.files import list_folder, read_whole
 from hamner.corpora.post import CorpusError, Post
 from hamner.corpora.tags import TAGS
+from hamner.corpora.words import has_half_surrogate
 from hamner.files import written_whole
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -148,7 +149,7 @@ def _post_fault(post: Post) -> str | None:
     for text in (post.id, *post.words):
         if text == "" or "\n" in text or "\0" in text:
             return f"{text!r} is no word: it is empty or holds a line feed or NUL"
-        if any(unicodedata.category(character) == "Cs" for character in text):
+        if has_half_surrogate(text):
             return f"{text!r} holds half a surrogate pair, which UTF-8 cannot encode"
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
@@ -17,6 +18,11 @@ INSIDE = 0.05
 def plain_apostrophes(text: str) -> str:
     """`text` with the typographic apostrophe written as the plain one; as long as before."""
     return text.replace("’", "'")
+
+
+def has_half_surrogate(text: str) -> bool:
+    """Whether `text` holds half a surrogate pair, which is no character: no tokenizer or UTF-8 file can take it."""
+    return any(unicodedata.category(character) == "Cs" for character in text)
 
 
 def is_link(word: str) -> bool:

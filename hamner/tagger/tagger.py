@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image
 
 from hamner.corpora.post import Post
 from hamner.corpora.tags import Span, spans
+from hamner.corpora.words import has_half_surrogate
 from hamner.devices import existing_device
 from hamner.errors import HamnerError
 from hamner.images import DECODER_ERRORS, MAX_PIXELS, TOO_LARGE, ImageError, as_rgb, open_image
@@ -382,7 +382,7 @@ def _words(text: Text, apart: Sequence[str]) -> tuple[str, tuple[str, ...], tupl
         ends = np.cumsum([len(word) + 1 for word in text]).tolist()
         offsets = [(end - 1 - len(word), end - 1) for word, end in zip(text, ends, strict=True)]
         text = " ".join(text)
-    if any(unicodedata.category(character) == "Cs" for character in text):
+    if has_half_surrogate(text):
         raise TaggerError("the text holds half a surrogate pair, which is no character: give it as UTF-8")
     if not offsets:
         raise TaggerError("there are no words to tag: give a text or a list of words")

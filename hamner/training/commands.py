@@ -37,9 +37,7 @@ Settings = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(
-        min=1, max=1024, help="CPU threads; 1 gives the same digits whatever the number of cores. [default: all]"
-    ),
+    typer.Option(min=1, help="CPU threads; 1 gives the same digits whatever the number of cores. [default: all]"),
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Seeds 1 to N of each row.")]
 Folder = Annotated[Path, typer.Option(help="Where the runs' folders are.")]

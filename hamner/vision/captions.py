@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hamner.corpora.post import Post
+from hamner.corpora.words import has_half_surrogate
 from hamner.errors import HamnerError
 from hamner.images import ImageError
 from hamner.vision.features import VisualFeatures, digest
@@ -85,7 +85,7 @@ def read_captions(file: Path | str) -> dict[str, str]:
     captions: dict[str, str] = {}
     for number, name, caption in _from_json(file, text) if text.lstrip().startswith("{") else _from_lines(file, text):
         stem = Path(name).stem
-        if any(unicodedata.category(character) == "Cs" for character in caption):
+        if has_half_surrogate(caption):
             raise CaptionError(f"{file}:{number}: the caption of {name} holds half a surrogate pair: mend or remove it")
         if captions.setdefault(stem, caption) != caption:
             raise CaptionError(f"{file}:{number}: a second, different caption for {name}; keep one of them")

@@ -106,10 +106,15 @@ def test_a_record_without_one_of_its_parts_is_no_record(run: Run, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"), [({"config": {"epochs": 1}}, "takes a TrainConfig"), ({"threads": 0}, "")]
+    ("wrong", "message"),
+    [
+        ({"config": {"epochs": 1}}, "takes a TrainConfig, not .*: make one with"),
+        ({"threads": 0}, "threads must be from 1 to 1024, not 0"),
+        ({"threads": 3_000_000_000}, "threads must be from 1 to 1024, not 3000000000"),
+    ],
 )
 def test_a_mistaken_argument_is_one_clear_error(tiny: Corpus, tmp_path: Path, wrong: dict, message: str):
-    with pytest.raises(HamnerError, match=message or "threads must be from 1 to 1024, not 0"):
+    with pytest.raises(HamnerError, match=message):
         train(tiny, folder=tmp_path, **wrong)
 
 
@@ -284,7 +289,7 @@ def test_a_cut_run_with_a_few_flipped_bytes_does_not_go_on(
     for place in range(len(content) - 400, len(content) - 376):
         content[place] ^= 1
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(CheckpointError, match=rf"{name} is (damaged|not as it was written).*; ?|: delete"):
+    with pytest.raises(CheckpointError, match=rf"{name} is (damaged|not as it was written).*delete .* and train again"):
         train(tiny, config, tmp_path, progress=False)
 
 
