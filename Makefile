@@ -1,6 +1,7 @@
 # make reproduce: run every notebook, rewrite figures and tables     make test: all checks
 # make students: the notebooks without the solutions of their exercises
 # make test-browser: the notebooks in a JupyterLab that a headless Chromium drives (its chromedriver has to be there)
+# make lock: pin pyproject.toml's dependencies, with hashes (newer versions: make lock UPGRADE=--upgrade)
 # They start from nothing but Python 3.11 and need a network for the installation alone.
 PYTHON ?= python3.11
 VENV := .venv
@@ -8,19 +9,26 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export UV_LINK_MODE ?= copy
 
-.PHONY: help install reproduce students test test-browser lint clean
+.PHONY: help install lock reproduce students test test-browser lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml installer.txt constraints.txt postBuild
 	@command -v $(PYTHON) > /dev/null || { echo "hamner needs Python 3.11: install it, or name it with 'make PYTHON=/path/to/python3.11'" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[notebooks,minitweets,test]"
+	PATH="$(abspath $(BIN)):$$PATH" ./postBuild
 	@touch $@
+
+# Locked versions stay as they are while pyproject.toml allows them: the committed results were made with them.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --only-binary :all: \
+	--no-annotate --custom-compile-command "make lock" $(UPGRADE)
+
+lock: install
+	$(LOCK) --no-binary seqeval --all-extras --output-file constraints.txt pyproject.toml
+	$(LOCK) --group installer --constraints constraints.txt --output-file installer.txt
 
 reproduce: install
 	$(BIN)/hamner reproduce
@@ -36,12 +44,8 @@ lint: install
 test: lint
 	$(BIN)/pytest
 
-test-browser: $(VENV)/.browser
+test-browser: install
 	$(BIN)/pytest -rs tests/browser
-
-$(VENV)/.browser: $(VENV)/.installed
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[browser]"
-	@touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -3,63 +3,126 @@
 from __future__ import annotations
 
 import ast
+import itertools
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
-from rattler import MatchSpec
+from rattler import MatchSpec, Version, VersionSpec
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-CONDA_NAMES = {"torch": "pytorch"}
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+LOCKS = ["constraints.txt", "installer.txt"]
 
 
-def requirements(*extras: str) -> dict[str, Requirement]:
-    lines = PROJECT["dependencies"] + [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
-    return {requirement.name: requirement for requirement in map(Requirement, lines)}
+def locked(name: str) -> list[tuple[Requirement, list[str]]]:
+    """(requirement, its hashes) of each entry of a lock file. An option, such as an index, raises."""
+    lines = (ROOT / name).read_text().replace("\\\n", " ").splitlines()
+    entries = [re.split(r"\s+--hash=", line) for line in lines if line and not line.startswith("#")]
+    return [(Requirement(requirement), hashes) for requirement, *hashes in entries]
 
 
-def environment() -> tuple[list[str], list[str]]:
-    """(conda lines, pip lines) of environment.yml."""
-    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    (by_pip,) = [entry["pip"] for entry in listed if isinstance(entry, dict)]
-    return [entry for entry in listed if isinstance(entry, str)], by_pip
+def versions(name: str) -> dict[str, list[str]]:
+    """Locked versions by package name, one for each environment marker."""
+    by_name: dict[str, list[str]] = {}
+    for requirement, _ in locked(name):
+        by_name.setdefault(requirement.name, []).append(str(requirement.specifier).removeprefix("=="))
+    return by_name
 
 
-def test_each_conda_line_is_a_match_spec():
-    for line in environment()[0]:
-        assert MatchSpec(line).name is not None
+@pytest.mark.parametrize("name", LOCKS)
+def test_each_locked_package_has_one_exact_version_and_sha256_hashes(name: str):
+    entries = locked(name)
+    assert entries
+    for requirement, hashes in entries:
+        assert re.fullmatch(r"==[^,*]+", str(requirement.specifier)), requirement
+        assert not requirement.extras, requirement
+        assert hashes, requirement
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", value.strip()) for value in hashes), requirement
 
 
-def test_the_environment_has_the_ranges_of_the_project():
-    conda, by_pip = environment()
-    wanted = requirements("notebooks")
-    found = {}
-    for line in conda:
-        name, ranges = re.fullmatch(r"([a-z0-9-]+)(.*)", line).groups()
-        found[name] = ranges
-    for line in by_pip:
-        if not line.startswith("--"):
-            found[Requirement(line).name] = str(Requirement(line).specifier)
-    assert found.pop("python") == "=3.11"
-    assert found.pop("pip") == ""
-    expected = {CONDA_NAMES.get(name, name): requirement.specifier for name, requirement in wanted.items()}
-    assert found.keys() == expected.keys()
-    for name, specifier in expected.items():
-        assert set(found[name].split(",")) == set(str(specifier).split(",")), name
+@pytest.mark.parametrize("name", LOCKS)
+def test_no_lock_names_the_place_it_was_made_from(name: str):
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    assert not re.search(r"^\s*-(?!-hash=)", text, flags=re.MULTILINE)
 
 
-def test_constraints_are_exact_and_within_the_ranges():
-    pinned = {}
-    for line in (ROOT / "constraints.txt").read_text().splitlines():
-        if line and not line.startswith("#"):
-            name, version = line.split("==")
-            pinned[name] = version
-    for name, requirement in requirements("notebooks", "minitweets", "test", "browser").items():
-        assert pinned[name] in requirement.specifier, name
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("constraints.txt", [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]),
+        ("installer.txt", [PYPROJECT["dependency-groups"]["installer"], PYPROJECT["build-system"]["requires"]]),
+    ],
+)
+def test_each_direct_dependency_is_locked_within_its_range(name: str, lines: list[list[str]]):
+    by_name = versions(name)
+    for requirement in map(Requirement, itertools.chain(*lines)):
+        assert requirement.name in by_name, f"{requirement} is not in {name}: run `make lock`"
+        assert all(version in requirement.specifier for version in by_name[requirement.name]), requirement
+
+
+def test_both_locks_agree_on_the_packages_they_share():
+    constraints, installer = versions("constraints.txt"), versions("installer.txt")
+    shared = constraints.keys() & installer.keys()
+    assert "setuptools" in shared
+    assert {name: constraints[name] for name in shared} == {name: installer[name] for name in shared}
+
+
+def test_each_package_is_locked_for_python_3_11_on_linux_macos_and_windows():
+    for system, os_name in [("linux", "posix"), ("darwin", "posix"), ("win32", "nt")]:
+        environment = {"python_full_version": "3.11.9", "sys_platform": system, "os_name": os_name}
+        chosen = [
+            requirement.name
+            for requirement, _ in locked("constraints.txt")
+            if requirement.marker is None or requirement.marker.evaluate(environment)
+        ]
+        assert len(chosen) == len(set(chosen)), system
+        assert ("nvidia-cublas" in chosen) == (system == "linux")
+        assert ("colorama" in chosen) == (system == "win32")
+        direct = {Requirement(line).name for line in PROJECT["dependencies"]}
+        assert direct <= set(chosen), system
+
+
+def test_every_package_but_the_project_itself_is_installed_by_hash_and_as_a_wheel(tmp_path: Path):
+    log = tmp_path / "calls"
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" >> "{log}"\n')
+    python.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run([ROOT / "postBuild"], env=environment, check=True)
+    *packages, project = [line.split() for line in log.read_text().splitlines()]
+    assert [call[call.index("--requirement") + 1] for call in packages] == ["installer.txt", "constraints.txt"]
+    for call in packages:
+        assert "--require-hashes" in call
+        assert call[call.index("--only-binary") + 1] == ":all:"
+        assert call.count("--no-binary") == 0 or call[call.index("--no-binary") + 1] == "seqeval"
+    assert {"--no-deps", "--no-build-isolation"} <= set(project)
+    assert project[-2:] == ["--editable", "."]
+
+
+@pytest.mark.parametrize("name", ["Makefile", ".ci/run"])
+def test_nothing_is_installed_past_the_locks(name: str):
+    assert not re.search(r"\bpip (install|download|wheel)|\buv (sync|run|tool|add)", (ROOT / name).read_text())
+
+
+def test_the_conda_environment_has_nothing_that_the_locks_do_not_pin():
+    by_name = versions("constraints.txt") | {"python": ["3.11.9"]} | versions("installer.txt")
+    lines = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    names = {}
+    for line in lines:
+        spec = MatchSpec(line)  # a mapping, conda's list for pip, is refused: pip would not verify its downloads
+        (version,) = by_name[spec.name.normalized]
+        assert VersionSpec(spec.version or "*").matches(Version(version)), line
+        names[spec.name.normalized] = spec.version
+    assert names["python"] == "3.11.*"
+    assert "pip" in names
 
 
 @pytest.mark.parametrize("name", ["README.md", "CITATION.cff", "pyproject.toml", "hamner/__init__.py"])
