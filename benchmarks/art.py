@@ -1,10 +1,10 @@
-"""What the pictures of minitweets give away: linear probes, trained on train's pictures and tested on test's.
+"""What the images of minitweets give away: linear probes, trained on train's images and tested on test's.
 
     python benchmarks/art.py          # prints the table, and writes it to data/measured/art.csv
 
 `crop`: the type of an object from the backbone's features of its crop, the ceiling that the art sets for every cue that
-needs the picture. The others should be at chance, 0.25: from how an object is drawn and on what, from its colours, and
-from the size of the picture's file. `topic`: the topic from the mean of the three topic things, chance 0.2.
+needs the image. The others should be at chance, 0.25: from how an object is drawn and on what, from its colours, and
+from the size of the image's file. `topic`: the topic from the mean of the three topic things, chance 0.2.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ def main() -> None:
     means = [things(part) for part in (train, test)]
     regression.fit(*means[0])
     measured.append(("topic", "three things", "all", regression.score(*means[1]), len(means[1][1])))
-    table = pd.DataFrame(measured, columns=["what", "told_from", "pictures", "accuracy", "cases"])
+    table = pd.DataFrame(measured, columns=["what", "told_from", "images", "accuracy", "cases"])
     print(table.round(3).to_string(index=False))
     with written_whole(project_folder() / "data" / "measured" / ART) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.4f")
 
 
 def objects(corpus: Corpus, split: str, store: FeatureStore) -> list[dict[str, Any]]:
-    """Each object of a split's pictures with what the probes see of it; `type` is None for a topic thing."""
-    drawn = {line["image"]: line for line in lines(corpus.folder / "pictures.jsonl")}
+    """Each object of a split's images with what the probes see of it; `type` is None for a topic thing."""
+    drawn = {line["image"]: line for line in lines(corpus.folder / "contents.jsonl")}
     annotated = read_annotations(corpus.folder / ANNOTATIONS)
     found = []
     for file, id in {post.image: post.id for post in corpus[split] if post.image is not None}.items():
-        features, picture = store[id], drawn[file.name]
+        features, contents = store[id], drawn[file.name]
         with Image.open(file) as image:
             pixels = np.asarray(image.convert("RGB"))
         for row, number in enumerate(kept(annotated[file.name], store.max_objects)):
@@ -73,12 +73,12 @@ def objects(corpus: Corpus, split: str, store: FeatureStore) -> list[dict[str, A
             colours, _ = np.histogramdd(crop, bins=4, range=[(0, 256)] * 3)
             found.append(
                 {
-                    "picture": file.name,
-                    "kind": picture["kind"],
-                    "topic": picture["topic"],
-                    "type": picture["types"][number],
+                    "image": file.name,
+                    "kind": contents["kind"],
+                    "topic": contents["topic"],
+                    "type": contents["types"][number],
                     "crop": (vector - vector.mean()) / vector.std(),
-                    "drawing": [picture["treatments"][number], item.name],
+                    "drawing": [contents["treatments"][number], item.name],
                     "colours": colours.ravel() / len(crop),
                     "file size": [file.stat().st_size],
                 }
@@ -87,13 +87,13 @@ def objects(corpus: Corpus, split: str, store: FeatureStore) -> list[dict[str, A
 
 
 def things(found: list[dict[str, Any]]) -> tuple[np.ndarray, list[str]]:
-    """The mean features of each picture's topic things, and its topic."""
-    pictures: dict[str, list[dict[str, Any]]] = {}
+    """The mean features of each image's topic things, and its topic."""
+    images: dict[str, list[dict[str, Any]]] = {}
     for item in found:
         if item["type"] is None:
-            pictures.setdefault(item["picture"], []).append(item)
-    means = [np.mean([item["crop"] for item in items], 0) for items in pictures.values()]
-    return np.array(means), [items[0]["topic"] for items in pictures.values()]
+            images.setdefault(item["image"], []).append(item)
+    means = [np.mean([item["crop"] for item in items], 0) for items in images.values()]
+    return np.array(means), [items[0]["topic"] for items in images.values()]
 
 
 def lines(file: Path) -> list[dict[str, Any]]:

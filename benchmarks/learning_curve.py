@@ -1,8 +1,8 @@
-"""What more pictures in minitweets buy: type accuracy by cue of the full model, trained on a share of train's pictures.
+"""What more images in minitweets buy: type accuracy by cue of the full model, trained on a share of train's images.
 
     python benchmarks/learning_curve.py
 
-Each share is drawn kind by kind, and its posts are those on its pictures; the test split stays whole. A share's run
+Each share is drawn kind by kind, and its posts are those on its images; the test split stays whole. A share's run
 lies in data/models, so that the command goes on where it was stopped.
 """
 
@@ -27,25 +27,25 @@ SHARES = (0.25, 0.5, 1.0)
 def main() -> None:
     whole = load_corpus("minitweets")
     for share in SHARES:
-        part = share_of_pictures(whole, share)
+        part = share_of_images(whole, share)
         folder = project_folder() / "data" / "models" / f"minitweets-share{share:g}"
         if share == 1:
             run = trained_model()  # that of the notebooks: the same run, so that it is not trained twice
         else:
             run = train(part, study_config(whole.name, "full"), folder, features=project_folder() / FEATURES)
         accuracy = type_accuracy(mentions_of(whole), read_predictions(run.predictions, whole.test))
-        pictures = len({post.image for post in part.train})
+        images = len({post.image for post in part.train})
         by_cue = ", ".join(f"{cue} {value:.3f}" for cue, value in accuracy.items())
-        print(f"{pictures} pictures, {len(part.train)} posts: {by_cue}")
+        print(f"{images} images, {len(part.train)} posts: {by_cue}")
 
 
-def share_of_pictures(corpus: Corpus, share: float) -> Corpus:
-    """`corpus` with a share of train's pictures of each kind, and with the posts on these."""
-    lines = (corpus.folder / "pictures.jsonl").read_text(encoding="utf-8").splitlines()
+def share_of_images(corpus: Corpus, share: float) -> Corpus:
+    """`corpus` with a share of train's images of each kind, and with the posts on these."""
+    lines = (corpus.folder / "contents.jsonl").read_text(encoding="utf-8").splitlines()
     kinds: dict[str, list[str]] = {}
-    for picture in map(json.loads, lines):
-        if picture["split"] == "train":
-            kinds.setdefault(picture["kind"], []).append(picture["image"])
+    for image in map(json.loads, lines):
+        if image["split"] == "train":
+            kinds.setdefault(image["kind"], []).append(image["image"])
     rng = random.Random(0)
     kept = {name for names in kinds.values() for name in rng.sample(names, round(share * len(names)))}
     train_posts = tuple(post for post in corpus.train if post.image is not None and post.image.name in kept)

@@ -4,7 +4,7 @@
 Prints, for one and the same sample of posts,
 - seconds with padding to the longest post of each batch, and with padding to 128 pieces as peers do it;
 - which share of a training step goes to anything but the text encoder's own forward and backward pass;
-- how long a step of the full model takes beside one of the text-only model: every post with the features of a picture
+- how long a step of the full model takes beside one of the text-only model: every post with the features of an image
   of 49 regions and 8 objects, or of a caption that stands in for it, one region and 8 phrases (random numbers).
 Run it on an idle machine. Each figure is the median of three rounds, in which the variants take turns.
 """
@@ -38,7 +38,7 @@ ROUNDS = 3
 FIXED = 128
 OBJECTS = 8
 WIDTH = ModelConfig().width
-SOURCES = {"a picture": (49, 1280), "a caption": (1, 384)}
+SOURCES = {"an image": (49, 1280), "a caption": (1, 384)}
 """What there is to look at: regions of the grid and channels, as efficientnet-lite0 and a phrase encoder give them."""
 
 
@@ -128,7 +128,7 @@ def encoder_alone(model: HamNer, batches: Iterable[Batch]) -> None:
 
 
 def random_features(regions: int, channels: int, count: int = 64) -> list[VisualFeatures]:
-    """Features of `count` pictures that do not exist."""
+    """Features of `count` images that do not exist."""
     random = np.random.default_rng(0)
     corners = np.sort(random.random((count, OBJECTS, 2, 2)), axis=2).reshape(count, OBJECTS, 4)
     return [

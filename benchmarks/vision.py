@@ -1,16 +1,16 @@
 """Speed and memory of `hamner.vision`.
 
-    python benchmarks/vision.py speed  [--pictures FOLDER] [--count 64] [--seconds 20] [--backbone resnet152]
+    python benchmarks/vision.py speed  [--images FOLDER] [--count 64] [--seconds 20] [--backbone resnet152]
                                        [--weights random] [--device cuda]
     python benchmarks/vision.py memory [--entries 1000 100000]
 
-`speed`: pictures per second of filling a store (opening, resizing, cropping, the backbone, writing) beside the bare
+`speed`: images per second of filling a store (opening, resizing, cropping, the backbone, writing) beside the bare
 backbone on the same batches, for several kinds of object and sizes of crop. Both are taken in turns and the best turn
-of each counts, as on a shared machine the others measure its neighbours. Without --pictures it draws them. For
-resnet152 it also says how many pictures a second Mask R-CNN looks through, which store and backbone come on top of.
+of each counts, as on a shared machine the others measure its neighbours. Without --images it draws them. For
+resnet152 it also says how many images a second Mask R-CNN looks through, which store and backbone come on top of.
 With random weights the speed is that of the trained ones, but for Mask R-CNN, which then finds less and so has less to
 do.
-`memory`: resident memory of a process that opens a store of so many synthetic pictures and reads all of them.
+`memory`: resident memory of a process that opens a store of so many synthetic images and reads all of them.
 """
 
 from __future__ import annotations
@@ -31,28 +31,30 @@ from hamner.corpora.post import Post
 from hamner.vision import FeatureStore, VisualFeatures
 
 
-def speed(pictures: Path | None, count: int, seconds: float, backbone_name: str, weights: str, device: str) -> None:
+def speed(
+    images: Path | None, count: int, seconds: float, backbone_name: str, weights: str, device: str
+) -> None:
     import torch
 
     from hamner.devices import existing_device
     from hamner.vision.backbones import load_backbone
+    from hamner.vision.extractor import ImageExtractor, open_image
     from hamner.vision.objects import MaskRCNN, NoObjects, Tiles
-    from hamner.vision.pictures import PictureExtractor, open_image
 
     existing_device(device)
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = found(pictures, count) if pictures else draw(folder / "drawn", count)
+        files = found(images, count) if images else draw(folder / "drawn", count)
         posts = [Post(file.name, ("w",), image=file) for file in files]
         backbone = load_backbone(backbone_name, weights).to(device)
-        print(f"{backbone_name} on {device}, {torch.get_num_threads()} threads, {len(files)} pictures")
-        print("objects     crop  pictures/s: store  bare backbone  ratio")
+        print(f"{backbone_name} on {device}, {torch.get_num_threads()} threads, {len(files)} images")
+        print("objects     crop  images/s: store  bare backbone  ratio")
         for finder, crop_size in ((NoObjects(), 224), (Tiles(), 128), (Tiles(), 224)):
             whole = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
             objects = len(finder.find(Path(), Image.new("RGB", (9, 9))).boxes)
             crops = torch.zeros(objects, 3, crop_size, crop_size, dtype=torch.uint8)
-            extractor = PictureExtractor(backbone, finder, 8, crop_size)
+            extractor = ImageExtractor(backbone, finder, 8, crop_size)
             took: dict[str, list[float]] = {"store": [], "bare": []}
             backbone.grid(whole)
             for turn in itertools.count(1):
@@ -85,19 +87,19 @@ def speed(pictures: Path | None, count: int, seconds: float, backbone_name: str,
                 looked += 1
                 if time.perf_counter() - started > seconds:
                     break
-            print(f"Mask R-CNN  {looked / (time.perf_counter() - started):.2f} pictures/s")
+            print(f"Mask R-CNN  {looked / (time.perf_counter() - started):.2f} images/s")
 
 
 def found(folder: Path, count: int) -> list[Path]:
-    """The first `count` pictures of a folder."""
+    """The first `count` images of a folder."""
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in Image.registered_extensions())
     if not files:
-        sys.exit(f"{folder}: there is no picture in this folder")
+        sys.exit(f"{folder}: there is no image in this folder")
     return files[:count]
 
 
 def draw(folder: Path, count: int) -> list[Path]:
-    """Pictures of 224 pixels with a few things on a noisy ground."""
+    """Images of 224 pixels with a few things on a noisy ground."""
     folder.mkdir()
     random = np.random.default_rng(0)
     for i in range(count):
@@ -111,7 +113,7 @@ def draw(folder: Path, count: int) -> list[Path]:
 
 
 class Synthetic:
-    """Small features without pictures: the key of a post is its id."""
+    """Small features without images: the key of a post is its id."""
 
     class_names = ("(none)",)
     regions, channels, max_objects, workers = 49, 16, 8, 1
@@ -156,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("speed")
-    command.add_argument("--pictures", type=Path, help="a folder of pictures")
+    command.add_argument("--images", type=Path, help="a folder of images")
     command.add_argument("--count", type=int, default=64, help="how many of them, or how many to draw")
     command.add_argument("--seconds", type=float, default=20, help="for each row")
     command.add_argument("--backbone", choices=("efficientnet-lite0", "resnet152"), default="efficientnet-lite0")
@@ -170,7 +172,7 @@ def main() -> None:
     command.add_argument("task", choices=("fill", "read"))
     given = parser.parse_args()
     if given.command == "speed":
-        speed(given.pictures, given.count, given.seconds, given.backbone, given.weights, given.device)
+        speed(given.images, given.count, given.seconds, given.backbone, given.weights, given.device)
     elif given.command == "memory":
         memory(given.entries)
     else:

@@ -1,4 +1,4 @@
-"""hamner: find names in tweets from their words and their pictures.
+"""hamner: find names in tweets from their words and their images.
 
 Start with `load_corpus` and `train`; the command `hamner --help` shows the same from a shell.
 """

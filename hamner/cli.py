@@ -19,7 +19,7 @@ from hamner.vision.commands import features
 
 app = typer.Typer(
     name="hamner",
-    help="Find names in tweets from their words and their pictures.",
+    help="Find names in tweets from their words and their images.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",

@@ -1,7 +1,8 @@
-"""Opening pictures from anywhere: an upright 8-bit RGB picture, or one sentence that says why not."""
+"""Opening images from anywhere: an upright 8-bit RGB image, or one sentence that says why not."""
 
 from __future__ import annotations
 
+import re
 import stat
 import struct
 import warnings
@@ -15,14 +16,17 @@ from hamner.errors import HamnerError
 from hamner.files import file_sha256
 
 MAX_PIXELS = 50_000_000
-"""Larger pictures are refused before a pixel is decoded: 50 million take 150 MB in RGB."""
+"""Larger images are refused before a pixel is decoded: 50 million take 150 MB in RGB."""
 
-TOO_LARGE = f"more than the {MAX_PIXELS:,} that are decoded; make the picture smaller"
+TOO_LARGE = f"more than the {MAX_PIXELS:,} that are decoded; make the image smaller"
+
+ImageInput = str | Path | Image.Image
+"""What may be given as an image: a file's path, or a PIL image."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
-"""What pictures on the web come in. Pillow knows more, some of which start other programs (EPS starts Ghostscript)."""
+"""What images on the web come in. Pillow knows more, some of which start other programs (EPS starts Ghostscript)."""
 
-# What Pillow's decoders raise on damaged files; an OSError covers truncated files and those that are no pictures.
+# What Pillow's decoders raise on damaged files; an OSError covers truncated files and those that are no images.
 DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -39,15 +43,15 @@ DECODER_ERRORS = (
 
 
 class ImageError(HamnerError):
-    """A file cannot be used as a picture; the message names the file and says why."""
+    """A file cannot be used as an image; the message names the file and says why."""
 
 
 def open_image(path: Path | str, least: int | None = None) -> Image.Image:
-    """The picture in `path` as `as_rgb` makes it; of an animated one the first frame.
+    """The image in `path` as `as_rgb` makes it; of an animated one the first frame.
 
     With `least`, a JPEG may come smaller, with at least so many pixels a side: that is faster and meets every byte.
 
-    Raises ImageError when the file is missing, is no picture in one of FORMATS, is damaged or cut short, or has more
+    Raises ImageError when the file is missing, is no image in one of FORMATS, is damaged or cut short, or has more
     than MAX_PIXELS pixels (which its header says, so that nothing is decoded).
     """
     path = Path(path)
@@ -64,11 +68,29 @@ def open_image(path: Path | str, least: int | None = None) -> Image.Image:
                     image.draft("RGB", (least, least))
                 return as_rgb(image)
     except Image.UnidentifiedImageError as error:
-        raise ImageError(f"{path}: not a picture in a known format ({', '.join(FORMATS)})") from error
+        raise ImageError(f"{path}: not an image in a known format ({', '.join(FORMATS)})") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: {TOO_LARGE}") from error
     except DECODER_ERRORS as error:
-        raise ImageError(f"{path}: a damaged or unsupported picture ({error or type(error).__name__})") from error
+        raise ImageError(f"{path}: a damaged or unsupported image ({error or type(error).__name__})") from error
+
+
+def load_image(image: ImageInput) -> Image.Image:
+    """The image in a file, or given as a PIL image, upright in RGB. Raises ImageError when it cannot be used."""
+    if isinstance(image, str | Path):
+        if re.match(r"\w\w+:/", str(image)):
+            raise ImageError(f"{image}: only local files can be read; download it first")
+        return open_image(image)
+    if not isinstance(image, Image.Image):
+        raise ImageError(f"an image is a file's path or a PIL image, not a {type(image).__name__}")
+    if not image.width * image.height:
+        raise ImageError("the image given has no pixels")
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(f"the image given: {image.width} x {image.height} pixels, {TOO_LARGE}")
+    try:
+        return as_rgb(image)
+    except DECODER_ERRORS as error:
+        raise ImageError(f"the image given cannot be used ({error or type(error).__name__})") from error
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

@@ -20,14 +20,14 @@ HALVES = Image.new("RGB", (40, 20), "red")
 HALVES.paste("blue", (20, 0, 40, 20))
 
 
-def test_a_plain_picture_keeps_its_pixels(tmp_path: Path) -> None:
+def test_a_plain_image_keeps_its_pixels(tmp_path: Path) -> None:
     HALVES.save(tmp_path / "a.png")
     image = open_image(tmp_path / "a.png")
     assert image.mode == "RGB"
     assert np.array_equal(np.asarray(image), np.asarray(HALVES))
 
 
-def test_a_picture_that_its_exif_data_turns_is_upright(tmp_path: Path) -> None:
+def test_a_image_that_its_exif_data_turns_is_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter, clockwise
     HALVES.save(tmp_path / "a.png", exif=exif)
@@ -80,7 +80,7 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped_to_white(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("suffix", ["gif", "png", "webp"])
-def test_an_animated_picture_gives_its_first_frame(tmp_path: Path, suffix: str) -> None:
+def test_an_animated_image_gives_its_first_frame(tmp_path: Path, suffix: str) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
     options = {"lossless": True} if suffix == "webp" else {}
     frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:], **options)
@@ -88,7 +88,7 @@ def test_an_animated_picture_gives_its_first_frame(tmp_path: Path, suffix: str) 
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG whose header promises a picture of this size, in a few bytes."""
+    """A PNG whose header promises an image of this size, in a few bytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -100,7 +100,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("size", [(50_000, 50_000), (50_000, 2_000), (MAX_PIXELS // 1000 + 1, 1000)])
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_a_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path, size: tuple[int, int]) -> None:
     (tmp_path / "bomb.png").write_bytes(png_header(*size))
     started = time.perf_counter()
     with pytest.raises(ImageError, match=r"bomb\.png: .*more than the 50,000,000"):
@@ -108,7 +108,7 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: 
     assert time.perf_counter() - started < 0.5
 
 
-def test_a_picture_that_is_wide_but_small_is_opened(tmp_path: Path) -> None:
+def test_a_image_that_is_wide_but_small_is_opened(tmp_path: Path) -> None:
     Image.new("RGB", (50_000, 2)).save(tmp_path / "wide.png")
     assert open_image(tmp_path / "wide.png").size == (50_000, 2)
 
@@ -139,8 +139,8 @@ def bad_file(folder: Path, kind: str) -> Path:
     ("kind", "why"),
     [
         ("truncated", "damaged or unsupported"),
-        ("text", "not a picture"),
-        ("postscript", "not a picture"),
+        ("text", "not an image"),
+        ("postscript", "not an image"),
         ("floats", "damaged or unsupported"),
         ("empty", "an empty file"),
         ("folder", "not a file"),
@@ -148,7 +148,7 @@ def bad_file(folder: Path, kind: str) -> Path:
         ("missing", "No such file"),
     ],
 )
-def test_what_is_no_picture_ends_in_one_sentence_that_names_the_file(tmp_path: Path, kind: str, why: str) -> None:
+def test_what_is_no_image_ends_in_one_sentence_that_names_the_file(tmp_path: Path, kind: str, why: str) -> None:
     path = bad_file(tmp_path, kind)
     with pytest.raises(ImageError) as raised:
         open_image(path)
@@ -163,7 +163,7 @@ def test_a_name_that_no_file_can_have_is_an_image_error() -> None:
         open_image("a\0b.png")
 
 
-def test_a_picture_is_known_by_its_bytes_and_not_by_its_name(tmp_path: Path) -> None:
+def test_a_image_is_known_by_its_bytes_and_not_by_its_name(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         HALVES.save(tmp_path / name)
     (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes() + b"\0")
@@ -184,7 +184,7 @@ def encoded(kind: str) -> bytes:
     changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=8),
     kept=st.floats(0, 1),
 )
-def test_a_damaged_picture_either_opens_or_is_an_image_error(
+def test_a_damaged_image_either_opens_or_is_an_image_error(
     tmp_path_factory: pytest.TempPathFactory, kind: str, changes: list[tuple[float, int]], kept: float
 ) -> None:
     data = bytearray(encoded(kind))

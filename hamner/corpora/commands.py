@@ -53,7 +53,7 @@ def fetch(
     root: Annotated[
         Path | None, typer.Option("--to", metavar="DIR", help="Put it into DIR/NAME instead of the corpora folder.")
     ] = None,
-    images: Annotated[bool, typer.Option("--images", help="The pictures too, or how to get them by hand.")] = False,
+    images: Annotated[bool, typer.Option("--images", help="The images too, or how to get them by hand.")] = False,
 ) -> None:
     """Fetch a corpus; each file is verified by its SHA-256, and what is there and right is kept."""
     done = fetch_corpus(name, root, source, images, progress=True)

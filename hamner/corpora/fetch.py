@@ -38,7 +38,7 @@ def fetch_corpus(
     Returns what was done, file name -> "already there", "copied" or "downloaded"; nothing for a bundled corpus.
 
     Raises CorpusError, one sentence with a remedy: unknown name, wrong SHA-256, no connection, a broken-off download,
-    a folder that cannot be written, a full disk. With `images`, also when the pictures are not there yet: no archive of
+    a folder that cannot be written, a full disk. With `images`, also when the images are not there yet: no archive of
     them can be verified, so the error says what to do by hand (the texts are fetched first).
     """
     version = version_named(name)
@@ -119,8 +119,8 @@ def _download(url: str, expected: SourceFile, version: Version, retries: int, pr
 def _images_by_hand(version: Version, folder: Path, root: Path | None) -> str:
     read_from = f" --from {shlex.quote(str(root))}" if root else ""
     return (
-        f"the pictures of {version.name} have to be fetched by hand: no licensed archive of them lies at a stable "
+        f"the images of {version.name} have to be fetched by hand: no licensed archive of them lies at a stable "
         f"address where it could be verified. (1) Follow the link to the authors' archive in the README of "
-        f"{IMAGES_README}. (2) Unpack the pictures to {folder / 'images'}/ID.jpg. "
+        f"{IMAGES_README}. (2) Unpack the images to {folder / 'images'}/ID.jpg. "
         f"(3) Run: hamner corpora check {version.name}{read_from}"
     )

@@ -17,10 +17,10 @@ class CorpusError(HamnerError):
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One tweet: its words, their tags where they are known, and its picture where there is one.
+    """One tweet: its words, their tags where they are known, and its image where there is one.
 
     `words` and `tags` are of one length. A word is never empty but may be anything else, also characters that no
-    encoder has a piece for. `image` is the picture's file, or None when the corpus has no picture for this post.
+    encoder has a piece for. `image` is the image's file, or None when the corpus has no image for this post.
     """
 
     id: str

@@ -31,8 +31,8 @@ _BOM = "\ufeff"
 def read_posts(path: Path | str, images: Mapping[str, Path] | Path | None = None) -> tuple[Post, ...]:
     """The posts of one file, in file order.
 
-    `images` says where pictures are: a folder with ID.jpg, ID.jpeg, ID.png or ID.webp (the first of these that is
-    there), or a mapping from post id to file. A post whose picture is not there has image None. `OTHER`,
+    `images` says where images are: a folder with ID.jpg, ID.jpeg, ID.png or ID.webp (the first of these that is
+    there), or a mapping from post id to file. A post whose image is not there has image None. `OTHER`,
     Twitter-2015's spelling, is read as `MISC`. An I- after O is read as it stands: how it counts is the scoring
     protocol's affair.
 
@@ -77,7 +77,7 @@ def parse_posts(data: bytes, path: Path, images: Mapping[str, Path] | Path | Non
             close()
             id = line.removeprefix("IMGID:")
             if wrong := id_fault(id):
-                raise fault(number, wrong, "an IMGID names one picture file without its folder and suffix")
+                raise fault(number, wrong, "an IMGID names one image file without its folder and suffix")
             if id in opened_at:
                 wrong = f"IMGID {id!r} was already used on line {opened_at[id]}"
                 raise fault(number, wrong, "give each post of a file an IMGID of its own")
@@ -120,7 +120,7 @@ def write_posts(posts: Iterable[Post], path: Path | str) -> None:
 
 
 def images_in(folder: Path) -> dict[str, Path]:
-    """Post id -> picture, for a folder with ID.jpg, ID.jpeg, ID.png or ID.webp (preferred in this order)."""
+    """Post id -> image, for a folder with ID.jpg, ID.jpeg, ID.png or ID.webp (preferred in this order)."""
     images: dict[str, Path] = {}
     files = [file for file in list_folder(folder) if file.suffix.lower() in IMAGE_SUFFIXES]
     for file in sorted(files, key=lambda file: IMAGE_SUFFIXES.index(file.suffix.lower())):
@@ -129,7 +129,7 @@ def images_in(folder: Path) -> dict[str, Path]:
 
 
 def id_fault(id: str) -> str | None:
-    """What keeps `id` from being the name of a file in a folder of pictures, or None."""
+    """What keeps `id` from being the name of a file in a folder of images, or None."""
     if id == "":
         return "an empty IMGID"
     if id in (".", "..") or "/" in id or "\\" in id:

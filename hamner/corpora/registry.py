@@ -43,7 +43,7 @@ class Version:
 
     `labels` says whose labels these are. `files` maps train.txt, valid.txt, test.txt to their source; a bundled corpus
     comes with the project and has no `repository`. `published` is the corpus's name in data/published/statistics.csv.
-    `unreadable` counts the pictures per split that no public copy holds in readable form.
+    `unreadable` counts the images per split that no public copy holds in readable form.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Version:
 
 
 IMAGES = "images.tsv"
-"""The file beside a corpus that says whose picture is whose, where posts share pictures."""
+"""The file beside a corpus that says whose image is whose, where posts share images."""
 
 FILES = tuple(f"{split}.txt" for split in SPLITS)
 
@@ -209,8 +209,8 @@ def load_corpus(name_or_folder: str | Path, root: Path | str | None = None) -> C
     """Load a corpus by its known name, or from any folder of the same form.
 
     A string that is a known name is looked for in `root`, or in `corpora_folder()`. Anything else is a folder (in
-    `root`, where that is given) with train.txt, valid.txt and test.txt, and for its pictures `images/` with ID.jpg,
-    ID.jpeg, ID.png or ID.webp. Where posts share a picture, `images.tsv` beside the three has a line `id<TAB>file` for
+    `root`, where that is given) with train.txt, valid.txt and test.txt, and for its images `images/` with ID.jpg,
+    ID.jpeg, ID.png or ID.webp. Where posts share an image, `images.tsv` beside the three has a line `id<TAB>file` for
     each post, `file` being a name inside `images/`.
 
     Raises CorpusError: unknown name (with the nearest known ones), not fetched (with the command that does it), a file
@@ -267,18 +267,18 @@ def _demand_hashes(version: Version, folder: Path, hashes: Mapping[str, str]) ->
 
 
 def _images(folder: Path) -> dict[str, Path]:
-    """Post id -> picture that is there, by images.tsv where there is one, else by file name."""
-    listed, pictures = folder / IMAGES, folder / "images"
-    if not os.path.isdir(pictures):
+    """Post id -> image that is there, by images.tsv where there is one, else by file name."""
+    listed, directory = folder / IMAGES, folder / "images"
+    if not os.path.isdir(directory):
         return {}
     if not os.path.isfile(listed):
-        return images_in(pictures)
+        return images_in(directory)
     images: dict[str, Path] = {}
     try:
         lines = read_whole(listed).decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise CorpusError(f"{listed}: not UTF-8; save it as UTF-8") from error
-    there = {file.name for file in list_folder(pictures)}
+    there = {file.name for file in list_folder(directory)}
     named: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         line = line.removesuffix("\r")
@@ -286,10 +286,10 @@ def _images(folder: Path) -> dict[str, Path]:
             continue
         id, tab, file = line.partition("\t")
         if not tab or id_fault(id) or id_fault(file):
-            raise CorpusError(f"{listed}:{number}: {line!r} is no id<TAB>file; name a file of {pictures.name}/")
+            raise CorpusError(f"{listed}:{number}: {line!r} is no id<TAB>file; name a file of {directory.name}/")
         if id in named:
-            raise CorpusError(f"{listed}:{number}: {id!r} was already given a picture on line {named[id]}; remove one")
+            raise CorpusError(f"{listed}:{number}: {id!r} was already given an image on line {named[id]}; remove one")
         named[id] = number
         if file in there:
-            images[id] = pictures / file
+            images[id] = directory / file
     return images

@@ -144,7 +144,7 @@ def check(
         _orphans(counts),
         *_duplicates(corpus),
         _pieceless(corpus, has_pieces),
-        *_pictures(corpus, version),
+        *_images(corpus, version),
         _seen(counts),
     ]
     return Report(corpus, counts, published, tuple(findings))
@@ -276,13 +276,13 @@ def _seen(counts: pd.DataFrame) -> Finding:
     )
 
 
-def _pictures(corpus: Corpus, version: Version | None) -> list[Finding]:
+def _images(corpus: Corpus, version: Version | None) -> list[Finding]:
     if not os.path.isdir(corpus.folder / "images"):
-        return [Finding("note", f"no pictures: there is no folder {corpus.folder / 'images'}")]
+        return [Finding("note", f"no images: there is no folder {corpus.folder / 'images'}")]
     missing: dict[str, list[str]] = {}
     unreadable: dict[str, list[Path]] = {}
     blank = 0
-    looked_at: dict[Path, str] = {}  # posts may share a picture
+    looked_at: dict[Path, str] = {}  # posts may share an image
     for split, posts in corpus.splits():
         missing[split] = [post.id for post in posts if post.image is None]
         states = []
@@ -299,30 +299,30 @@ def _pictures(corpus: Corpus, version: Version | None) -> list[Finding]:
         absent = "/".join(str(len(missing[split])) for split in SPLITS)
         first_id = next(id for ids in missing.values() for id in ids)
         text = (
-            f"{absent} (train/valid/test) of {posts_in_all} posts have no picture, the first is {first_id}; "
+            f"{absent} (train/valid/test) of {posts_in_all} posts have no image, the first is {first_id}; "
             "the model masks a missing one"
         )
         findings.append(Finding("note", text))
     else:
-        findings.append(Finding("ok", f"each of {posts_in_all} posts has a picture ({len(looked_at)} files)"))
+        findings.append(Finding("ok", f"each of {posts_in_all} posts has an image ({len(looked_at)} files)"))
     if any(unreadable.values()):
         known = version.unreadable if version is not None else {}
         bad = "/".join(str(len(unreadable[split])) for split in SPLITS)
         first = next(image for images in unreadable.values() for image in images)
         if all(len(unreadable[split]) <= known.get(split, 0) for split in SPLITS):
             public = "/".join(str(known.get(split, 0)) for split in SPLITS)
-            text = f"{bad} pictures cannot be read: every public copy of this corpus has {public} such files"
+            text = f"{bad} images cannot be read: every public copy of this corpus has {public} such files"
             findings.append(Finding("explained", text))
         else:
-            text = f"{bad} pictures cannot be read, the first is {first}: get them again, or remove them"
+            text = f"{bad} images cannot be read, the first is {first}: get them again, or remove them"
             findings.append(Finding("wrong", text))
     if blank:
-        findings.append(Finding("note", f"{blank} posts have a picture of one colour: a placeholder for a lost one?"))
+        findings.append(Finding("note", f"{blank} posts have an image of one colour: a placeholder for a lost one?"))
     return findings
 
 
 def _look_at(path: Path) -> str:
-    """ "readable", "blank" (one colour) or "unreadable", by decoding the picture to its end."""
+    """ "readable", "blank" (one colour) or "unreadable", by decoding the image to its end."""
     try:
         bands = open_image(path, least=64).split()
     except ImageError:

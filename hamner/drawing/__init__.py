@@ -1,1 +1,1 @@
-"""What all figures share: one style, and how pictures, regions and boxes are drawn."""
+"""What all figures share: one style, and how images, regions and boxes are drawn."""

@@ -1,4 +1,4 @@
-"""The parts that figures are put together from: pictures, maps over their regions, boxes, colour bars, shares."""
+"""The parts that figures are put together from: images, maps over their regions, boxes, colour bars, shares."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from PIL import Image
 from hamner.drawing.style import BLACK
 
 MAP = "viridis"
-"""Colours of a map over a picture: attention and the like, from little (dark) to much (light)."""
+"""Colours of a map over an image: attention and the like, from little (dark) to much (light)."""
 HALO = (withStroke(linewidth=2.5, foreground="white"),)
-"""A white edge, so that what is drawn over a picture can be told from it."""
+"""A white edge, so that what is drawn over an image can be told from it."""
 
 
 def steady(values: Any, digits: int = 3) -> Any:
@@ -35,8 +35,8 @@ def scale_from_0(values: Iterable[float]) -> Normalize:
     return Normalize(0, max(2.0, float(steady(max(values, default=0.0)))))
 
 
-def draw_picture(axes: Axes, image: Image.Image, grey: bool = False) -> None:
-    """A picture on axes that run from 0 to 1, (0, 0) at the top left, like boxes."""
+def draw_image(axes: Axes, image: Image.Image, grey: bool = False) -> None:
+    """An image on axes that run from 0 to 1, (0, 0) at the top left, like boxes."""
     look: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255} if grey else {}
     axes.imshow(image.convert("L" if grey else "RGB"), extent=(0, 1, 1, 0), aspect=image.height / image.width, **look)
     axes.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(1, 0))
@@ -46,8 +46,8 @@ def draw_picture(axes: Axes, image: Image.Image, grey: bool = False) -> None:
 def draw_regions(
     axes: Axes, image: Image.Image, values: np.ndarray | None, scale: Normalize, colours: str = MAP
 ) -> None:
-    """A map over the grey picture, one value for each region of a square grid; of another grid, or None, no map."""
-    draw_picture(axes, image, grey=True)
+    """A map over the grey image, one value for each region of a square grid; of another grid, or None, no map."""
+    draw_image(axes, image, grey=True)
     if values is not None and (side := isqrt(len(values))) ** 2 == len(values):
         place: dict[str, Any] = {"extent": (0, 1, 1, 0), "aspect": image.height / image.width}
         cells = values.reshape(side, side)

@@ -91,7 +91,7 @@ class Drawn(Figure):
 
 
 @dataclass(frozen=True)
-class Picture:
+class SavedFigure:
     """A figure that was saved; as the last value of a notebook's cell it is shown."""
 
     path: Path
@@ -103,8 +103,8 @@ class Picture:
         return f"figures/{self.path.name}"
 
 
-def save(figure: Figure, name: str, folder: Path | None = None) -> Picture:
-    """Write `figure` as NAME.png and NAME.svg into the project's figures/ (or `folder`); a notebook shows the Picture.
+def save(figure: Figure, name: str, folder: Path | None = None) -> SavedFigure:
+    """Write `figure` as NAME.png and NAME.svg into the project's figures/ (or `folder`); a notebook shows the Image.
 
     The same figure gives the same bytes: no date, no version, no random id. Raises HamnerError when the folder cannot
     be written to.
@@ -116,4 +116,4 @@ def save(figure: Figure, name: str, folder: Path | None = None) -> Picture:
             matplotlib.style.context(["default", STYLE]),
         ):
             figure.savefig(temporary, format=form, metadata=metadata)
-    return Picture(folder / f"{name}.png")
+    return SavedFigure(folder / f"{name}.png")

@@ -1,6 +1,6 @@
 """How sure a score is: bootstrap over posts, paired test between two taggers, spread over seeds.
 
-Posts are resampled, not entities: the entities of one post share its words and its picture and are not independent.
+Posts are resampled, not entities: the entities of one post share its words and its image and are not independent.
 Both bootstraps say how much the *test posts* matter with the tagger held fixed; `over_seeds` and `welch` say how much
 *training* matters with the posts held fixed.
 

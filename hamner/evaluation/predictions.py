@@ -24,7 +24,7 @@ class PredictionsError(HamnerError):
 def write_predictions(
     path: str | Path, predictions: Mapping[str, Tags], relevance: Mapping[str, float] | None = None
 ) -> None:
-    """Write tags by post id, in the mapping's order, and beside them the relevance of each post's picture, where it is
+    """Write tags by post id, in the mapping's order, and beside them the relevance of each post's image, where it is
     given (to four digits). The file appears whole or not at all.
 
     Raises PredictionsError, before anything is written, for what `read_predictions` or `read_relevance` would refuse.
@@ -65,7 +65,7 @@ def read_predictions(path: str | Path, posts: Sequence[Post] | None = None) -> d
 
 
 def read_relevance(path: str | Path) -> dict[str, float]:
-    """The relevance of its picture by post id, in the file's order: shares from 0 to 1.
+    """The relevance of its image by post id, in the file's order: shares from 0 to 1.
 
     Raises PredictionsError that names the file and the line, also where a post has none, as after a text-only model or
     in a file from before relevance was kept.
@@ -144,7 +144,7 @@ def _no_share(record: Mapping[str, Any]) -> str | None:
     """What is wrong with the relevance in a line that is not malformed, or None."""
     if "relevance" not in record:
         return (
-            f'post {record["id"]!r} has no "relevance"; it is kept of models that judge pictures, '
+            f'post {record["id"]!r} has no "relevance"; it is kept of models that judge images, '
             "so train such a model anew"
         )
     value = record["relevance"]

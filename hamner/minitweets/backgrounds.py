@@ -9,13 +9,13 @@ from collections.abc import Callable
 from hamner.minitweets.art import shade
 
 SIDE = 224
-"""Pictures are squares of this many pixels."""
+"""Images are squares of this many pixels."""
 
 Pattern = Callable[[random.Random, Callable[[], str]], str]
 
 
 def background(rng: random.Random) -> str:
-    """SVG elements that fill a SIDE x SIDE picture."""
+    """SVG elements that fill a SIDE x SIDE image."""
     hue, lightness, saturation = rng.random(), rng.uniform(0.62, 0.93), rng.uniform(0.25, 0.75)
 
     def colour() -> str:

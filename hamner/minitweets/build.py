@@ -1,4 +1,4 @@
-"""Write the corpus: texts, pictures, and what is known of both."""
+"""Write the corpus: texts, images, and what is known of both."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from hamner.files import written_whole
 from hamner.minitweets import SEED
 from hamner.minitweets.ceilings import ceilings
 from hamner.minitweets.posts import Plan, Written, plan
-from hamner.minitweets.scenes import Picture, render
+from hamner.minitweets.scenes import Scene, render
 
 COLOURS = 18
-"""Colours of a picture's palette: what keeps the corpus small without showing."""
+"""Colours of an image's palette: what keeps the corpus small without showing."""
 
 
 def build(folder: Path, seed: int = SEED) -> None:
@@ -36,38 +36,38 @@ def build(folder: Path, seed: int = SEED) -> None:
     started = time.perf_counter()
     plans = plan(seed)
     write_texts(folder, plans)
-    pictures = [picture for part in plans for picture in part.pictures]
-    for picture in tqdm(pictures, desc="pictures", unit="picture"):
-        with written_whole(folder / "images" / _file(picture.id)) as temporary:
-            draw_picture(picture, seed).save(temporary, "WEBP", lossless=True, method=4)
+    images = [image for part in plans for image in part.images]
+    for image in tqdm(images, desc="images", unit="image"):
+        with written_whole(folder / "images" / _file(image.id)) as temporary:
+            draw_image(image, seed).save(temporary, "WEBP", lossless=True, method=4)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     posts = sum(len(part.posts) for part in plans)
-    print(f"{posts} posts, {len(pictures)} pictures, {size / 1e6:.1f} MB in {time.perf_counter() - started:.0f} s")
+    print(f"{posts} posts, {len(images)} images, {size / 1e6:.1f} MB in {time.perf_counter() - started:.0f} s")
 
 
-def draw_picture(picture: Picture, seed: int = SEED) -> Image.Image:
-    """The picture with its few colours; the same for the same picture and seed, whatever else is drawn."""
-    image = render(picture, random.Random(f"{picture.id} {seed}"))
+def draw_image(scene: Scene, seed: int = SEED) -> Image.Image:
+    """The image with its few colours; the same for the same image and seed, whatever else is drawn."""
+    image = render(scene, random.Random(f"{scene.id} {seed}"))
     return image.quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE).convert("RGB")
 
 
-def _file(picture: str) -> str:
-    """WebP without loss takes less room than PNG, so that more pictures fit into the corpus."""
-    return f"{picture}.webp"
+def _file(image: str) -> str:
+    """WebP without loss takes less room than PNG, so that more images fit into the corpus."""
+    return f"{image}.webp"
 
 
 def write_texts(folder: Path, plans: list[Plan]) -> None:
-    """Write all but the pictures: texts, images.tsv, annotations, answers, what is in the pictures, the ceilings."""
+    """Write all but the images: texts, images.tsv, annotations, answers, what is in the images, the ceilings."""
     for part in plans:
         write_posts((Post(post.id, post.words, post.tags()) for post in part.posts), folder / f"{part.split}.txt")
     posts = [post for part in plans for post in part.posts]
-    pictures = [(part.split, picture) for part in plans for picture in part.pictures]
-    _write(folder / "images.tsv", (f"{post.id}\t{_file(post.picture)}" for post in posts))
-    _write(folder / "annotations.jsonl", (_line(_annotation(picture)) for _, picture in pictures))
+    images = [(part.split, image) for part in plans for image in part.images]
+    _write(folder / "images.tsv", (f"{post.id}\t{_file(post.image)}" for post in posts))
+    _write(folder / "annotations.jsonl", (_line(_annotation(image)) for _, image in images))
     _write(folder / "answers.jsonl", (_line(_answer(post)) for post in posts))
     _write(
-        folder / "pictures.jsonl",
-        (_line(_contents(picture, split)) for split, picture in pictures),
+        folder / "contents.jsonl",
+        (_line(_contents(image, split)) for split, image in images),
     )
     _write(folder / "ceilings.json", [json.dumps(ceilings(plans), indent=1)])
 
@@ -81,9 +81,9 @@ def _line(record: dict[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
 
 
-def _annotation(picture: Picture) -> dict[str, Any]:
-    objects = [{"box": placed.box, "class": placed.carrier, "score": placed.score} for placed in picture.objects]
-    return {"image": _file(picture.id), "objects": objects}
+def _annotation(image: Scene) -> dict[str, Any]:
+    objects = [{"box": placed.box, "class": placed.carrier, "score": placed.score} for placed in image.objects]
+    return {"image": _file(image.id), "objects": objects}
 
 
 def _answer(post: Written) -> dict[str, Any]:
@@ -98,15 +98,15 @@ def _answer(post: Written) -> dict[str, Any]:
     }
 
 
-def _contents(picture: Picture, split: str) -> dict[str, Any]:
+def _contents(image: Scene, split: str) -> dict[str, Any]:
     return {
-        "image": _file(picture.id),
+        "image": _file(image.id),
         "split": split,
-        "kind": picture.kind,
-        "direction": picture.direction,
-        "topic": picture.topic,
-        "ringed": next((i for i, placed in enumerate(picture.objects) if placed.ringed), None),
-        "types": [placed.type for placed in picture.objects],
-        "icons": [placed.concept.key for placed in picture.objects],
-        "treatments": [placed.treatment for placed in picture.objects],
+        "kind": image.kind,
+        "direction": image.direction,
+        "topic": image.topic,
+        "ringed": next((i for i, placed in enumerate(image.objects) if placed.ringed), None),
+        "types": [placed.type for placed in image.objects],
+        "icons": [placed.concept.key for placed in image.objects],
+        "treatments": [placed.treatment for placed in image.objects],
     }

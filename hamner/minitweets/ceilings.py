@@ -15,11 +15,11 @@ from hamner.corpora.tags import TYPES
 
 if TYPE_CHECKING:
     from hamner.minitweets.posts import Mention, Plan, Written
-    from hamner.minitweets.scenes import Picture
+    from hamner.minitweets.scenes import Scene
 
 ABILITIES = ("all", "text_only", "no_objects", "no_relations", "no_geometry", "no_relevance")
-"""`all`: nothing is missing. The others name what is: everything but the text; objects apart from the whole picture;
-comparing objects with one another; where objects are; whether picture and words are about one topic."""
+"""`all`: nothing is missing. The others name what is: everything but the text; objects apart from the whole image;
+comparing objects with one another; where objects are; whether image and words are about one topic."""
 
 
 def ceilings(plans: Sequence[Plan]) -> dict[str, dict[str, float]]:
@@ -46,11 +46,11 @@ def _accuracies(ability: str, train: Plan, test: Plan, default: dict[str, str]) 
 
 def _views(ability: str, part: Plan, default: dict[str, str]) -> list[tuple[Hashable, Hashable, Written, Mention]]:
     """(view, the same without the name, post, mention) of every mention."""
-    pictures = {picture.id: picture for picture in part.pictures}
+    images = {image.id: image for image in part.images}
     found: list[tuple[Hashable, Hashable, Written, Mention]] = []
     for post in part.posts:
         for mention in post.mentions:
-            wording, *rest = _view(ability, post, mention, pictures[post.picture])
+            wording, *rest = _view(ability, post, mention, images[post.image])
             name = (
                 default.get(mention.name) if wording == "neutral" else None
             )  # elsewhere names are balanced and say nothing
@@ -58,23 +58,23 @@ def _views(ability: str, part: Plan, default: dict[str, str]) -> list[tuple[Hash
     return found
 
 
-def _view(ability: str, post: Written, mention: Mention, picture: Picture) -> tuple[Hashable, ...]:
-    """What the tagger sees: the kind of wording first, then what it can make of the picture."""
+def _view(ability: str, post: Written, mention: Mention, image: Scene) -> tuple[Hashable, ...]:
+    """What the tagger sees: the kind of wording first, then what it can make of the image."""
     if post.cue == "text":
         return ("text", mention.type)
     neutral = post.cue in ("scene", "unrelated")
     wording = "neutral" if neutral else post.cue
     if ability == "text_only":
         return (wording,)
-    shown = frozenset(picture.objects[i].type for i in picture.subjects())
+    shown = frozenset(image.objects[i].type for i in image.subjects())
     blurred = (
         (ability == "no_objects" and not neutral)
         or (ability == "no_relations" and post.cue == "relation")
         or (ability == "no_geometry" and post.cue == "position")
     )
     if blurred:
-        return (wording, shown)  # the types in the picture, but not which of them is meant
+        return (wording, shown)  # the types in the image, but not which of them is meant
     if neutral:
-        match = None if ability == "no_relevance" else post.topic == picture.topic
+        match = None if ability == "no_relevance" else post.topic == image.topic
         return (wording, shown, match)
     return (wording, mention.type)

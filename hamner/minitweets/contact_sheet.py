@@ -1,4 +1,4 @@
-"""Contact sheets: six posts of a cue with their pictures, boxes, answers and tags on one figure."""
+"""Contact sheets: six posts of a cue with their images, boxes, answers and tags on one figure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hamner.files import written_whole
 
 
 def contact_sheet(folder: Path, cue: str, split: str = "test", seed: int = 0) -> Figure:
-    """Six posts of `cue` on six pictures: the answer's box in its type's colour, other boxes thin, names tagged."""
+    """Six posts of `cue` on six images: the answer's box in its type's colour, other boxes thin, names tagged."""
     posts = {post.id: post for post in read_posts(folder / f"{split}.txt")}
     images = dict(line.split("\t") for line in (folder / "images.tsv").read_text(encoding="utf-8").splitlines())
     answers = [
@@ -32,7 +32,7 @@ def contact_sheet(folder: Path, cue: str, split: str = "test", seed: int = 0) ->
     boxes = {line["image"]: [item["box"] for item in line["objects"]] for line in _lines(folder / "annotations.jsonl")}
     random.Random(f"{cue} {seed}").shuffle(answers)
     figure, axes = plt.subplots(2, 3, figsize=(10.5, 9.4), layout="constrained")
-    for axis, answer in zip(axes.flat, _each_picture_once(answers), strict=False):
+    for axis, answer in zip(axes.flat, _each_image_once(answers), strict=False):
         with Image.open(folder / "images" / answer["image"]) as image:
             side = image.width
             axis.imshow(image.convert("RGB"))
@@ -47,7 +47,7 @@ def _lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def _each_picture_once(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _each_image_once(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list({answer["image"]: answer for answer in answers}.values())
 
 
@@ -72,7 +72,7 @@ def _draw_boxes(axis: Axes, answer: dict[str, Any], boxes: list[list[float]], si
 
 
 def _write_words(axis: Axes, post: Post, mentions: list[dict[str, Any]], side: int) -> None:
-    """The post below its picture, line by line, each name in its type's colour with the type behind it."""
+    """The post below its image, line by line, each name in its type's colour with the type behind it."""
     marked = {i: mention["type"] for mention in mentions for i in range(mention["start"], mention["end"])}
     last = {mention["end"] - 1: f" [{mention['type']}]" for mention in mentions}
     x, y, line = 0.0, side * 1.06, side * 0.075

@@ -53,7 +53,7 @@ class Names:
 
     seen, unseen        ambiguous names that occur in train, and those that occur in this split alone (none in train)
     clear, clear_unseen (name, type) likewise
-    default             the type that some ambiguous names of train have where the picture is about something else
+    default             the type that some ambiguous names of train have where the image is about something else
     """
 
     seen: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Which posts there are: pictures, names, types and words of every cue, balanced exactly.
+"""Which posts there are: images, names, types and words of every cue, balanced exactly.
 
 In each split, an ambiguous name occurs in each of `scene`, `object`, `relation` and `position` with every type equally
 often.
@@ -16,16 +16,16 @@ from hamner.corpora.tags import TYPES
 from hamner.errors import HamnerError
 from hamner.minitweets.icons import TOPICS, Icons, icons_by_split
 from hamner.minitweets.names import Names, names_by_split
-from hamner.minitweets.scenes import DIRECTIONS, KINDS, Picture, compose
+from hamner.minitweets.scenes import DIRECTIONS, KINDS, Scene, compose
 from hamner.minitweets.templates import DIRECTIONS as DIRECTION_WORDS
 from hamner.minitweets.templates import DOINGS, EVENTS, TEMPLATES, tweet
 
-PICTURES = {
+IMAGES = {
     "train": {"single": 384, "marked": 192, "pair": 768, "group": 768},
     "valid": dict.fromkeys(KINDS, 64),
     "test": dict.fromkeys(KINDS, 128),
 }
-"""Pictures of each kind, with two posts each of its cue (of one subject: see `_single`). In train most are pairs and
+"""Images of each kind, with two posts each of its cue (of one subject: see `_single`). In train most are pairs and
 groups, for `position` and `relation` are learnt last."""
 
 _MATCHINGS = tuple(((TYPES[0], TYPES[i]), tuple(type for type in TYPES[1:] if type != TYPES[i])) for i in (1, 2, 3))
@@ -49,7 +49,7 @@ class Written:
     """A post and all that is known of it. `side`: "odd" or "majority" (relation), the direction (position), else ""."""
 
     id: str
-    picture: str
+    image: str
     cue: str
     side: str
     topic: str
@@ -59,7 +59,7 @@ class Written:
 
     @property
     def relevant(self) -> bool:
-        """Whether picture and words are about one topic."""
+        """Whether image and words are about one topic."""
         return self.cue != "unrelated"
 
     def tags(self) -> tuple[str, ...]:
@@ -73,27 +73,27 @@ class Written:
 
 @dataclass(frozen=True)
 class Plan:
-    """One split: its pictures, not yet drawn, and its posts in random order."""
+    """One split: its images, not yet drawn, and its posts in random order."""
 
     split: str
-    pictures: tuple[Picture, ...]
+    images: tuple[Scene, ...]
     posts: tuple[Written, ...]
 
 
 class _Wanted(NamedTuple):
     """A post that is still to be worded: (name, type, objects) for each mention."""
 
-    picture: Picture
+    image: Scene
     cue: str
     side: str
     topic: str
     mentions: tuple[tuple[str, str, tuple[int, ...]], ...]
 
 
-def plan(seed: int, pictures: dict[str, dict[str, int]] = PICTURES) -> list[Plan]:
-    """All pictures and posts of the three splits; the same for the same arguments. No two posts have the same words.
+def plan(seed: int, images: dict[str, dict[str, int]] = IMAGES) -> list[Plan]:
+    """All images and posts of the three splits; the same for the same arguments. No two posts have the same words.
 
-    Raises HamnerError for numbers of pictures with which names cannot be balanced.
+    Raises HamnerError for numbers of images with which names cannot be balanced.
     """
     names, icons = names_by_split(seed), icons_by_split(seed)
     plans: list[Plan] = []
@@ -101,18 +101,18 @@ def plan(seed: int, pictures: dict[str, dict[str, int]] = PICTURES) -> list[Plan
     number = 0
     for split in SPLITS:
         rng = random.Random(f"{split} {seed}")
-        builder = _Split(names[split], icons[split], pictures[split], number, rng)
+        builder = _Split(names[split], icons[split], images[split], number, rng)
         wanted = builder.wanted()
         rng.shuffle(wanted)
         worded = _Wording(names[split], said, rng)
         posts = tuple(worded.post(f"{split}-{i:04d}", want) for i, want in enumerate(wanted, start=1))
-        plans.append(Plan(split, tuple(builder.pictures), posts))
-        number += len(builder.pictures)
+        plans.append(Plan(split, tuple(builder.images), posts))
+        number += len(builder.images)
     return plans
 
 
 class _Split:
-    """Composes the pictures of one split and says which posts go with them."""
+    """Composes the images of one split and says which posts go with them."""
 
     def __init__(self, names: Names, icons: Icons, many: dict[str, int], first_number: int, rng: random.Random) -> None:
         self.names, self.icons, self.many, self.rng = names, icons, many, rng
@@ -121,64 +121,64 @@ class _Split:
             if number < 1 or number % (2 * len(self.ambiguous)):
                 multiple = 2 * len(self.ambiguous)
                 raise HamnerError(
-                    f"{number} pictures of kind {kind}: names are balanced with multiples of {multiple} only"
+                    f"{number} images of kind {kind}: names are balanced with multiples of {multiple} only"
                 )
-        pictures = sum(many.values())
-        self.numbers = iter(rng.sample(range(first_number + 1, first_number + pictures + 1), pictures))
+        images = sum(many.values())
+        self.numbers = iter(rng.sample(range(first_number + 1, first_number + images + 1), images))
         self.topics = {kind: iter(_evenly(TOPICS, many[kind], rng)) for kind in KINDS}
-        self.pictures: list[Picture] = []
+        self.images: list[Scene] = []
 
     def wanted(self) -> list[_Wanted]:
         posts = [*self._single(), *self._marked(), *self._pairs(), *self._groups()]
         posts += self._text()
-        self.pictures.sort(key=lambda picture: picture.id)
+        self.images.sort(key=lambda image: image.id)
         return posts
 
-    def _picture(self, kind: str, types: tuple[str, ...], direction: str = "") -> Picture:
+    def _image(self, kind: str, types: tuple[str, ...], direction: str = "") -> Scene:
         id = f"p{next(self.numbers):04d}"
-        picture = compose(id, kind, types, next(self.topics[kind]), self.icons, self.rng, direction)
-        self.pictures.append(picture)
-        return picture
+        image = compose(id, kind, types, next(self.topics[kind]), self.icons, self.rng, direction)
+        self.images.append(image)
+        return image
 
     def _single(self) -> Iterator[_Wanted]:
-        """For each two pictures of one subject eight posts of `scene` and three of `unrelated`.
+        """For each two images of one subject eight posts of `scene` and three of `unrelated`.
 
         A name with a default type occurs in `scene` so often that a tagger which cannot judge relevance does best to
-        believe the picture; so what it lacks shows in `unrelated` alone.
+        believe the image; so what it lacks shows in `unrelated` alone.
         """
-        pictures = self.many["single"] // 4  # of each type
+        images = self.many["single"] // 4  # of each type
         often = [name for name in self.names.seen if name in self.names.default]
         rest = [name for name in self.ambiguous if name not in often]
         for turn, type in enumerate(TYPES):
-            names = rest * (2 * pictures // len(self.ambiguous) if self.names.unseen else 1)
-            names += [often[i % len(often)] for i in range(4 * pictures - len(names))]
+            names = rest * (2 * images // len(self.ambiguous) if self.names.unseen else 1)
+            names += [often[i % len(often)] for i in range(4 * images - len(names))]
             couples = iter(_couples(names, self.rng))
-            others = self._wrong_defaults(turn, 3 * pictures // 2)
-            for number in range(pictures):
-                picture = self._picture("single", (type,))
-                answer = tuple(picture.subjects())
+            others = self._wrong_defaults(turn, 3 * images // 2)
+            for number in range(images):
+                image = self._image("single", (type,))
+                answer = tuple(image.subjects())
                 for name in (*next(couples), *next(couples)):
-                    yield _Wanted(picture, "scene", "", picture.topic, ((name, type, answer),))
+                    yield _Wanted(image, "scene", "", image.topic, ((name, type, answer),))
                 for name in others[3 * number // 2 : 3 * (number + 1) // 2]:
-                    topic = self.rng.choice([topic for topic in TOPICS if topic != picture.topic])
-                    yield _Wanted(picture, "unrelated", "", topic, ((name, self.names.default[name], ()),))
+                    topic = self.rng.choice([topic for topic in TOPICS if topic != image.topic])
+                    yield _Wanted(image, "unrelated", "", topic, ((name, self.names.default[name], ()),))
 
     def _wrong_defaults(self, turn: int, count: int) -> list[str]:
-        """`count` names for `unrelated` on pictures of type number `turn`: every other default type equally often."""
+        """`count` names for `unrelated` on images of type number `turn`: every other default type equally often."""
         names = [name for name in self.names.seen if self.names.default.get(name, TYPES[turn]) != TYPES[turn]]
         return _evenly(names, count, self.rng)
 
     def _marked(self) -> Iterator[_Wanted]:
-        """Two posts of `object` for each picture with a ring."""
+        """Two posts of `object` for each image with a ring."""
         for type in TYPES:
             for couple in _couples(_evenly(self.ambiguous, self.many["marked"] // 2, self.rng), self.rng):
-                picture = self._picture("marked", (type,))
-                answer = tuple(i for i in picture.subjects() if picture.objects[i].ringed)
+                image = self._image("marked", (type,))
+                answer = tuple(i for i in image.subjects() if image.objects[i].ringed)
                 for name in couple:
-                    yield _Wanted(picture, "object", "", picture.topic, ((name, type, answer),))
+                    yield _Wanted(image, "object", "", image.topic, ((name, type, answer),))
 
     def _pairs(self) -> Iterator[_Wanted]:
-        """Two posts of `position` for each picture of two subjects: the same two names, the second time swapped."""
+        """Two posts of `position` for each image of two subjects: the same two names, the second time swapped."""
         turns = {frozenset(pair): self.rng.randrange(6) for matching in _MATCHINGS for pair in matching}
         for turn in range(self.many["pair"] // len(self.ambiguous)):
             names = self.rng.sample(self.ambiguous, len(self.ambiguous))
@@ -188,40 +188,38 @@ class _Split:
                     orders = turns[frozenset(pair)]
                     direction, first = DIRECTIONS[orders % 3], orders // 3 % 2
                     types = (pair[first], pair[1 - first])
-                    picture = self._picture("pair", types, direction)
-                    of = {
-                        type: tuple(i for i in picture.subjects() if picture.objects[i].type == type) for type in types
-                    }
+                    image = self._image("pair", types, direction)
+                    of = {type: tuple(i for i in image.subjects() if image.objects[i].type == type) for type in types}
                     for a, b in ((one, other), (other, one)):
                         mentions = ((a, types[0], of[types[0]]), (b, types[1], of[types[1]]))
-                        yield _Wanted(picture, "position", direction, picture.topic, mentions)
+                        yield _Wanted(image, "position", direction, image.topic, mentions)
 
     def _groups(self) -> Iterator[_Wanted]:
-        """Two posts of `relation` for each picture of three and one: a name once for the one, once for the three."""
+        """Two posts of `relation` for each image of three and one: a name once for the one, once for the three."""
         for turn in range(self.many["group"] // len(self.ambiguous) // 2):
             for place, name in enumerate(self.ambiguous):
                 flip = (place // 3 + turn // 3) % 2
                 for pair in _MATCHINGS[(place + turn) % 3]:
                     majority, odd = pair[flip], pair[1 - flip]
-                    picture = self._picture("group", (majority, odd))
+                    image = self._image("group", (majority, odd))
                     for side, type in (("odd", odd), ("majority", majority)):
-                        answer = tuple(i for i in picture.subjects() if picture.objects[i].type == type)
-                        yield _Wanted(picture, "relation", side, picture.topic, ((name, type, answer),))
+                        answer = tuple(i for i in image.subjects() if image.objects[i].type == type)
+                        yield _Wanted(image, "relation", side, image.topic, ((name, type, answer),))
 
     def _text(self) -> Iterator[_Wanted]:
-        """Posts of `text`, each on another picture that shows its type; the kinds of picture come equally often."""
+        """Posts of `text`, each on another image that shows its type; the kinds of image come equally often."""
         for type in TYPES:
             clear = [name for name, of in (*self.names.clear, *self.names.clear_unseen) if of == type]
             names = iter(_evenly(clear, self.many["single"] // 4, self.rng))
             for kind in KINDS:
-                fitting = [picture for picture in self.pictures if picture.kind == kind and self._shows(picture, type)]
-                for picture in self.rng.sample(fitting, self.many["single"] // 16):
-                    answer = tuple(i for i in picture.subjects() if picture.objects[i].type == type)
-                    yield _Wanted(picture, "text", "", picture.topic, ((next(names), type, answer),))
+                fitting = [image for image in self.images if image.kind == kind and self._shows(image, type)]
+                for image in self.rng.sample(fitting, self.many["single"] // 16):
+                    answer = tuple(i for i in image.subjects() if image.objects[i].type == type)
+                    yield _Wanted(image, "text", "", image.topic, ((next(names), type, answer),))
 
     @staticmethod
-    def _shows(picture: Picture, type: str) -> bool:
-        return any(placed.type == type for placed in picture.objects)
+    def _shows(image: Scene, type: str) -> bool:
+        return any(placed.type == type for placed in image.objects)
 
 
 class _Wording:
@@ -254,7 +252,7 @@ class _Wording:
         )
         return Written(
             id,
-            want.picture.id,
+            want.image.id,
             want.cue,
             want.side,
             want.topic,

@@ -1,8 +1,8 @@
-"""Pictures: which things stand where, and how they are drawn.
+"""Images: which things stand where, and how they are drawn.
 
-Each picture is of one *kind*: `single` (one subject fills it), `pair` (two subjects of different type), `marked` (one
+Each image is of one *kind*: `single` (one subject fills it), `pair` (two subjects of different type), `marked` (one
 subject of each type, a ring around one) or `group` (three subjects of one type and one of another). Three small things
-of the picture's topic are added to each.
+of the image's topic are added to each.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _JITTER = 1.5  # pixels by which a detector's box is off, on each side
 
 @dataclass(frozen=True)
 class Placed:
-    """One thing in a picture. `type` is None for a topic thing; x, y is its centre and `size` its side, in pixels."""
+    """One thing in an image. `type` is None for a topic thing; x, y is its centre and `size` its side, in pixels."""
 
     type: str | None
     concept: Concept
@@ -45,8 +45,8 @@ class Placed:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture before it is drawn. `direction` belongs to pairs: how their two subjects differ in place or size."""
+class Scene:
+    """An image before it is drawn. `direction` belongs to pairs: how their two subjects differ in place or size."""
 
     id: str
     kind: str
@@ -61,8 +61,8 @@ class Picture:
 
 def compose(
     id: str, kind: str, types: tuple[str, ...], topic: str, icons: Icons, rng: random.Random, direction: str = ""
-) -> Picture:
-    """A picture whose subjects have these `types`.
+) -> Scene:
+    """An image whose subjects have these `types`.
 
     `single`: one type. `pair`: first the left, upper or bigger one. `marked`: the type that wears the ring; the
     other three are added. `group`: the type of the three, then the type of the one.
@@ -102,7 +102,7 @@ def compose(
         things = _things(topic, icons, rng, centres[len(shown) :], 50, 7)
     objects = [_detected(item, rng) for item in (*placed, *things)]
     rng.shuffle(objects)
-    return Picture(id, kind, topic, tuple(objects), direction)
+    return Scene(id, kind, topic, tuple(objects), direction)
 
 
 def _subject(type: str, icons: Icons, rng: random.Random, x: float, y: float, size: float) -> Placed:
@@ -167,11 +167,11 @@ def _detected(placed: Placed, rng: random.Random) -> Placed:
     return replace(placed, box=(x1, y1, x2, y2), score=round(rng.uniform(0.8, 0.99), 2))
 
 
-def render(picture: Picture, rng: random.Random) -> Image.Image:
-    """The picture in RGB, SIDE x SIDE."""
+def render(scene: Scene, rng: random.Random) -> Image.Image:
+    """The image in RGB, SIDE x SIDE."""
     parts = [background(rng)]
-    parts += [_placed_markup(placed, str(i), rng) for i, placed in enumerate(picture.objects)]
-    parts += [_ring(placed, rng) for placed in picture.objects if placed.ringed]
+    parts += [_placed_markup(placed, str(i), rng) for i, placed in enumerate(scene.objects)]
+    parts += [_ring(placed, rng) for placed in scene.objects if placed.ringed]
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}">{"".join(parts)}</svg>'
     data = resvg_py.svg_to_bytes(svg_string=svg, width=SIDE, height=SIDE, skip_system_fonts=True)
     return Image.open(io.BytesIO(bytes(data))).convert("RGB")

@@ -2,7 +2,7 @@
 
 A template's words are separated by blanks; `{name}` (in `position` `{a}` and `{b}`) is where a name goes, `{event}` and
 `{doing}` are filled from the topic's lexicon, `{da}` and `{db}` with words of direction. Posts of `scene` and of
-`unrelated` share their templates: only the picture tells them apart. Everything that makes a post look like a tweet is
+`unrelated` share their templates: only the image tells them apart. Everything that makes a post look like a tweet is
 added by `tweet`, with the same chances for every cue.
 """
 

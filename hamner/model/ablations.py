@@ -30,16 +30,16 @@ ROWS: dict[str, dict[str, Any]] = {
 iteration is *stated*; the other rows are *ours*."""
 
 OF_TEXT = ("text_encoder", "frozen_text", "layers", "local_text", "word_shapes", "dropout", "width", "heads")
-"""The settings that a text-only model has (`heads` because it must divide the width); all others are about pictures."""
+"""The settings that a text-only model has (`heads` because it must divide the width); all others are about images."""
 
 CONTROLS = ("blank_images", "shuffled_images")
-"""The full model on other data, at training and at test: a blank picture, or another post's, in place of its own."""
+"""The full model on other data, at training and at test: a blank image, or another post's, in place of its own."""
 
 
 def ablate(config: ModelConfig, row: str) -> ModelConfig:
     """The config of row `row` of the full model `config`; a control leaves it as it is, for it changes the data.
 
-    `text_only` has the defaults of all that is about pictures, so that it is one run beside whichever full model.
+    `text_only` has the defaults of all that is about images, so that it is one run beside whichever full model.
 
     Raises ModelConfigError for an unknown row, and when `config` has no vision that could be taken away.
     """
@@ -57,6 +57,6 @@ def row_of(config: ModelConfig) -> str:
     full = replace(ModelConfig(), vision=True)
     changed = {name: getattr(config, name) for row in ROWS.values() for name in row}
     different = {name: value for name, value in changed.items() if value != getattr(full, name)}
-    if not config.vision:  # then what is about pictures makes no difference
+    if not config.vision:  # then what is about images makes no difference
         return "custom" if any(name in OF_TEXT for name in different) else "text_only"
     return next((row for row, settings in ROWS.items() if settings == different), "custom")

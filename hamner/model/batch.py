@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 
-class Pictures(NamedTuple):
-    """The frozen features of B posts' pictures: R regions of a grid and up to K >= 1 objects, each of C channels.
+class ImageFeatures(NamedTuple):
+    """The frozen features of B posts' images: R regions of a grid and up to K >= 1 objects, each of C channels.
 
     grid        (B, R, C) the backbone's last map
     objects     (B, K, C)
-    boxes       (B, K, 4) x1, y1, x2, y2 as shares of the picture, in [0, 1]
+    boxes       (B, K, 4) x1, y1, x2, y2 as shares of the image, in [0, 1]
     classes     (B, K) class ids, 0 = padding or unknown
     scores      (B, K) how sure the detector was, in [0, 1]
     object_mask (B, K)
     box_mask    (B, K) where the object's box is known
-    image_mask  (B,)   where the post has a picture
+    image_mask  (B,)   where the post has an image
     """
 
     grid: Tensor
@@ -52,7 +52,7 @@ class Batch:
     word_layers     (B, n, L, d_enc) the encoder's layers at each word's first piece
     word_embeddings (B, n, d_enc)    its input embeddings there
 
-    And the fields of `Pictures`, all of them or none.
+    And the fields of `Images`, all of them or none.
     """
 
     word_mask: Tensor
@@ -77,16 +77,16 @@ class Batch:
         for name, value in self.tensors().items():
             if name.endswith("mask") and value.dtype != torch.bool:
                 raise TypeError(f"{name} must be boolean (True = real), not {value.dtype}")
-        absent = [name for name in Pictures._fields if getattr(self, name) is None]
-        if absent and len(absent) < len(Pictures._fields):
+        absent = [name for name in ImageFeatures._fields if getattr(self, name) is None]
+        if absent and len(absent) < len(ImageFeatures._fields):
             raise TypeError(f"a batch has all visual fields or none: {', '.join(absent)} missing")
 
     @property
-    def pictures(self) -> Pictures | None:
+    def images(self) -> ImageFeatures | None:
         """The visual fields, when the batch has them."""
         if self.grid is None:
             return None
-        return Pictures(*(getattr(self, name) for name in Pictures._fields))
+        return ImageFeatures(*(getattr(self, name) for name in ImageFeatures._fields))
 
     def tensors(self) -> dict[str, Tensor]:
         """Name -> tensor, of those that are there."""
@@ -136,9 +136,9 @@ class Output:
     emissions   (B, n, 9) scores of the tags at each word
     word_mask   (B, n)
     loss        mean negative log-likelihood per post; None when the batch has no tags
-    relevance   (B,)   rho: how much the picture counts; 0 with nothing to see. None in a text-only model
+    relevance   (B,)   rho: how much the image counts; 0 with nothing to see. None in a text-only model
     integration (B, 3) beta: how much each grain counts (global, semantic, spatial); sums to 1, or 0 with nothing to see
-    trace       what was looked at, when it was asked for and there were pictures
+    trace       what was looked at, when it was asked for and there were images
     """
 
     emissions: Tensor

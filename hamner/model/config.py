@@ -39,16 +39,16 @@ class ModelConfig:
         128, "ours", "channels of all representations; None: the text encoder's hidden size", sibling=None
     )
     heads: int = setting(4, "ours", "attention heads of each block outside the text encoder", sibling=12)
-    vision: bool = setting(False, "stated", "look at pictures; without it the model is text-only")
-    visual_dropout: float = setting(0.0, "ours", "dropout on the frozen features of pictures")
-    global_vision: bool = setting(True, "stated", "the grid of the whole picture, and the scene vector")
+    vision: bool = setting(False, "stated", "look at images; without it the model is text-only")
+    visual_dropout: float = setting(0.0, "ours", "dropout on the frozen features of images")
+    global_vision: bool = setting(True, "stated", "the grid of the whole image, and the scene vector")
     objects: bool = setting(True, "stated", "objects, in whichever encodings are on")
     semantic: bool = setting(True, "stated", "semantic encoding: objects and scene related by what they are")
     spatial: bool = setting(True, "stated", "spatial encoding: objects related by where they are")
-    absolute_geometry: bool = setting(True, "ours", "spatial encoding: each box's place in the picture")
+    absolute_geometry: bool = setting(True, "ours", "spatial encoding: each box's place in the image")
     relative_geometry: bool = setting(True, "ours", "spatial encoding: how each pair of boxes lies")
     relevance: bool = setting(
-        True, "stated", "judge how much a picture counts; else rho = 1 wherever there is something to see"
+        True, "stated", "judge how much an image counts; else rho = 1 wherever there is something to see"
     )
     integration: bool = setting(True, "stated", "weigh the grains; else beta is uniform over those present")
     iterations: int = setting(2, "ours", "how often words and regions read one another (that they iterate is stated)")

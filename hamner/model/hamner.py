@@ -15,10 +15,10 @@ from hamner.model.text import TextStage
 
 
 class HamNer(nn.Module):
-    """Posts, with or without pictures, to tag scores. `tags` names the tags in the order of their ids.
+    """Posts, with or without images, to tag scores. `tags` names the tags in the order of their ids.
 
     With `config.vision`, `channels` is how many channels the visual features have (C) and `classes` how many class ids
-    their objects, 0 included. Without it the model is text-only, whatever a batch holds of pictures.
+    their objects, 0 included. Without it the model is text-only, whatever a batch holds of images.
 
     Raises ModelConfigError when the heads do not divide the encoder's hidden size, where that is the width.
     """
@@ -47,17 +47,17 @@ class HamNer(nn.Module):
     def forward(self, batch: Batch, trace: bool = False) -> Output:
         """Emissions and, where the batch has tags, the loss; with `trace`, also what was looked at on the way."""
         words, last = self.text(batch)  # T (B, n, d), h (B, n, d_enc)
-        pictures, looks = batch.pictures, {}
+        images, looks = batch.images, {}
         rho = beta = grain = sentence = None
-        if self.vision is not None and pictures is None:
+        if self.vision is not None and images is None:
             rho, beta = words.new_zeros(len(words)), words.new_zeros(len(words), 3)
-        elif self.vision is not None and pictures is not None:
+        elif self.vision is not None and images is not None:
             # Stage 1: each modality by itself
-            memory, looks = self.vision(pictures)  # [G; O_sem; O_spa] (B, M, d)
+            memory, looks = self.vision(images)  # [G; O_sem; O_spa] (B, M, d)
             grain = memory.grain
             if self.sentence is not None:
                 sentence, looks["text_pool"] = self.sentence(last, batch.word_mask)  # s (B, d)
-            # Stage 2: does the picture count, and which of its grains?
+            # Stage 2: does the image count, and which of its grains?
             rho, beta, weights = self.relevance(sentence, memory)  # (B,), (B, 3)
             looks |= weights
             # Stage 3: words and regions read one another

@@ -2,7 +2,7 @@
 
 s      = LN(W_s sum_i a_i h_i), a = softmax(h w)  the whole post, h the encoder's last layer        *ours*
 
-G      = LN(W_g F)                           the whole picture, region by region        *stated*
+G      = LN(W_g F)                           the whole image, region by region        *stated*
 O      = LN(W_o f + E_c[class] + w_s score)  its objects *stated*; how they are put together is *ours*
                                              (F and f standardised and, in training, with some channels dropped)
 O_sem  = Block([g; O], psi), g = mean(G)     what the objects are to one another and to the scene, without geometry
@@ -21,14 +21,14 @@ import torch
 from torch import Tensor, nn
 
 from hamner.model.attention import Attention, FeedForward, masked_softmax, passed
-from hamner.model.batch import Pictures
+from hamner.model.batch import ImageFeatures
 from hamner.model.config import ModelConfig
 
 GRAINS = ("global", "semantic", "spatial")
 ASPECTS = 4
 """In how many respects the semantic encoding compares two objects."""
 NEAR_ZERO = 1e-3
-"""A thousandth of the picture: the least side of a box, so that a degenerate one divides by no zero."""
+"""A thousandth of the image: the least side of a box, so that a degenerate one divides by no zero."""
 
 
 class Sentence(nn.Module):
@@ -72,24 +72,24 @@ class Vision(nn.Module):
         self.semantic = SemanticBlock(config, width) if config.objects and config.semantic else None
         self.spatial = SpatialBlock(config, width) if config.objects and config.spatial else None
 
-    def forward(self, pictures: Pictures) -> tuple[Memory, dict[str, Tensor]]:
+    def forward(self, images: ImageFeatures) -> tuple[Memory, dict[str, Tensor]]:
         """The memory, and the weights of both blocks, by their names in the trace."""
-        seen = pictures.image_mask[:, None]  # (B, 1)
+        seen = images.image_mask[:, None]  # (B, 1)
         grains: list[tuple[int, Tensor, Tensor]] = []
         looks: dict[str, Tensor] = {}
         scene = None
         if self.grid is not None:
-            G = self.grid(pictures.grid)  # (B, R, d)
+            G = self.grid(images.grid)  # (B, R, d)
             scene = G.mean(1, keepdim=True)  # g (B, 1, d)
             grains.append((0, G, seen.expand(G.shape[:2])))
         if self.objects is not None:
-            O = self.objects(pictures)  # noqa: E741  (B, K, d)
-            there, placed = pictures.object_mask & seen, pictures.box_mask & seen
+            O = self.objects(images)  # noqa: E741  (B, K, d)
+            there, placed = images.object_mask & seen, images.box_mask & seen
             if self.semantic is not None:
                 O_sem, looks["semantic"] = self.semantic(O, there, scene, seen)
                 grains.append((1, O_sem, there))
             if self.spatial is not None:
-                O_spa, weights = self.spatial(O, pictures.boxes, placed)
+                O_spa, weights = self.spatial(O, images.boxes, placed)
                 looks |= {} if weights is None else {"spatial": weights}
                 grains.append((2, O_spa, placed))
         memory = Memory(
@@ -104,7 +104,7 @@ class Standardised(nn.Module):
     """Each feature vector (B, R, C) with mean 0 and variance 1, for sources differ in scale by more than ten times.
 
     In training some channels are dropped, of all R vectors the same ones if these are to be treated `alike` (*ours*).
-    A frozen backbone sees each picture just once: without dropout a picture is the same numbers in every epoch, and
+    A frozen backbone sees each image just once: without dropout an image is the same numbers in every epoch, and
     soon known by heart.
     """
 
@@ -136,9 +136,9 @@ class Objects(nn.Module):
             nn.init.normal_(added, std=0.02)
         nn.init.zeros_(self.label.weight[0])
 
-    def forward(self, pictures: Pictures) -> Tensor:
-        looks = self.feature(self.standardised(pictures.objects))
-        return self.norm(looks + self.label(pictures.classes) + self.score(pictures.scores[:, :, None]))
+    def forward(self, images: ImageFeatures) -> Tensor:
+        looks = self.feature(self.standardised(images.objects))
+        return self.norm(looks + self.label(images.classes) + self.score(images.scores[:, :, None]))
 
 
 class Pairs(nn.Module):
@@ -241,7 +241,7 @@ def phi(boxes: Tensor, mask: Tensor) -> Tensor:
     """Relative geometry, (B, K, 4) to (B, K, K, 11): how box j lies as seen from box i.
 
     dx/w_i, dy/h_i, log w_j/w_i, log h_j/h_i (after Hu et al. 2018, who take the logarithm of the first two as well);
-    and *ours*: IoU, (dx, dy, distance) in units of the picture, is-left, is-above, and whether j is the nearest to i of
+    and *ours*: IoU, (dx, dy, distance) in units of the image, is-left, is-above, and whether j is the nearest to i of
     all real boxes.
     """
     centre, size = centre_and_size(boxes)

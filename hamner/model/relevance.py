@@ -1,10 +1,10 @@
-"""Stage 2: is the picture about the post, and which of its grains count?
+"""Stage 2: is the image about the post, and which of its grains count?
 
 v    = LN(attention-pooled [G; O_sem; O_spa] with s as the query)
 rho  = sigmoid(SHARPNESS * cos(W_t s, W_v v))                 in (0, 1), one per post; 0 with nothing to see
 beta = softmax(tanh W[s; mean(G); mean(O_sem); mean(O_spa)])  over the grains that are present
 
-There is nothing to see without a picture, nor in one without objects for a model without the grid: then rho and beta
+There is nothing to see without an image, nor in one without objects for a model without the grid: then rho and beta
 are exactly 0. That relevance is judged and decides how grains are integrated, end to end, is *stated*; both forms are
 *ours*.
 """
@@ -21,7 +21,7 @@ from hamner.model.config import ModelConfig
 from hamner.model.intra_modality import GRAINS, Memory
 
 SHARPNESS = 4.0
-"""rho lies between sigmoid(-4) = 0.018 and sigmoid(4) = 0.982. Most pictures help, so that a free logit would run off
+"""rho lies between sigmoid(-4) = 0.018 and sigmoid(4) = 0.982. Most images help, so that a free logit would run off
 to where the sigmoid is flat before the few that mislead could teach it anything (*ours*)."""
 
 

@@ -140,7 +140,7 @@ class TextStage(nn.Module):
         read = hidden + len(SHAPES) * self.shapes
         self.local = nn.Conv1d(read, self.width, kernel_size=7, padding=3) if config.local_text else None
         # An encoder that learns starts as it is. Beside a frozen one a word's neighbours must show from the start: from
-        # zero, attention has nothing to tell "(left)" by, and learns the pictures by heart instead.
+        # zero, attention has nothing to tell "(left)" by, and learns the images by heart instead.
         if self.local is not None and not self.frozen:
             from_zero(self.local)
         self.project = nn.Linear(hidden, self.width)
@@ -202,7 +202,7 @@ class TextStage(nn.Module):
 
 
 class PhraseEncoder:
-    """A frozen encoder of short texts, for captions that stand in for pictures: mean over pieces of the last layer.
+    """A frozen encoder of short texts, for captions that stand in for images: mean over pieces of the last layer.
 
     `identity` names its weights, `channels` is the length of a vector. It takes one CPU thread: with more, a last digit
     depends on how many there are.

@@ -93,9 +93,9 @@ def coverage(found: Sequence[Run]) -> pd.DataFrame:
 def require_one_change(found: Sequence[Run]) -> None:
     """Raise HamnerError unless runs differ in seed, row and control alone.
 
-    Else what a row costs would not be the price of its part. Settings of pictures are compared among runs that see any.
+    Else what a row costs would not be the price of its part. Settings of images are compared among runs that see any.
     """
-    of_rows = {f"model.{part}" for changes in ROWS.values() for part in changes} | {"seed", "pictures", "appended"}
+    of_rows = {f"model.{part}" for changes in ROWS.values() for part in changes} | {"seed", "images", "appended"}
     of_vision = {f"model.{field.name}" for field in fields(ModelConfig) if field.name not in OF_TEXT} | {"visual"}
     visual = [run for run in found if run.config.visual is not None]
     for group, apart_from in ((found, of_rows | of_vision), (visual, of_rows)):

@@ -24,7 +24,7 @@ from hamner.model.intra_modality import PHI, SpatialBlock, Vision
 from hamner.settings import sources
 
 WIDTH = 6.4
-TEXT, PICTURE = (0.12, 2.76), (2.98, 6.28)
+TEXT, IMAGE = (0.12, 2.76), (2.98, 6.28)
 """Left and right end of the two columns; the text of a text-only model has both."""
 WORDS, REGIONS = (0.5, 2.76), (3.7, 6.28)
 """The same in stage 3: what comes from stage 2 passes to the left of the words."""
@@ -54,10 +54,10 @@ Span = tuple[float, float]
 
 @styled
 def architecture(model: HamNer) -> Figure:
-    """The stages of `model`, from post and picture to tags: each block with its output's shape and its parameters.
+    """The stages of `model`, from post and image to tags: each block with its output's shape and its parameters.
 
     Shapes are of one post: n words, R regions of the grid, K objects. What knows the text alone is blue and to the
-    left, what knows the picture alone orange and to the right, what knows both green. Outlines say where a block comes
+    left, what knows the image alone orange and to the right, what knows both green. Outlines say where a block comes
     from.
     """
     page = Page()
@@ -171,10 +171,10 @@ def _lanes(column: Span, count: int, gap: float = 0.1) -> list[Span]:
 
 
 def _stage_1(page: Page, model: HamNer) -> float:
-    """Text and picture, each by itself. Like those below, it gives the y where it ends."""
+    """Text and image, each by itself. Like those below, it gives the y where it ends."""
     _text(page, model)
     if model.vision is not None:
-        _picture(page, model.vision, model.text.width)
+        _image(page, model.vision, model.text.width)
     bottom = THIRD + LOW + EDGE
     page.band(0.04, bottom, "1 Intra-modality representation")
     return bottom
@@ -184,7 +184,7 @@ def _text(page: Page, model: HamNer) -> None:
     text, shape = model.text, f"n × {model.text.width}"
     encoder, config = text.encoder, text.encoder.config
     sentence = None if model.vision is None else model.sentence
-    column = TEXT if model.vision is not None else (TEXT[0], PICTURE[1])
+    column = TEXT if model.vision is not None else (TEXT[0], IMAGE[1])
     lanes = _lanes(column, 1 + (sentence is not None) + (text.local is not None))
 
     page.tensor("post", Box(*column, INPUTS, HIGH), "Post", "n words")
@@ -209,18 +209,18 @@ def _text(page: Page, model: HamNer) -> None:
     page.down("text.project", "words")
 
 
-def _picture(page: Page, vision: Vision, width: int) -> None:
+def _image(page: Page, vision: Vision, width: int) -> None:
     grid, objects, semantic, spatial = vision.grid, vision.objects, vision.semantic, vision.spatial
-    lanes = _lanes(PICTURE, sum(part is not None for part in (grid, objects, spatial)))
+    lanes = _lanes(IMAGE, sum(part is not None for part in (grid, objects, spatial)))
     grains = [("R", "G", grid), ("K", "O_{sem}", semantic), ("K", "O_{spa}", spatial)]
     there = [(count, symbol) for count, symbol, part in grains if part is not None]
     title = rf"Memory $\mathbf{{M = [{'; '.join(symbol for _, symbol in there)}]}}$"
     size = " + ".join(count for count, _ in there)
-    page.tensor("memory", Box(*PICTURE, THIRD, LOW), title, f"M × {width}, M = {size}")
+    page.tensor("memory", Box(*IMAGE, THIRD, LOW), title, f"M × {width}, M = {size}")
     if grid is not None:
         lane, source = lanes.pop(0), SOURCES["global_vision"]
         page.tensor("grid", Box(*lane, INPUTS, HIGH), "Grid", f"R × {_channels(grid)}")
-        box, title = Box(*lane, FIRST, HIGH), r"Picture $\mathbf{G}$"
+        box, title = Box(*lane, FIRST, HIGH), r"Image $\mathbf{G}$"
         page.block("vision.grid", box, title, f"R × {width}", source, ORANGE, grid.parameters())
         page.down("grid", "vision.grid")
         page.down("vision.grid", "memory")
@@ -270,7 +270,7 @@ def _spatial(page: Page, spatial: SpatialBlock, lane: Span, width: int) -> None:
 
 
 def _stage_2(page: Page, model: HamNer, top: float) -> float:
-    """Whether the picture is about the post, and which grains count; nothing where neither is judged."""
+    """Whether the image is about the post, and which grains count; nothing where neither is judged."""
     relevance = model.relevance
     if model.sentence is None:
         return top
@@ -284,7 +284,7 @@ def _stage_2(page: Page, model: HamNer, top: float) -> float:
         parts = [part for name, part in relevance.named_children() if name != "weigh"]
         parameters = [parameter for part in parts for parameter in part.parameters()]
         page.block("relevance", box, title, "1", source, GREEN, parameters)
-        said.append(r"$\rho$: how much of the picture reaches the words")
+        said.append(r"$\rho$: how much of the image reaches the words")
     if relevance.weigh is not None:
         box, title, source = Box(*lanes.pop(0), row, HIGH), r"Integration $\mathbf{\beta}$", SOURCES["integration"]
         shape = f"{relevance.weigh.out_features}"
@@ -297,7 +297,7 @@ def _stage_2(page: Page, model: HamNer, top: float) -> float:
     # The words pass over the line from the memory, which leaves a gap for them.
     page.axes.vlines(WORDS_DOWN, level - 0.035, level + 0.035, color=BAND, linewidth=5, zorder=2)
     for number, line in enumerate(said):
-        page.axes.text(PICTURE[1], row + 0.12 + 0.16 * number, line, fontsize=7, ha="right", va="center")
+        page.axes.text(IMAGE[1], row + 0.12 + 0.16 * number, line, fontsize=7, ha="right", va="center")
     bottom = row + HIGH + GAP
     page.band(top, bottom, "2 Relevance-guided integration")
     return bottom
@@ -391,6 +391,6 @@ def _legend(page: Page, model: HamNer, top: float) -> float:
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     said = f"Blocks: shape of the output · number of parameters ({count:,} in all, of which {trained:,} are trained)."
     page.axes.text(TEXT[0], top + 0.33, said, **letters)
-    of_pictures = "" if model.vision is None else ", R regions of the grid, K objects"
-    page.axes.text(TEXT[0], top + 0.47, f"n words{of_pictures}.", **letters)
+    of_images = "" if model.vision is None else ", R regions of the grid, K objects"
+    page.axes.text(TEXT[0], top + 0.47, f"n words{of_images}.", **letters)
     return top + 0.57

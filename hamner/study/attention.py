@@ -1,4 +1,4 @@
-"""Where words look in a picture, whether that is where the answer is, and what stage 3 makes of it; with the figures.
+"""Where words look in an image, whether that is where the answer is, and what stage 3 makes of it; with the figures.
 
 Attention here is always that of the forward pass which tagged the post, as weight times number of regions: 1 is
 uniform. It is never stretched to look well.
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from hamner.corpora import Corpus, Post, project_folder
 from hamner.corpora.tags import Span
-from hamner.drawing.parts import MAP, colour_bar, draw_box, draw_picture, draw_regions, scale_from_0, steady, write_in
+from hamner.drawing.parts import MAP, colour_bar, draw_box, draw_image, draw_regions, scale_from_0, steady, write_in
 from hamner.drawing.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.errors import HamnerError
 from hamner.evaluation import wilson
@@ -55,10 +55,10 @@ def visual_features(tagger: Tagger, corpus: Corpus, posts: Sequence[Post], folde
     """
     source = tagger.config.visual
     if source is None or source.backbone == "captions":
-        raise HamnerError(f"the run in {tagger.run.folder} looks at no pictures: take one that was trained on pictures")
-    from hamner.vision.pictures import PictureExtractor  # here, for it brings torchvision with it
+        raise HamnerError(f"the run in {tagger.run.folder} looks at no images: take one that was trained on images")
+    from hamner.vision.extractor import ImageExtractor  # here, for it brings torchvision with it
 
-    extractor = PictureExtractor.load(source, corpus.folder, str(tagger.device))
+    extractor = ImageExtractor.load(source, corpus.folder, str(tagger.device))
     store = FeatureStore(project_folder() / FEATURES if folder is None else folder, extractor)
     store.fill(posts, progress=False)
     return store
@@ -104,9 +104,9 @@ def word_states(model: HamNer, batch: Batch) -> dict[str, Tensor]:
 
 
 def answer_boxes(corpus: Corpus, mentions: Sequence[Mention]) -> list[np.ndarray]:
-    """The boxes of the objects that carry the answer to each mention, (a, 4), as shares of the picture.
+    """The boxes of the objects that carry the answer to each mention, (a, 4), as shares of the image.
 
-    Raises HamnerError where a picture's objects are not annotated.
+    Raises HamnerError where an image's objects are not annotated.
     """
     return [
         np.array([objects[number].box for number in name.objects], np.float32).reshape(-1, 4)
@@ -115,23 +115,23 @@ def answer_boxes(corpus: Corpus, mentions: Sequence[Mention]) -> list[np.ndarray
 
 
 def _annotated(corpus: Corpus, mentions: Sequence[Mention]) -> list[list[FoundObject]]:
-    """The annotated objects of each mention's picture."""
+    """The annotated objects of each mention's image."""
     from hamner.vision.objects import read_annotations  # here, for it brings torchvision with it
 
     annotated = read_annotations(corpus.folder / ANNOTATIONS)
-    pictures = {post.id: post.image for _, posts in corpus.splits() for post in posts}
+    images = {post.id: post.image for _, posts in corpus.splits() for post in posts}
     found = []
     for name in mentions:
-        picture = pictures[name.post]
-        if picture is None or picture.name not in annotated:
-            raise HamnerError(f"post {name.post} has no picture whose objects are annotated")
-        found.append(annotated[picture.name])
+        image = images[name.post]
+        if image is None or image.name not in annotated:
+            raise HamnerError(f"post {name.post} has no image whose objects are annotated")
+        found.append(annotated[image.name])
     return found
 
 
 @torch.no_grad()
 def seen_objects(tagger: Tagger, corpus: Corpus, mentions: Sequence[Mention], store: FeatureStore) -> pd.DataFrame:
-    """How each name saw each object of its picture: a row for each pair of a name and an object.
+    """How each name saw each object of its image: a row for each pair of a name and an object.
 
     post, start  the name (`start` is its first word)
     cue, type    what the corpus knows of it
@@ -141,7 +141,7 @@ def seen_objects(tagger: Tagger, corpus: Corpus, mentions: Sequence[Mention], st
     answer       whether it carries the answer
     attention    of the name's first word: weight times number of regions, mean over the object's encodings
     drop         by how much the probability of what the tagger said falls when the object is taken away
-    picture_drop the same, when the whole picture is taken away
+    image_drop the same, when the whole image is taken away
 
     Where the tagger said nothing, drops are those of the right answer. Raises HamnerError for a run that took its
     objects from elsewhere than the annotations: which of them answer is not known.
@@ -156,17 +156,17 @@ def seen_objects(tagger: Tagger, corpus: Corpus, mentions: Sequence[Mention], st
     for begin in range(0, len(mentions), BATCH):
         some = mentions[begin : begin + BATCH]
         batch, output = forward(tagger, [posts[name.post] for name in some], store)
-        assert output.trace is not None and output.relevance is not None and batch.pictures is not None
-        weights = attention(output.trace, batch.pictures)  # (B, n, M)
+        assert output.trace is not None and output.relevance is not None and batch.images is not None
+        weights = attention(output.trace, batch.images)  # (B, n, M)
         decoded = tagger.model.decoder.decode(output.emissions, output.word_mask)
         for row, name in enumerate(some):
             said = tagger.model.decoder.tags[decoded[row][name.start]][2:]
-            real = batch.pictures.object_mask[row].nonzero()[:, 0].tolist()
-            picture, *drops = _drops(tagger, batch, row, Span(said or name.type, name.start, name.end), real)
-            numbers = kept(annotated[begin + row], batch.pictures.boxes.shape[1])
+            real = batch.images.object_mask[row].nonzero()[:, 0].tolist()
+            image, *drops = _drops(tagger, batch, row, Span(said or name.type, name.start, name.end), real)
+            numbers = kept(annotated[begin + row], batch.images.boxes.shape[1])
             looked = of_objects(output.trace, weights[row, name.start])
             known = {"post": name.post, "start": name.start, "cue": name.cue, "type": name.type, "said": said}
-            known |= {"relevance": output.relevance[row].item(), "picture_drop": picture}
+            known |= {"relevance": output.relevance[row].item(), "image_drop": image}
             rows += [
                 known | {"object": k, "answer": numbers[k] in name.objects, "attention": looked[k].item(), "drop": drop}
                 for k, drop in zip(real, drops, strict=True)
@@ -175,7 +175,7 @@ def seen_objects(tagger: Tagger, corpus: Corpus, mentions: Sequence[Mention], st
 
 
 def _drops(tagger: Tagger, batch: Batch, row: int, span: Span, objects: Sequence[int]) -> list[float]:
-    """By how much the span's probability falls without the picture, and without each of the objects."""
+    """By how much the span's probability falls without the image, and without each of the objects."""
     output = tagger.model(occlusions(batch, row, 0, objects))
     asked = [(variant, span) for variant in range(len(output.emissions))]
     p = span_probabilities(tagger.model.decoder, output.emissions, output.word_mask, asked)
@@ -199,7 +199,7 @@ def pointing_game(seen: pd.DataFrame) -> pd.DataFrame:
 
     attention, occlusion  1 where the object of most attention (of greatest drop) carries the answer, 0 where it does
                           not; of objects that tie, the share that does
-    chance                the share of the picture's objects that do
+    chance                the share of the image's objects that do
     right                 whether the tagger gave the name its type
 
     After Zhang et al. 2018, Top-down neural attention by excitation backprop; with objects in the place of pixels.
@@ -231,7 +231,7 @@ def _points_at_answer(objects: pd.DataFrame, by: str) -> float:
 
 @styled
 def honest_scales(image: Image.Image, maps: Mapping[str, np.ndarray]) -> Figure:
-    """The same maps over the grid (title -> (R,), weight times number of regions) twice over the picture.
+    """The same maps over the grid (title -> (R,), weight times number of regions) twice over the image.
 
     Above as they are often drawn, each stretched from its least to its greatest value; below all on one scale.
     """
@@ -252,7 +252,7 @@ def honest_scales(image: Image.Image, maps: Mapping[str, np.ndarray]) -> Figure:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One name to be drawn: a title, its picture, what it rests on, and the boxes (k, 4) of the objects that answer."""
+    """One name to be drawn: a title, its image, what it rests on, and the boxes (k, 4) of the objects that answer."""
 
     title: str
     image: Image.Image
@@ -262,7 +262,7 @@ class Case:
 
 @styled
 def attention_and_occlusion(cases: Sequence[Case]) -> Figure:
-    """A row for each case: its picture with the answer's box, where the name looked, and what was missed when hidden.
+    """A row for each case: its image with the answer's box, where the name looked, and what was missed when hidden.
 
     One scale a column for all rows. Boxes are coloured by the same scale as regions.
     """
@@ -272,7 +272,7 @@ def attention_and_occlusion(cases: Sequence[Case]) -> Figure:
     most = max(0.1, round(max(_greatest(case.evidence, "drop") for case in cases), 3))
     mattered = Normalize(-most, most)
     for row, case in zip(panels, cases, strict=True):
-        draw_picture(row[0], case.image)
+        draw_image(row[0], case.image)
         for box in case.answers:
             draw_box(row[0], box, BLACK)
         row[0].set_title(case.title, fontsize=9)
@@ -280,7 +280,7 @@ def attention_and_occlusion(cases: Sequence[Case]) -> Figure:
         flat = ": flat over the grid" if case.evidence.flat else ""
         row[1].set_title(f"attention{flat}", fontsize=9)
         _draw_values(row[2], case, "drop", mattered, "PuOr")
-        row[2].set_title(f"drop when hidden\n(whole picture: {signed(case.evidence.picture_drop)})", fontsize=9)
+        row[2].set_title(f"drop when hidden\n(whole image: {signed(case.evidence.image_drop)})", fontsize=9)
     place: dict[str, Any] = {"shrink": 0.9, "aspect": 22, "pad": 0.01}
     for column, scale, colours, label in (
         (1, looked, MAP, "weight × number of regions\n(1 = uniform)"),

@@ -94,7 +94,7 @@ def measure(
     ] = None,
 ) -> None:
     """Measure what needs the real corpora, and write numbers, no words, to data/measured: counts, and
-    each run under data/runs beside text only, other posts' pictures, and the full model, with intervals and tests.
+    each run under data/runs beside text only, other posts' images, and the full model, with intervals and tests.
     """
     from hamner.study.measured import write_measured  # loads torch
 
@@ -103,7 +103,7 @@ def measure(
 
 
 def figures() -> None:
-    """Draw the contact sheets of minitweets into figures/: six posts of each cue with their pictures and answers.
+    """Draw the contact sheets of minitweets into figures/: six posts of each cue with their images and answers.
 
     All other figures are drawn by the notebooks: `hamner reproduce --only NN`, see figures/README.md.
     """

@@ -29,7 +29,7 @@ from hamner.training import Run
 from hamner.training.rows import place, row_of_run
 
 REFERENCES = ("text_only", "shuffled_images", "full")
-"""Rows that others are compared with on real tweets: without pictures, with those of other posts, with every part."""
+"""Rows that others are compared with on real tweets: without images, with those of other posts, with every part."""
 
 COLUMNS = (
     "corpus", "encoder", "source", "row", "seed", "f1", "low", "high",
@@ -44,7 +44,7 @@ def differences(
 
     `posts` are test, with gold tags. seed: a run's, or "mean" over the seeds that the row and the reference share.
     low and high: bootstrap interval of f1 over posts (seqeval protocol); difference, its interval and p_value: paired
-    bootstrap. A row that has no reference has lines all the same, with reference "" and NaN. A run with pictures is
+    bootstrap. A row that has no reference has lines all the same, with reference "" and NaN. A run with images is
     compared with those of its encoder and source alone, and with text only of its encoder.
 
     Raises HamnerError for runs of one encoder and source that differ in more than their row and seed.

@@ -1,4 +1,4 @@
-"""What trained runs do on other tests: the other corpus, and a growing share of pictures that belong to other posts.
+"""What trained runs do on other tests: the other corpus, and a growing share of images that belong to other posts.
 
 Made from the predictions that `hamner retest` keeps. Like `differences` this needs gold tags, so `hamner measure` keeps
 the table.
@@ -34,9 +34,9 @@ def generalisation(
     """F1 of each run that was retested, on its own test and on the others: lines with COLUMNS, figures in percent.
 
     `tests` has test, with gold tags, of each corpus; tests of others, a run's own among them, are left out. shuffled:
-    percent of pictures exchanged. seed: a run's, or "mean" over those that were put to that test. low and high:
-    bootstrap interval over posts (seqeval protocol). Where pictures were exchanged, difference, its interval and
-    p_value compare with the same runs on that test with every post's own picture (paired bootstrap); else NaN.
+    percent of images exchanged. seed: a run's, or "mean" over those that were put to that test. low and high:
+    bootstrap interval over posts (seqeval protocol). Where images were exchanged, difference, its interval and
+    p_value compare with the same runs on that test with every post's own image (paired bootstrap); else NaN.
     """
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in found:
@@ -81,7 +81,7 @@ def _place(group: Sequence[Run]) -> tuple[Any, ...]:
 
 @styled
 def noise(table: pd.DataFrame) -> Figure:
-    """F1 of the full model by the share of test pictures (or captions) that belong to other posts, by corpus.
+    """F1 of the full model by the share of test images (or captions) that belong to other posts, by corpus.
 
     `table` has the lines of `generalisation`. A bar is the interval over posts of the seeds' mean; dots are seeds. The
     dashed line is text only, where it is in the table.
@@ -109,7 +109,7 @@ def noise(table: pd.DataFrame) -> Figure:
             axes.axhline(f1, color=GREY, linestyle="--", linewidth=1, label="text_only, mean")
         axes.set_xticks(sorted(set(lines.shuffled)))
         axes.set_title(CORPUS_NAMES[corpus])
-    looked_at = "captions" if full.source.str.startswith("captions").all() else "pictures"
+    looked_at = "captions" if full.source.str.startswith("captions").all() else "images"
     figure.supxlabel(f"{looked_at} that belong to other posts (%)", fontsize=11)
     panels[0].set_ylabel("F1 (%)")
     shared_legend(figure, panels)

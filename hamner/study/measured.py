@@ -30,7 +30,7 @@ GENERALISATION = "generalisation.csv"
 AGREEMENT = "agreement.csv"
 RELATEDNESS = "relatedness.csv"
 ART = "art.csv"
-"""What probes tell from the pictures of minitweets; written by benchmarks/art.py."""
+"""What probes tell from the images of minitweets; written by benchmarks/art.py."""
 REAL = tuple(version.name for version in VERSIONS.values() if not version.bundled)
 
 
@@ -85,9 +85,9 @@ def measure_runs(root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def measure_relatedness(scores: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`agreement` and `by_score` of the runs under data/runs of the full model, with own and with shuffled pictures.
+    """`agreement` and `by_score` of the runs under data/runs of the full model, with own and with shuffled images.
 
-    Of shuffled pictures without the posts whose own one is unreadable: their score is of nothing. The scores of a
+    Of shuffled images without the posts whose own one is unreadable: their score is of nothing. The scores of a
     corpus are in `scores`, in the file tmr-CORPUS.tsv; corpora without one are left out. Raises HamnerError where there
     is none at all, and for a run whose predictions hold no relevance.
     """
@@ -102,7 +102,7 @@ def measure_relatedness(scores: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             if row_of_run(run.config) in ("full", "shuffled_images"):
                 name = name_of(run) | {"seed": run.config.seed}
                 relevance = read_relevance(run.predictions)
-                if row_of_run(run.config) != "full":  # the picture that it judged is not the one that is unreadable
+                if row_of_run(run.config) != "full":  # the image that it judged is not the one that is unreadable
                     relevance = {id: rho for id, rho in relevance.items() if id not in unreadable}
                 agreements.append(name | agreement(relevance, related))
                 groups.append(by_score(relevance, related).assign(**name))
@@ -147,7 +147,7 @@ def measured_relatedness() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def measured_art() -> pd.DataFrame:
-    """What linear probes tell from minitweets' pictures: what, told_from, (kind of) pictures, accuracy, cases."""
+    """What linear probes tell from minitweets' images: what, told_from, (kind of) images, accuracy, cases."""
     return _table(ART)
 
 

@@ -72,7 +72,7 @@ def ceilings(corpus: Corpus) -> pd.DataFrame:
 def type_accuracy(mentions: Sequence[Mention], predictions: dict[str, tuple[str, ...]]) -> pd.Series:
     """Share of names whose type is right, by cue: the type that was predicted for the name's first word.
 
-    Where the name ends is another question, which no picture answers; a first word tagged O is wrong.
+    Where the name ends is another question, which no image answers; a first word tagged O is wrong.
     """
     right = pd.DataFrame(
         [(name.cue, predictions[name.post][name.start][2:] == name.type) for name in mentions],

@@ -1,4 +1,4 @@
-"""Does relevance agree with what another system says of text and picture? For real posts, which have no gold relevance.
+"""Does relevance agree with what another system says of text and image? For real posts, which have no gold relevance.
 
 The other system's scores come with the tweets and stay with them. `hamner measure --relatedness DIR` compares where
 they are and keeps two tables of numbers, which notebooks read everywhere.
@@ -20,14 +20,14 @@ from hamner.drawing.style import BLUE, CORPUS_NAMES, GREY, ORANGE, styled
 from hamner.errors import HamnerError
 
 SCORES = ("strong", "weak")
-"""TMR's two scores of a post: how strongly text and picture are related, and how weakly."""
+"""TMR's two scores of a post: how strongly text and image are related, and how weakly."""
 
 GROUPS = 5
 """Into how many groups of equal size posts are put by their score."""
 
 
 def read_scores(file: Path | str) -> pd.DataFrame:
-    """Scores by IMGID: columns `strong`, `weak` (SCORES) and `unreadable`, whether the picture cannot be opened.
+    """Scores by IMGID: columns `strong`, `weak` (SCORES) and `unreadable`, whether the image cannot be opened.
 
     The file is tab-separated, with the columns imgid, strong, weak and image_unreadable (0 or 1). Raises HamnerError
     that names the file for one that is not.
@@ -48,11 +48,11 @@ def read_scores(file: Path | str) -> pd.DataFrame:
 
 
 def agreement(relevance: Mapping[str, float], scores: pd.DataFrame, *, resamples: int = 2000) -> dict[str, float]:
-    """How far rho goes with each score over the posts of `relevance`, and whether unreadable pictures get less of it.
+    """How far rho goes with each score over the posts of `relevance`, and whether unreadable images get less of it.
 
-    posts, unreadable: how many; for each of SCORES Spearman's rank correlation over readable pictures, NAME, with its
-    bootstrap interval over posts, NAME_low and NAME_high; auc: how often a readable picture has the greater rho than an
-    unreadable one, ties counting half (NaN where no picture is unreadable).
+    posts, unreadable: how many; for each of SCORES Spearman's rank correlation over readable images, NAME, with its
+    bootstrap interval over posts, NAME_low and NAME_high; auc: how often a readable image has the greater rho than an
+    unreadable one, ties counting half (NaN where no image is unreadable).
 
     Raises HamnerError for a post without scores.
     """
@@ -72,7 +72,7 @@ def agreement(relevance: Mapping[str, float], scores: pd.DataFrame, *, resamples
 
 
 def by_score(relevance: Mapping[str, float], scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean rho of posts in GROUPS of equal size by the score `strong`, and of those whose picture is unreadable.
+    """Mean rho of posts in GROUPS of equal size by the score `strong`, and of those whose image is unreadable.
 
     Columns: group ("1", the lowest scores, to "5", and "unreadable"), posts, rho, rho_sd.
     """
@@ -99,17 +99,17 @@ def _spearman(one: Any, other: Any) -> float:
 
 @styled
 def relevance_by_relatedness(table: pd.DataFrame) -> Figure:
-    """Mean rho by group of an outside score, a panel for each corpus: own pictures, and those of other posts.
+    """Mean rho by group of an outside score, a panel for each corpus: own images, and those of other posts.
 
     `table` has the lines of `by_score` of several runs, with the columns corpus, encoder, source, row and seed beside
-    them. Each run is a line, with 95 % intervals of its means; a mark by itself stands for posts whose picture is
+    them. Each run is a line, with 95 % intervals of its means; a mark by itself stands for posts whose image is
     unreadable.
     """
     corpora = list(dict.fromkeys(table.corpus))
     figure = Figure(figsize=(6.4, 3.2))
     panels = figure.subplots(1, len(corpora), sharey=True, squeeze=False)[0]
     groups = [str(number + 1) for number in range(GROUPS)]
-    seen = "caption" if table.source.str.startswith("captions").all() else "picture"
+    seen = "caption" if table.source.str.startswith("captions").all() else "image"
     looks = {"full": (BLUE, f"own {seen}"), "shuffled_images": (ORANGE, f"{seen} of another post")}
     for axes, corpus in zip(panels, corpora, strict=True):
         runs = list(table[table.corpus == corpus].groupby(["encoder", "source", "row", "seed"]))

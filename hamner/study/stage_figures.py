@@ -22,7 +22,7 @@ from hamner.drawing.parts import (
     MAP,
     colour_bar,
     draw_box,
-    draw_picture,
+    draw_image,
     draw_regions,
     scale_from_0,
     shared_legend,
@@ -32,18 +32,18 @@ from hamner.drawing.parts import (
 )
 from hamner.drawing.style import BLACK, BLUE, GREY, ORANGE, PALE, SKY, TYPE_COLOURS, VERMILION, styled
 from hamner.model.intra_modality import GRAINS
-from hamner.tagger.tagger import TaggedPost, open_picture
+from hamner.tagger.tagger import TaggedPost, load_image
 
 GRAIN_COLOURS = dict(zip(GRAINS, (SKY, ORANGE, BLUE), strict=True))
 ABOUT_COLOURS = {"the words": BLUE, "something else": VERMILION, "nothing": GREY}
-"""What a picture is about."""
+"""What an image is about."""
 BINS = 25
 """Bars of a histogram of rho from 0 to 1."""
 
 
 @styled
 def same_words(posts: Mapping[str, TaggedPost]) -> Figure:
-    """One sentence with several pictures, or without: what the tagger makes of its first entity, and rho.
+    """One sentence with several images, or without: what the tagger makes of its first entity, and rho.
 
     `posts` are tagged posts of the same words; a title for each.
     """
@@ -58,10 +58,10 @@ def same_words(posts: Mapping[str, TaggedPost]) -> Figure:
     for axes, (title, post) in zip(panels, posts.items(), strict=False):
         axes.set_title(title, fontsize=10, color=GREY, loc="center")
         axes.set(xlim=(0, 1), ylim=(1.26, 0), aspect="equal")
-        if post.picture is None:
+        if post.image is None:
             axes.add_patch(Rectangle((0, 0), 1, 1, facecolor=PALE))
         else:
-            axes.imshow(open_picture(post.picture), extent=(0, 1, 1, 0))
+            axes.imshow(load_image(post.image), extent=(0, 1, 1, 0))
             axes.set(xlim=(0, 1), ylim=(1.26, 0))
         answer, colour = "no entity", GREY
         if post.entities:
@@ -79,13 +79,13 @@ def same_words(posts: Mapping[str, TaggedPost]) -> Figure:
 
 @styled
 def likeness(image: Image.Image, boxes: np.ndarray, alike: np.ndarray) -> Figure:
-    """A picture with numbered boxes (K, 4), and how alike its objects are, (K, K): psi, mean over its aspects."""
+    """An image with numbered boxes (K, 4), and how alike its objects are, (K, K): psi, mean over its aspects."""
     figure = Figure(figsize=(6.4, 3.1))
-    picture, matrix = figure.subplots(1, 2, width_ratios=[1, 1.12])
-    draw_picture(picture, image)
+    shown, matrix = figure.subplots(1, 2, width_ratios=[1, 1.12])
+    draw_image(shown, image)
     for number, box in enumerate(boxes, start=1):
-        draw_box(picture, box, BLACK)
-        write_in(picture, box, str(number), 11, weight="bold")
+        draw_box(shown, box, BLACK)
+        write_in(shown, box, str(number), 11, weight="bold")
     numbers = range(1, len(boxes) + 1)
     table = pd.DataFrame(alike, index=numbers, columns=numbers)
     look: dict[str, Any] = {"square": True, "annot_kws": {"fontsize": 8.5}}
@@ -101,7 +101,7 @@ def geometry(image: Image.Image, boxes: np.ndarray, seen_from: int, share: np.nd
     """
     figure = Figure(figsize=(4.2, 4.3))
     axes = figure.subplots()
-    draw_picture(axes, image, grey=True)
+    draw_image(axes, image, grey=True)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     for number, box in enumerate(boxes):
         draw_box(axes, box, VERMILION if number == seen_from else BLACK)
@@ -136,7 +136,7 @@ def heads(image: Image.Image, boxes: np.ndarray, looks_from: int, weights: Mappi
     scale = scale_from_0(count * float(each.max()) for each in weights.values())
     for row, (title, of_block) in zip(panels, weights.items(), strict=True):
         for head, (axes, of_head) in enumerate(zip(row, of_block, strict=True), start=1):
-            draw_picture(axes, image, grey=True)
+            draw_image(axes, image, grey=True)
             for number, (box, weight) in enumerate(zip(boxes, count * of_head, strict=True)):
                 draw_box(axes, box, colormaps[MAP](scale(weight)), filled=True)
                 if number == looks_from:
@@ -152,7 +152,7 @@ def heads(image: Image.Image, boxes: np.ndarray, looks_from: int, weights: Mappi
 
 
 class Pooled(NamedTuple):
-    """What a picture's vector v is made of: weight times number of regions, of the grid (R,) and the objects (K,)."""
+    """What an image's vector v is made of: weight times number of regions, of the grid (R,) and the objects (K,)."""
 
     title: str
     image: Image.Image
@@ -162,13 +162,13 @@ class Pooled(NamedTuple):
 
 
 @styled
-def picture_vectors(pictures: Sequence[Pooled]) -> Figure:
-    """A column for each picture: as it is, and the weights with which its regions enter v, on one scale."""
-    figure = Figure(figsize=(2.6 * len(pictures), 5.2))
-    panels = figure.subplots(2, len(pictures), squeeze=False)
-    scale = scale_from_0(float(max(one.grid.max(), *one.objects)) for one in pictures)
-    for (plain, looked), one in zip(panels.T, pictures, strict=True):
-        draw_picture(plain, one.image)
+def image_vectors(images: Sequence[Pooled]) -> Figure:
+    """A column for each image: as it is, and the weights with which its regions enter v, on one scale."""
+    figure = Figure(figsize=(2.6 * len(images), 5.2))
+    panels = figure.subplots(2, len(images), squeeze=False)
+    scale = scale_from_0(float(max(one.grid.max(), *one.objects)) for one in images)
+    for (plain, looked), one in zip(panels.T, images, strict=True):
+        draw_image(plain, one.image)
         plain.set_title(one.title, fontsize=9.5, loc="center", parse_math=False)
         draw_regions(looked, one.image, one.grid, scale)
         for box, weight in zip(one.boxes, one.objects, strict=True):
@@ -180,15 +180,15 @@ def picture_vectors(pictures: Sequence[Pooled]) -> Figure:
 
 @styled
 def relevance_histogram(judged: pd.DataFrame, bounds: tuple[float, float]) -> Figure:
-    """Histograms of rho, a row for each kind of picture; `bounds` are the least and the greatest rho there can be.
+    """Histograms of rho, a row for each kind of image; `bounds` are the least and the greatest rho there can be.
 
-    `judged` has a line for each post: `picture` (the row), `about` (a key of ABOUT_COLOURS) and `rho`.
+    `judged` has a line for each post: `image` (the row), `about` (a key of ABOUT_COLOURS) and `rho`.
     """
-    kinds = judged.picture.unique()
+    kinds = judged.image.unique()
     figure = Figure(figsize=(5.8, 0.9 + 1.25 * len(kinds)))
     rows = figure.subplots(len(kinds), 1, sharex=True, squeeze=False)[:, 0]
     for axes, kind in zip(rows, kinds, strict=True):
-        of_kind = judged[judged.picture == kind]
+        of_kind = judged[judged.image == kind]
         for about, colour in ABOUT_COLOURS.items():
             rho = of_kind.rho[of_kind.about == about]
             if len(rho):
@@ -196,7 +196,7 @@ def relevance_histogram(judged: pd.DataFrame, bounds: tuple[float, float]) -> Fi
                 axes.hist(rho, bins=BINS, range=(0, 1), weights=share, color=colour, alpha=0.65, label=f"about {about}")
         for bound in bounds:
             axes.axvline(bound, color=BLACK, linestyle=":", linewidth=1.2)
-        axes.set_title(f"{kind} picture")
+        axes.set_title(f"{kind} image")
         axes.set_xlim(0, 1)
     rows[-1].set_xlabel("relevance ρ")
     figure.supylabel("posts of its colour (%)", fontsize=11)
@@ -206,11 +206,11 @@ def relevance_histogram(judged: pd.DataFrame, bounds: tuple[float, float]) -> Fi
 
 @styled
 def relevance_of_topics(mean: pd.DataFrame) -> Figure:
-    """Mean rho of posts whose words are about the topic of the row and whose pictures about that of the column."""
+    """Mean rho of posts whose words are about the topic of the row and whose images about that of the column."""
     figure = Figure(figsize=(5.8, 3.9))
     axes = figure.subplots()
     draw_matrix(axes, mean.astype(float), "{:.2f}".format, (0, 1), "mean relevance ρ", square=True)
-    axes.set_xlabel("topic of the picture")
+    axes.set_xlabel("topic of the image")
     axes.set_ylabel("topic of the words")
     return figure
 

@@ -12,7 +12,7 @@ from hamner.corpora.post import Corpus
 from hamner.corpora.tags import spans
 from hamner.tagger.confidence import TEMPERATURES, calibrated
 from hamner.tagger.tagger import Tagger, TaggerError
-from hamner.training.inputs import open_store, pictures_of, posts_seen
+from hamner.training.inputs import images_of, open_store, posts_seen
 from hamner.training.runs import CALIBRATION, Run, require_data_of, write_json
 from hamner.vision.store import FEATURES
 
@@ -25,7 +25,7 @@ def judged_entities(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(confidence, whether it is right) of each entity that the tagger finds in `split`, both (entities,).
 
-    Right means that gold has the same span and type (seqeval protocol). Pictures are seen as in training; their
+    Right means that gold has the same span and type (seqeval protocol). Images are seen as in training; their
     features are kept under `features`. Confidences are as the tagger gives them: `hamner.evaluation.reliability` draws
     the diagram from these.
     """
@@ -34,7 +34,7 @@ def judged_entities(
     look = None
     if store is not None:
         posts_seen(posts, f"{corpus.name} {split}", store, None)
-        look = pictures_of(posts, store, tagger.config)
+        look = images_of(posts, store, tagger.config)
     confidence: list[float] = []
     right: list[bool] = []
     for begin in range(0, len(posts), AT_ONCE):
@@ -54,7 +54,7 @@ def calibrate(run: Run, corpus: Corpus, device: str = "cpu", features: Path | st
     Writes calibration.json, whole or not at all: the temperature, how many entities it was fitted on, and their mean
     negative log-likelihood before and after. Taggers made from the folder from then on use it. Test is not touched.
 
-    Raises HamnerError when `corpus` or its pictures are not the run's, or no entity is found in valid.
+    Raises HamnerError when `corpus` or its images are not the run's, or no entity is found in valid.
     """
     if run.record["corpus"]["sha256"] != corpus.sha256:
         raise TaggerError(

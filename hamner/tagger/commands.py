@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 def tag(
     text: Annotated[str, typer.Argument(help="the post's raw text")],
     run: Annotated[Path, typer.Option(help="folder of a finished run, with its weights")],
-    image: Annotated[Path | None, typer.Option(help="the post's picture")] = None,
+    image: Annotated[Path | None, typer.Option(help="the post's image")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     figure: Annotated[Path | None, typer.Option(help="also draw the post into this file (.png, .svg, .pdf)")] = None,
     device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda")] = "cpu",
 ) -> None:
-    """Find the names in one post of your own, with its picture or without.
+    """Find the names in one post of your own, with its image or without.
 
-    A score is the probability that exactly these words are an entity of this type; "without picture" is the score that
-    the same words would have had if the model had seen no picture. Below the table is what in the picture each entity
+    A score is the probability that exactly these words are an entity of this type; "without image" is the score that
+    the same words would have had if the model had seen no image. Below the table is what in the image each entity
     rests on: where its words looked most, and what its score loses most by when that is masked. `--json` has all of it.
     """
     from hamner.tagger.tagger import Tagger  # here, for torch takes seconds to load
@@ -53,12 +53,12 @@ def print_post(post: TaggedPost, console: Console) -> None:
         table.add_column("entity", overflow="fold")
         table.add_column("score", justify="right")
         if with_evidence:
-            table.add_column("without picture", justify="right")
+            table.add_column("without image", justify="right")
         table.add_column("characters", justify="right")
         for entity in post.entities:
             row = [entity.type, escape(entity.text), f"{entity.score:.2f}"]
             if with_evidence:
-                row.append("" if entity.evidence is None else f"{entity.score - entity.evidence.picture_drop:.2f}")
+                row.append("" if entity.evidence is None else f"{entity.score - entity.evidence.image_drop:.2f}")
             table.add_row(*row, f"{entity.start}-{entity.end}")
         console.print(table)
         for entity in post.entities:
@@ -68,7 +68,7 @@ def print_post(post: TaggedPost, console: Console) -> None:
         console.print("no entities")
     if post.relevance is not None and post.integration is not None:
         grains = ", ".join(f"{grain} {share:.2f}" for grain, share in post.integration.items())
-        console.print(f"relevance of the picture {post.relevance:.2f}; of its grains: {grains}", soft_wrap=True)
+        console.print(f"relevance of the image {post.relevance:.2f}; of its grains: {grains}", soft_wrap=True)
     if not post.calibrated:
         console.print("scores are not calibrated: run `hamner calibrate` on the run's folder once", soft_wrap=True)
     for note in post.notes:

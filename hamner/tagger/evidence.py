@@ -1,4 +1,4 @@
-"""What in the picture an entity rests on: where its words looked, and what happens when that is taken away.
+"""What in the image an entity rests on: where its words looked, and what happens when that is taken away.
 
 Attention says what was read, not what mattered (Jain and Wallace 2019); the drop in confidence under occlusion (after
 Zeiler and Fergus 2014) says what mattered. Both are given, neither is scaled to look well.
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hamner.corpora.tags import Span
-from hamner.model.batch import Batch, Pictures, Trace
+from hamner.model.batch import Batch, ImageFeatures, Trace
 from hamner.model.hamner import HamNer
 from hamner.tagger.confidence import calibrated, span_probabilities
 
@@ -30,9 +30,9 @@ below a fifth of its mean (one region alone may still be at more than twice the 
 
 @dataclass(frozen=True)
 class SeenObject:
-    """An object of the picture as one entity saw it.
+    """An object of the image as one entity saw it.
 
-    `box`: x1, y1, x2, y2 as shares of the picture, or None where it is not known. `name`: its class, "" where that is
+    `box`: x1, y1, x2, y2 as shares of the image, or None where it is not known. `name`: its class, "" where that is
     not known. `score`: the detector's. `attention`: weight times number of regions, 1 = as much as any. `drop`: by how
     much the entity's confidence falls when the object is masked; below 0 it rises.
     """
@@ -53,16 +53,16 @@ class Evidence:
     and each object once an encoding), so that 1 is uniform. An object's is the mean over its encodings. The few objects
     share what beta gives to their grains, so theirs is often above 1 where the 49 of the grid are below.
 
-    grid_attention (R,) the whole picture, region by region from the top left; None when the model does not look at it
+    grid_attention (R,) the whole image, region by region from the top left; None when the model does not look at it
     grid_drop      (R,) fall in confidence when a region's features give way to the grid's mean
     objects        best score first
-    picture_drop   fall in confidence without the picture
+    image_drop   fall in confidence without the image
     """
 
     grid_attention: np.ndarray | None
     grid_drop: np.ndarray | None
     objects: tuple[SeenObject, ...]
-    picture_drop: float
+    image_drop: float
 
     @property
     def grid_entropy(self) -> float | None:
@@ -102,7 +102,7 @@ class Evidence:
         """Plain values, for JSON."""
         grid = {"grid_attention": self.grid_attention, "grid_drop": self.grid_drop}
         return {
-            "picture_drop": self.picture_drop,
+            "image_drop": self.image_drop,
             "objects": [asdict(item) for item in self.objects],
             **{name: None if values is None else values.tolist() for name, values in grid.items()},
         }
@@ -114,15 +114,15 @@ def entropy(weights: np.ndarray) -> float:
     return float(-(share * np.log(share.clip(min=1e-12))).sum() / np.log(len(share)))
 
 
-def attention(trace: Trace, pictures: Pictures) -> Tensor:
+def attention(trace: Trace, images: ImageFeatures) -> Tensor:
     """Weight times number of regions, (B, n, M), 1 = uniform; 0 where there is nothing to look at."""
     if trace.co_regions is not None:
         weights = trace.co_regions
     else:
         assert trace.word_to_region is not None, "a model with vision has co-attention or iterations"
         weights = trace.word_to_region[:, -1].mean(1)
-    seen = pictures.image_mask[:, None]
-    masks = (seen.expand(pictures.grid.shape[:2]), pictures.object_mask & seen, pictures.box_mask & seen)
+    seen = images.image_mask[:, None]
+    masks = (seen.expand(images.grid.shape[:2]), images.object_mask & seen, images.box_mask & seen)
     real = torch.cat([masks[grain] for grain in trace.grain.unique_consecutive().tolist()], 1)  # (B, M)
     return weights * real.sum(1)[:, None, None]
 
@@ -136,16 +136,16 @@ def evidence_of(
     names: Sequence[str],
     temperature: float | None,
 ) -> list[Evidence]:
-    """The evidence of each entity of one post with a picture; `names` are its objects' names.
+    """The evidence of each entity of one post with an image; `names` are its objects' names.
 
     `batch` holds the words as read already (`word_layers`), so that all occlusions take one forward pass without the
     text encoder.
     """
-    pictures = batch.pictures
-    assert pictures is not None
+    images = batch.images
+    assert images is not None
     has_grid = model.config.global_vision
-    real = pictures.object_mask[row].nonzero()[:, 0].tolist() if model.config.objects else []
-    output = model(occlusions(batch, row, pictures.grid.shape[1] if has_grid else 0, real))
+    real = images.object_mask[row].nonzero()[:, 0].tolist() if model.config.objects else []
+    output = model(occlusions(batch, row, images.grid.shape[1] if has_grid else 0, real))
     variants = len(output.emissions)
     asked = [(variant, span) for span in spans for variant in range(variants)]
     confidence = span_probabilities(model.decoder, output.emissions.float(), output.word_mask, asked).cpu().numpy()
@@ -153,21 +153,21 @@ def evidence_of(
         confidence = calibrated(confidence, temperature)
     confidence = confidence.reshape(len(spans), variants)
     drops = confidence[:, :1] - confidence[:, 1:]  # of one batch, so that what has no effect has exactly 0
-    weights = attention(trace, pictures)[row]  # (n, M)
+    weights = attention(trace, images)[row]  # (n, M)
     found = []
     for span, drop in zip(spans, drops, strict=True):
         looked = weights[span.start : span.end].mean(0)  # (M,)
         on_grid, semantic, spatial = (looked[trace.grain == grain] for grain in range(3))
-        without_picture, without_region, without_object = np.split(drop, [1, variants - 1 - len(real)])
+        without_image, without_region, without_object = np.split(drop, [1, variants - 1 - len(real)])
         objects = []
         for k, fall in zip(real, without_object.tolist(), strict=True):
-            placed = bool(pictures.box_mask[row, k])
+            placed = bool(images.box_mask[row, k])
             encodings = [*semantic[k : k + 1], *(spatial[k : k + 1] if placed else ())]
             objects.append(
                 SeenObject(
-                    box=tuple(pictures.boxes[row, k].tolist()) if placed else None,
+                    box=tuple(images.boxes[row, k].tolist()) if placed else None,
                     name=names[k],
-                    score=pictures.scores[row, k].item(),
+                    score=images.scores[row, k].item(),
                     attention=torch.stack(encodings).mean().item() if encodings else 0.0,
                     drop=fall,
                 )
@@ -177,20 +177,20 @@ def evidence_of(
                 grid_attention=on_grid.cpu().numpy() if has_grid else None,
                 grid_drop=without_region if has_grid else None,
                 objects=tuple(objects),
-                picture_drop=float(without_picture[0]),
+                image_drop=float(without_image[0]),
             )
         )
     return found
 
 
 def occlusions(batch: Batch, row: int, regions: int, objects: Sequence[int]) -> Batch:
-    """One post again and again: as it is, without its picture, without each of `regions`, without each of `objects`."""
+    """One post again and again: as it is, without its image, without each of `regions`, without each of `objects`."""
     words = int(batch.word_mask[row].sum())
     variants = 2 + regions + len(objects)
     tensors = {
         name: values[row].expand(variants, *values.shape[1:]).clone()
         for name, values in batch.tensors().items()
-        if name in (*OF_WORDS, *Pictures._fields)
+        if name in (*OF_WORDS, *ImageFeatures._fields)
     }
     for name in OF_WORDS:
         tensors[name] = tensors[name][:, :words]

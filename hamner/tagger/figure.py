@@ -1,4 +1,4 @@
-"""A tagged post as a figure: its words with their entities, its picture with boxes, and where each entity looked."""
+"""A tagged post as a figure: its words with their entities, its image with boxes, and where each entity looked."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from hamner.drawing.parts import HALO, MAP, colour_bar, draw_box, draw_picture, draw_regions, scale_from_0
+from hamner.drawing.parts import HALO, MAP, colour_bar, draw_box, draw_image, draw_regions, scale_from_0
 from hamner.drawing.style import BLACK, GREY, TYPE_COLOURS, Drawn, styled
 from hamner.tagger.evidence import SeenObject
-from hamner.tagger.tagger import Entity, TaggedPost, open_picture
+from hamner.tagger.tagger import Entity, TaggedPost, load_image
 
 COLUMNS = 72
 """Characters a line."""
@@ -27,10 +27,10 @@ COLUMNS = 72
 NOTE_COLUMNS = 105
 
 PANELS = 3
-"""Pictures a row."""
+"""Images a row."""
 
 PIXELS = 480
-"""The longer side of a picture in a figure."""
+"""The longer side of an image in a figure."""
 
 SANS, MONO = "DejaVu Sans", "DejaVu Sans Mono"
 CJK = ("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL")
@@ -41,7 +41,7 @@ Line = list[tuple[int, str, Entity | None]]
 
 @styled
 def tagged_post(post: TaggedPost) -> Figure:
-    """Words above; below them the picture with its objects, then one grey picture for each entity with its attention.
+    """Words above; below them the image with its objects, then one grey image for each entity with its attention.
 
     Attention is drawn as it is, weight times number of regions (1 = uniform), on one scale for the whole post; a title
     says so when an entity's map over the grid is flat. Types have names, and colours that people with any colour vision
@@ -49,7 +49,7 @@ def tagged_post(post: TaggedPost) -> Figure:
     """
     lines = _lines(post)
     seen = [entity for entity in post.entities if entity.evidence is not None]
-    panels = 0 if post.picture is None else 1 + len(seen)
+    panels = 0 if post.image is None else 1 + len(seen)
     rows = -(-panels // PANELS)
     notes = [part for note in post.notes for part in wrap(drawable(note), NOTE_COLUMNS)]
     heights = [0.5 + 0.5 * len(lines) + 0.2 * len(notes), 2.5 * rows + 0.6 * bool(seen)]
@@ -62,8 +62,8 @@ def tagged_post(post: TaggedPost) -> Figure:
     axes = below.subplots(rows, min(PANELS, panels), squeeze=False).ravel()
     for one in axes:
         one.set_axis_off()
-    assert post.picture is not None
-    image = open_picture(post.picture)
+    assert post.image is not None
+    image = load_image(post.image)
     image.thumbnail((PIXELS, PIXELS))
     _draw_objects(axes[0], image, seen)
     if seen:
@@ -77,7 +77,7 @@ def tagged_post(post: TaggedPost) -> Figure:
 def drawable(text: str, family: str = SANS) -> str:
     """`text` with each character that the font lacks put in words: what is drawn, while the post stays as it is.
 
-    A picture character becomes its Unicode name, "[face with tears of joy]"; letters in a row become their number and
+    A pictograph becomes its Unicode name, "[face with tears of joy]"; letters in a row become their number and
     script, "[5 letters: CJK]"; what has no shape of its own, such as joiners and variation selectors, becomes nothing.
     """
     text = "".join(c for c in text if unicodedata.category(c) != "Cf" and not _is_selector(c))
@@ -152,7 +152,7 @@ def _draw_words(axes: Axes, lines: list[Line], notes: list[str], post: TaggedPos
             axes.text(
                 column, row + 0.42, f"{entity.type} {entity.score:.2f}", fontsize=7.5, color=colour, weight="bold"
             )
-    heading = "no picture counted" if post.relevance is None else f"relevance of the picture {post.relevance:.2f}"
+    heading = "no image counted" if post.relevance is None else f"relevance of the image {post.relevance:.2f}"
     if not post.calibrated:
         heading += "; scores are not calibrated"
     axes.set_title(heading, fontsize=9.5, color=GREY)
@@ -161,9 +161,9 @@ def _draw_words(axes: Axes, lines: list[Line], notes: list[str], post: TaggedPos
 
 
 def _draw_objects(axes: Axes, image: Image.Image, seen: list[Entity]) -> None:
-    """The picture as it is, with the boxes that all entities share."""
-    draw_picture(axes, image)
-    axes.set_title("the picture", fontsize=9)
+    """The image as it is, with the boxes that all entities share."""
+    draw_image(axes, image)
+    axes.set_title("the image", fontsize=9)
     if seen and seen[0].evidence is not None:
         for number, item in enumerate(seen[0].evidence.objects, start=1):
             _draw_object(axes, item, f"{number} {drawable(item.name)}".strip(), BLACK)
@@ -177,7 +177,7 @@ def _draw_attention(axes: Axes, image: Image.Image, entity: Entity, scale: Norma
         _draw_object(axes, item, f"{number}: {item.attention:.1f}", colormaps[MAP](scale(item.attention)))
     name = drawable(entity.text)
     name = name if len(name) <= 22 else name[:21] + "…"
-    title = f"{name} {entity.type}\n{entity.score:.2f}, without picture {entity.score - evidence.picture_drop:.2f}"
+    title = f"{name} {entity.type}\n{entity.score:.2f}, without image {entity.score - evidence.image_drop:.2f}"
     if evidence.flat:
         title += "\nattention over the grid is flat"
     axes.set_title(title, fontsize=8.5, parse_math=False)

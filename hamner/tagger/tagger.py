@@ -1,9 +1,8 @@
-"""The tagger: words and a picture in, entities and what they rest on out."""
+"""The tagger: words and an image in, entities and what they rest on out."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from hamner.corpora.tags import Span, spans
 from hamner.corpora.words import has_half_surrogate
 from hamner.devices import existing_device
 from hamner.errors import HamnerError
-from hamner.images import DECODER_ERRORS, MAX_PIXELS, TOO_LARGE, ImageError, as_rgb, open_image
+from hamner.images import ImageInput, load_image
 from hamner.model.batch import Batch
 from hamner.model.intra_modality import GRAINS
 from hamner.model.text import load_tokenizer
@@ -33,12 +32,11 @@ from hamner.vision.features import VisualFeatures
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from hamner.vision.pictures import PictureExtractor
+    from hamner.vision.extractor import ImageExtractor
 
 BATCH = 16
 
 Text = str | Sequence[str]
-Picture = str | Path | Image.Image
 
 
 class TaggerError(HamnerError):
@@ -78,8 +76,8 @@ class TaggedPost:
     """A post with its tags.
 
     `text` is the raw text, or the words joined by a space; word i is `text[offsets[i][0]:offsets[i][1]]`. `relevance`
-    (rho) says how much the picture counted, from 0 to 1, and `integration` (beta) how much each of its grains; both are
-    None when no picture was looked at, and `notes` say why. Of a post that was read in several windows they are those
+    (rho) says how much the image counted, from 0 to 1, and `integration` (beta) how much each of its grains; both are
+    None when no image was looked at, and `notes` say why. Of a post that was read in several windows they are those
     of the window with the greatest relevance.
     """
 
@@ -92,7 +90,7 @@ class TaggedPost:
     integration: dict[str, float] | None
     calibrated: bool
     notes: tuple[str, ...] = ()
-    picture: Picture | None = field(default=None, repr=False, compare=False)
+    image: ImageInput | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; `entities` as `Entity.to_dict` gives them, `evidence` of each in the same order."""
@@ -109,7 +107,7 @@ class TaggedPost:
         }
 
     def show(self) -> Figure:
-        """Draw the words with their entities, and the picture with its boxes and each entity's attention.
+        """Draw the words with their entities, and the image with its boxes and each entity's attention.
 
         As the last value of a notebook's cell the figure is shown.
         """
@@ -127,7 +125,7 @@ class _Asked:
     offsets: tuple[tuple[int, int], ...]
     features: VisualFeatures | None
     names: tuple[str, ...]  # of the objects
-    picture: Picture | None
+    image: ImageInput | None
     notes: tuple[str, ...]
 
 
@@ -147,11 +145,11 @@ class Tagger:
         tagger = Tagger.from_pretrained("data/runs/...")
         post = tagger("Kelso (left) meets Orva", image="photo.jpg")
 
-    The same post always gets the same answer. `extractor` turns pictures into features; by default it is made from the
-    run's visual source when the first picture comes.
+    The same post always gets the same answer. `extractor` turns images into features; by default it is made from the
+    run's visual source when the first image comes.
     """
 
-    def __init__(self, run: Run, device: str = "cpu", extractor: PictureExtractor | None = None) -> None:
+    def __init__(self, run: Run, device: str = "cpu", extractor: ImageExtractor | None = None) -> None:
         if not isinstance(run, Run):
             raise TaggerError(f"a tagger is made of a run, not of {run!r}: use Tagger.from_pretrained(FOLDER)")
         self.run = run
@@ -181,21 +179,21 @@ class Tagger:
         return cls(Run.load(Path(folder)), device)
 
     def __call__(
-        self, text: Text, image: Picture | None = None, *, features: VisualFeatures | None = None
+        self, text: Text, image: ImageInput | None = None, *, features: VisualFeatures | None = None
     ) -> TaggedPost:
-        """Tag one post: a raw text or its words, and its picture as a file, a PIL image, or None.
+        """Tag one post: a raw text or its words, and its image as a file, a PIL image, or None.
 
-        `features`, of the run's own visual source (`FeatureStore`), take the place of those that the picture would
+        `features`, of the run's own visual source (`FeatureStore`), take the place of those that the image would
         give; it is then only drawn. So a post of a corpus is seen with its annotated objects, or through its caption.
 
-        Raises HamnerError when there are no words, or the picture cannot be opened or looked at.
+        Raises HamnerError when there are no words, or the image cannot be opened or looked at.
         """
         return self.many([text], [image], features=[features])[0]
 
     def many(
         self,
         texts: Sequence[Text],
-        images: Sequence[Picture | None] | None = None,
+        images: Sequence[ImageInput | None] | None = None,
         *,
         features: Sequence[VisualFeatures | None] | None = None,
         evidence: bool = True,
@@ -203,41 +201,41 @@ class Tagger:
         """Tag posts, several at once. Without `evidence` no occlusion is tried, which is faster."""
         if isinstance(texts, str):
             raise TaggerError("many takes a list of texts; for one text call the tagger itself")
-        pictures = [None] * len(texts) if images is None else images
+        images = [None] * len(texts) if images is None else images
         given = [None] * len(texts) if features is None else features
-        if not len(texts) == len(pictures) == len(given):
+        if not len(texts) == len(images) == len(given):
             raise TaggerError(
-                f"{len(texts)} texts with {len(pictures)} images and {len(given)} features: give each its own"
+                f"{len(texts)} texts with {len(images)} images and {len(given)} features: give each its own"
             )
         tagged: list[TaggedPost] = []
         for begin in range(0, len(texts), BATCH):
             some = slice(begin, begin + BATCH)
-            asked = [self._asked(*one) for one in zip(texts[some], pictures[some], given[some], strict=True)]
+            asked = [self._asked(*one) for one in zip(texts[some], images[some], given[some], strict=True)]
             tagged += self._tag(asked, evidence)
         return tagged
 
-    def _asked(self, text: Text, picture: Picture | None, features: VisualFeatures | None) -> _Asked:
+    def _asked(self, text: Text, image: ImageInput | None, features: VisualFeatures | None) -> _Asked:
         notes: list[str] = []
         names: tuple[str, ...] = ()
         if features is not None and self.config.visual is not None:
             self._require_own_kind(features)
-        image = None if picture is None or features is not None else open_picture(picture)
-        if self.config.pictures != "own":
-            notes.append(f"the run is a control: it was trained on {self.config.pictures} pictures")
+        pixels = None if image is None or features is not None else load_image(image)
+        if self.config.images != "own":
+            notes.append(f"the run is a control: it was trained on {self.config.images} images")
         if self.config.visual is None:
             features = None
-            notes.append("the run is text-only: no picture is looked at")
-        elif image is not None:
-            features, names, note = self._look(image)
+            notes.append("the run is text-only: no image is looked at")
+        elif pixels is not None:
+            features, names, note = self._look(pixels)
             notes += note
         elif features is None or not features.image_present:
             features = None
-            notes.append("no picture: the words alone were read")
+            notes.append("no image: the words alone were read")
         if features is not None:
             names = names or ("",) * len(features.objects)
             if not self.config.model.relevance:
-                notes.append("the run does not judge relevance: it is 1 wherever there is a picture")
-        return _Asked(*_words(text, self.apart), features, names, picture, tuple(notes))
+                notes.append("the run does not judge relevance: it is 1 wherever there is an image")
+        return _Asked(*_words(text, self.apart), features, names, image, tuple(notes))
 
     def _require_own_kind(self, features: VisualFeatures) -> None:
         """Raise TaggerError for features that the run could not have learnt from."""
@@ -255,19 +253,19 @@ class Tagger:
             raise TaggerError(f"the features {wrong}: compute them with its source, {self.config.visual}")
 
     def _look(self, image: Image.Image) -> tuple[VisualFeatures, tuple[str, ...], list[str]]:
-        """The features of a picture of the user's own, its objects' names, and what is to be said about them."""
+        """The features of an image of the user's own, its objects' names, and what is to be said about them."""
         assert self.config.visual is not None
         if self.config.visual.backbone == "captions":
             raise TaggerError(
-                f"the run in {self.run.folder} learnt from captions and cannot look at a picture: tag without one, "
-                "or with a run that was trained on pictures"
+                f"the run in {self.run.folder} learnt from captions and cannot look at an image: tag without one, "
+                "or with a run that was trained on images"
             )
         annotated = self.config.visual.objects == "annotations"
         if self._extractor is None:
-            from hamner.vision.pictures import PictureExtractor  # here, for it brings torchvision with it
+            from hamner.vision.extractor import ImageExtractor  # here, for it brings torchvision with it
 
             source = replace(self.config.visual, objects="tiles") if annotated else self.config.visual
-            self._extractor = PictureExtractor.load(source, Path(), str(self.device))
+            self._extractor = ImageExtractor.load(source, Path(), str(self.device))
         objects = self._extractor.finder.find(Path(), image)
         features = self._extractor.encode(image, objects)
         names = tuple(self._extractor.class_names[id] if id else "" for id in features.classes)
@@ -277,7 +275,7 @@ class Tagger:
         unknown = replace(features, classes=np.zeros_like(features.classes))
         note = (
             "objects are five fixed tiles of unknown class: the run learnt from objects that its corpus names, and "
-            "nobody has named those in this picture"
+            "nobody has named those in this image"
         )
         return unknown, names, [note]
 
@@ -348,7 +346,7 @@ class Tagger:
             integration=integration,
             calibrated=self.temperature is not None,
             notes=notes,
-            picture=asked.picture,
+            image=asked.image,
         )
 
 
@@ -387,24 +385,6 @@ def _words(text: Text, apart: Sequence[str]) -> tuple[str, tuple[str, ...], tupl
     if not offsets:
         raise TaggerError("there are no words to tag: give a text or a list of words")
     return text, tuple(text[start:end] for start, end in offsets), tuple(offsets)
-
-
-def open_picture(picture: Picture) -> Image.Image:
-    """The picture upright in RGB. Raises HamnerError when it cannot be opened: the user named it himself."""
-    if isinstance(picture, str | Path):
-        if re.match(r"\w\w+:/", str(picture)):
-            raise ImageError(f"{picture}: pictures are read from files; download it first")
-        return open_image(picture)
-    if not isinstance(picture, Image.Image):
-        raise TaggerError(f"a picture is a file's path or a PIL image, not a {type(picture).__name__}")
-    if not picture.width * picture.height:
-        raise ImageError("the image given has no pixels")
-    if picture.width * picture.height > MAX_PIXELS:
-        raise ImageError(f"the image given: {picture.width} x {picture.height} pixels, {TOO_LARGE}")
-    try:
-        return as_rgb(picture)
-    except DECODER_ERRORS as error:
-        raise ImageError(f"the image given cannot be used ({error or type(error).__name__})") from error
 
 
 def _features_of(asked: Sequence[_Asked]) -> Callable[[int], VisualFeatures] | None:

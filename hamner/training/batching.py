@@ -164,7 +164,7 @@ def collate(items: Sequence[Item], pad: int) -> Batch:
         tags=pad_sequence(tags, batch_first=True) if len(tags) == len(cut) else None,
         shapes=pad_sequence([window.shapes for window in cut], batch_first=True),
         **(_read_words(vectors) if vectors else _pieces(cut, pad)),
-        **(_pictures(visual) if visual else {}),
+        **(_images(visual) if visual else {}),
     )
 
 
@@ -184,7 +184,7 @@ def _read_words(vectors: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     }
 
 
-def _pictures(visual: Sequence[VisualFeatures]) -> dict[str, Tensor]:
+def _images(visual: Sequence[VisualFeatures]) -> dict[str, Tensor]:
     def stacked(name: str) -> Tensor:
         return torch.from_numpy(np.stack([getattr(features, name) for features in visual]))
 

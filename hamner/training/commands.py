@@ -22,13 +22,13 @@ Preset = Annotated[
 ]
 Encoder = Annotated[str | None, typer.Option(help="minilm, or a Hugging Face encoder's name or folder.")]
 BackboneName = Annotated[
-    Literal["efficientnet-lite0", "resnet152"] | None, typer.Option(help="Network that sees the pictures.")
+    Literal["efficientnet-lite0", "resnet152"] | None, typer.Option(help="Network that sees the images.")
 ]
 ObjectsFrom = Annotated[
     Literal["annotations", "tiles", "maskrcnn", "none"] | None, typer.Option(help="Where objects come from.")
 ]
 Captions = Annotated[
-    list[Path] | None, typer.Option(metavar="FILE", help="Captions as a stand-in for pictures; repeatable.")
+    list[Path] | None, typer.Option(metavar="FILE", help="Captions as a stand-in for images; repeatable.")
 ]
 Epochs = Annotated[int | None, typer.Option(help="Passes over train; the best one on valid is kept.")]
 Settings = Annotated[
@@ -124,7 +124,7 @@ def ablate(
     no_relative_geometry, no_relevance, no_integration, no_iteration, one_iteration, three_iterations, four_iterations,
     no_coattention; controls: blank_images, shuffled_images. With captions caption_words as well: text only, with each
     post's caption after its words; and not the three rows of geometry (unless they are asked for), since a phrase has
-    no place in the picture.
+    no place in the image.
 
     Finished runs are skipped and cut ones resumed. The command may run in several processes or on several machines that
     share FOLDER: no run is done twice. With `--threads 1` several processes share the cores fairly.
@@ -146,11 +146,11 @@ def retest(
     captions: Captions = None,
     shuffled: Annotated[
         list[int] | None,
-        typer.Option(min=0, max=100, metavar="PERCENT", help="Exchange this share of the pictures; repeatable."),
+        typer.Option(min=0, max=100, metavar="PERCENT", help="Exchange this share of the images; repeatable."),
     ] = None,
     root: Root = None,
 ) -> None:
-    """Put trained runs to another test: another corpus, or a growing share of pictures that belong to other posts.
+    """Put trained runs to another test: another corpus, or a growing share of images that belong to other posts.
 
     Predictions are kept in RUN/retests; `hamner evaluate` scores them, and `hamner measure` puts them into a table.
     What is there already is not made again, and the command may run in several processes: no test is taken twice.
@@ -186,7 +186,7 @@ def grid(
     *,
     captions: Annotated[
         list[str] | None,
-        typer.Option(metavar="CORPUS=FILE", help="Captions as a stand-in for pictures; once for each corpus, or more."),
+        typer.Option(metavar="CORPUS=FILE", help="Captions as a stand-in for images; once for each corpus, or more."),
     ] = None,
     seeds: Seeds = 3,
     preset: Preset = None,
@@ -200,7 +200,7 @@ def grid(
     root: Root = None,
 ) -> None:
     """Make the whole grid: `hamner ablate` on each corpus, then `hamner retest`: text_only and full on the other
-    corpora, and full with 25, 50, 75 and 100 percent of its own test's pictures exchanged.
+    corpora, and full with 25, 50, 75 and 100 percent of its own test's images exchanged.
 
     What is finished is skipped, what was cut off resumed, and several processes or machines may share FOLDER: nothing
     is done twice. Afterwards `hamner measure` and `hamner tables` make the tables of what is in data/runs.
@@ -242,7 +242,7 @@ def _captions_of(given: list[str], corpora: list[str]) -> dict[str, list[Path]]:
     return files
 
 
-OF_ROWS = {"seed": "--seed (or --seeds)", "pictures": "--row shuffled_images or blank_images",
+OF_ROWS = {"seed": "--seed (or --seeds)", "images": "--row shuffled_images or blank_images",
            "appended": "--row caption_words", "model.vision": "--row text_only or full"}  # fmt: skip
 """Settings that a row or an option decides, and which one does."""
 
@@ -259,7 +259,7 @@ def _given_settings(
     from hamner.training.rows import of_captions
 
     if captions and (backbone is not None or objects is not None):
-        raise typer.BadParameter("captions stand in for pictures: leave out --backbone and --objects")
+        raise typer.BadParameter("captions stand in for images: leave out --backbone and --objects")
     given: dict[str, Any] = of_captions(captions) if captions else {}
     for path, value in (
         ("model.text_encoder", text_encoder),

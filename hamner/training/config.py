@@ -28,8 +28,8 @@ class TrainConfig:
 
     model: ModelConfig = setting(ModelConfig(), "ours", "the network")
     visual: VisualSource | None = setting(None, "ours", "where visual features come from; none for a text-only model")
-    pictures: Literal["own", "shuffled", "blank"] = setting(
-        "own", "ours", "controls: every post gets another post's picture, or a blank one, in all splits"
+    images: Literal["own", "shuffled", "blank"] = setting(
+        "own", "ours", "controls: every post gets another post's image, or a blank one, in all splits"
     )
     appended: tuple[str, ...] = setting(
         (), "ours", "a control: captions files; a text-only model reads each post's caption after its words"
@@ -65,7 +65,7 @@ class TrainConfig:
 
     @property
     def captions(self) -> tuple[str, ...]:
-        """The captions files, be they read in place of pictures or as words; none for a run that reads no captions."""
+        """The captions files, be they read in place of images or as words; none for a run that reads no captions."""
         return self.appended if self.visual is None else self.visual.captions
 
     def with_captions(self, files: Sequence[Path | str]) -> TrainConfig:

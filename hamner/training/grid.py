@@ -26,7 +26,7 @@ from hamner.vision.store import FEATURES
 Done = TypeVar("Done")
 
 SHARES = (25, 50, 75, 100)
-"""Percent of the pictures that are exchanged to see what noise does."""
+"""Percent of the images that are exchanged to see what noise does."""
 
 
 class Part(NamedTuple):
@@ -66,7 +66,7 @@ def retest_grid(
     captions: Mapping[str, Sequence[Path]],
     threads: int | None = None,
 ) -> dict[Path, str]:
-    """Put text_only and full to the test of each other corpus, and full to SHARES of exchanged pictures on its own.
+    """Put text_only and full to the test of each other corpus, and full to SHARES of exchanged images on its own.
 
     `captions`: by corpus, for runs that read captions. Returns the files of the tests that cannot be taken, each with
     the reason: the weights of its run are not there and nobody has taken it before, or the objects of the two corpora

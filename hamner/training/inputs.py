@@ -21,7 +21,7 @@ from hamner.model.hamner import HamNer
 from hamner.model.text import PhraseEncoder
 from hamner.training.batching import Item, Split, length_buckets
 from hamner.training.config import TrainConfig
-from hamner.vision.captions import picture_name, read_captions_of
+from hamner.vision.captions import image_name, read_captions_of
 from hamner.vision.features import VisualFeatures
 from hamner.vision.store import FeatureStore
 
@@ -42,7 +42,7 @@ def appended_texts(config: TrainConfig) -> Callable[[Post], str] | None:
     if not config.appended:
         return None
     captions = read_captions_of(config.appended)
-    return lambda post: captions.get(picture_name(post), "")
+    return lambda post: captions.get(image_name(post), "")
 
 
 def posts_seen(
@@ -57,21 +57,21 @@ def posts_seen(
     if posts and not seen:
         reason = without.get(posts[0].id, "no caption")
         raise HamnerError(
-            f"none of the {len(posts):,} posts of {where} has a picture or caption to look at "
+            f"none of the {len(posts):,} posts of {where} has an image or caption to look at "
             f"({posts[0].id}: {reason}); give those of this corpus"
         )
     return seen
 
 
-def pictures_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig) -> Callable[[int], VisualFeatures]:
+def images_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig) -> Callable[[int], VisualFeatures]:
     """The visual features of a post by its number, or, for a control, what takes their place.
 
-    `shuffled`: those of another post (which may share its picture), drawn from the run's seed; each serves once.
-    `blank`: a picture with nothing on it, all features 0 and no object, wherever the post has a picture.
+    `shuffled`: those of another post (which may share its image), drawn from the run's seed; each serves once.
+    `blank`: an image with nothing on it, all features 0 and no object, wherever the post has an image.
     """
-    if config.pictures == "own":
+    if config.images == "own":
         return lambda number: store[posts[number].id]
-    if config.pictures == "blank":
+    if config.images == "blank":
         absent = VisualFeatures.absent(store.regions, store.channels, store.max_objects)
         return lambda number: replace(absent, image_present=store[posts[number].id].image_present)
     other = exchanged(len(posts), config.seed)
@@ -79,9 +79,9 @@ def pictures_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig)
 
 
 def exchanged(posts: int, seed: int, share: float = 1.0) -> dict[int, int]:
-    """Which post's picture a post takes, for a `share` of all, drawn from `seed`: the next one in a random circle.
+    """Which post's image a post takes, for a `share` of all, drawn from `seed`: the next one in a random circle.
 
-    So each picture serves once, and none stays where it was, unless it is alone.
+    So each image serves once, and none stays where it was, unless it is alone.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(posts, generator=generator).tolist()[: round(share * posts)]

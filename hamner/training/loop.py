@@ -38,7 +38,7 @@ from hamner.model.text import load_encoder, load_tokenizer
 from hamner.training.batching import Split, Window, collate, length_buckets, piece_limit, share_of, windows
 from hamner.training.checkpoints import load_checkpoint, load_weights, read_progress, save_checkpoint, save_weights
 from hamner.training.config import TrainConfig
-from hamner.training.inputs import Words, appended_texts, open_store, pictures_of, posts_seen, read_words, reading_of
+from hamner.training.inputs import Words, appended_texts, images_of, open_store, posts_seen, read_words, reading_of
 from hamner.training.runs import (
     CALIBRATION,
     RETESTS,
@@ -215,7 +215,7 @@ def _train(
     data = {
         name: Split(
             windows(posts, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended),
-            None if store is None else pictures_of(posts, store, config),
+            None if store is None else images_of(posts, store, config),
         )
         for name, posts in corpus.splits()
     }
@@ -371,9 +371,9 @@ def _gold(posts: Sequence[Post]) -> list[tuple[str, ...]]:
 def predict(
     model: HamNer, batches: Iterable[Batch], items: Sequence[Window], posts: int, device: torch.device | str = "cpu"
 ) -> tuple[list[list[str]], list[float] | None]:
-    """Tags of each post, those of its windows put together again, and its picture's relevance.
+    """Tags of each post, those of its windows put together again, and its image's relevance.
 
-    The second is None of a model that does not judge pictures. Of several windows of a post, which judge one picture by
+    The second is None of a model that does not judge images. Of several windows of a post, which judge one image by
     different words, the greatest relevance counts.
     """
     model.eval()

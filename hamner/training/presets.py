@@ -31,7 +31,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """`standard`: a text encoder that learns along. `small`: a frozen encoder and a narrow model, for minitweets on a
-laptop; of few pictures it soon knows each by heart, against which its strong weight decay helps. `paper`: what the
+laptop; of few images it soon knows each by heart, against which its strong weight decay helps. `paper`: what the
 first author's code for a sibling (MGCMT) uses, for this paper's own settings are not known; its epochs are not known
 either, and `head_lr` stays *ours*. Left out is its dropout of 0.5 where modalities are fused: here that is another
 network, with the one `dropout`."""

@@ -1,4 +1,4 @@
-"""A trained run put to other tests: the posts of another corpus, or pictures of which a share belong to other posts.
+"""A trained run put to other tests: the posts of another corpus, or images of which a share belong to other posts.
 
 Predictions go into the run's folder, `retests/CORPUS.jsonl` or `retests/CORPUS-shuffledPERCENT.jsonl`, ids and tags as
 in `predictions.jsonl`, so they can be committed and scored like those.
@@ -23,7 +23,7 @@ from hamner.files import written_whole
 from hamner.model.text import load_tokenizer
 from hamner.training.batching import Split, collate, length_buckets, piece_limit, windows
 from hamner.training.config import TrainConfig
-from hamner.training.inputs import appended_texts, exchanged, open_store, pictures_of, posts_seen
+from hamner.training.inputs import appended_texts, exchanged, images_of, open_store, posts_seen
 from hamner.training.loop import predict, trained_model
 from hamner.training.runs import RETESTS, Run, difference, identity, only_user_of, require_data_of
 from hamner.vision.features import VisualFeatures
@@ -35,7 +35,7 @@ class OtherClassesError(HamnerError):
 
 
 class Retest(NamedTuple):
-    """What a file of predictions is of: test of `corpus`, with `shuffled` percent of its pictures exchanged."""
+    """What a file of predictions is of: test of `corpus`, with `shuffled` percent of its images exchanged."""
 
     corpus: str
     shuffled: int
@@ -60,13 +60,13 @@ def retest(
 ) -> Retest:
     """Tag test of `corpus` with `run`, and keep the predictions in its folder.
 
-    `shuffled` percent of the posts, drawn from the run's seed, see one another's pictures (where posts share a picture,
+    `shuffled` percent of the posts, drawn from the run's seed, see one another's images (where posts share an image,
     one may get the very same); of two percentages the greater holds all posts of the smaller. `captions` are those of
     `corpus`, for a run that reads captions. Predictions that are there already, made by the same weights of the same
     posts and captions, are kept.
 
     Raises RunInUseError, unless it is to `wait`, when another process works in the run's folder, and HamnerError when
-    the run has no weights, looks at no pictures to shuffle, or needs captions, when the objects of `corpus` are of
+    the run has no weights, looks at no images to shuffle, or needs captions, when the objects of `corpus` are of
     other classes than those it was trained on (OtherClassesError), and when so small a share of the posts is fewer than
     two.
     """
@@ -119,8 +119,8 @@ def _tagged(
     items = windows(corpus.test, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended)
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)
     if shuffled and len(other) < 2:
-        raise HamnerError(f"{shuffled} percent of {len(corpus.test)} posts leave no two to exchange their pictures")
-    looks = None if store is None else _partly_exchanged(pictures_of(corpus.test, store, config), other)
+        raise HamnerError(f"{shuffled} percent of {len(corpus.test)} posts leave no two to exchange their images")
+    looks = None if store is None else _partly_exchanged(images_of(corpus.test, store, config), other)
     split = Split(items, looks)
     order = length_buckets(split.lengths(), 4 * config.batch_size, None)
     batches = DataLoader(split, batch_sampler=order, collate_fn=partial(collate, pad=tokenizer.pad_token_id))
@@ -139,8 +139,8 @@ def _config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[
         require_data_of(run, corpus)
     if not 0 <= shuffled <= 100:
         raise HamnerError(f"shuffled is a percentage from 0 to 100, not {shuffled}")
-    if shuffled and (config.visual is None or config.pictures != "own"):
-        raise HamnerError(f"{run.folder} was not trained on its own pictures, so there are none to shuffle")
+    if shuffled and (config.visual is None or config.images != "own"):
+        raise HamnerError(f"{run.folder} was not trained on its own images, so there are none to shuffle")
     if config.captions and not captions and corpus.name != trained_on["name"]:
         raise HamnerError(f"{run.folder} reads captions: give those of {corpus.name} with --captions")
     if captions and not config.captions:

@@ -22,7 +22,7 @@ CAPTION_WORDS = "caption_words"
 """The control that reads captions as words: text only, with each post's caption after it."""
 
 OF_GEOMETRY = ("no_spatial", "no_absolute_geometry", "no_relative_geometry")
-"""Rows that captions cannot exercise: a phrase has no place in the picture, so there is nothing to take away."""
+"""Rows that captions cannot exercise: a phrase has no place in the image, so there is nothing to take away."""
 
 EVERY_ROW = (*GRID, CAPTION_WORDS)
 """Those that the tables know, in their order; captions as words need captions."""
@@ -41,9 +41,9 @@ def row_of_run(config: TrainConfig) -> str:
     of_model = row_of(config.model)
     if config.appended:
         return CAPTION_WORDS if of_model == "text_only" else "custom"
-    if config.pictures == "own" or not config.model.vision:
+    if config.images == "own" or not config.model.vision:
         return of_model
-    return f"{config.pictures}_images" if of_model == "full" else "custom"
+    return f"{config.images}_images" if of_model == "full" else "custom"
 
 
 def full_settings(corpus: str, given: dict[str, Any] | None = None, preset_name: str | None = None) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def full_settings(corpus: str, given: dict[str, Any] | None = None, preset_name:
 
 
 def of_captions(files: Sequence[Path | str]) -> dict[str, Any]:
-    """The settings with which captions stand in for pictures."""
+    """The settings with which captions stand in for images."""
     return {"visual": {"backbone": "captions", "objects": "phrases", "captions": [str(file) for file in files]}}
 
 
@@ -68,8 +68,8 @@ def config_of_row(full: dict[str, Any], row: str, seed: int) -> TrainConfig:
             raise ConfigError(f"the control {CAPTION_WORDS} reads captions: give their file with --captions")
         return replace(config, model=ablate(config.model, "text_only"), visual=None, appended=config.visual.captions)
     model = ablate(config.model, row)
-    pictures: Any = row.removesuffix("_images") if row in CONTROLS else "own"
-    return replace(config, model=model, visual=config.visual if model.vision else None, pictures=pictures)
+    images: Any = row.removesuffix("_images") if row in CONTROLS else "own"
+    return replace(config, model=model, visual=config.visual if model.vision else None, images=images)
 
 
 def rows_of(full: dict[str, Any]) -> tuple[str, ...]:

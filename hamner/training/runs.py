@@ -137,8 +137,8 @@ def run_name(corpus: str, config: TrainConfig) -> str:
 
 
 def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
-    """What makes two runs the same run: settings and data; what the files hold of captions, of pictures, of
-    annotations, of the list that says whose picture is whose, and of a text encoder's weights.
+    """What makes two runs the same run: settings and data; what the files hold of captions, of images, of
+    annotations, of the list that says whose image is whose, and of a text encoder's weights.
     """
     for name in config.captions:  # else they would seem to be others than a finished run's
         if not os.path.isfile(name):
@@ -152,7 +152,7 @@ def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
     inputs = {name: file_sha256(file) for name, file in files.items() if os.path.isfile(file)}
     inputs |= encoder_sha256(config)
     if config.visual is not None and not config.captions:
-        inputs["pictures"] = pictures_sha256(corpus)
+        inputs["images"] = images_sha256(corpus)
     corpus_of = {"name": corpus.name, "sha256": corpus.sha256}
     return {"corpus": corpus_of, "config": config.to_dict(), "inputs": inputs}
 
@@ -162,8 +162,8 @@ def encoder_sha256(config: TrainConfig) -> dict[str, str]:
     return {f"text encoder {file.name}": file_sha256(file) for file in encoder_weights(config.model.text_encoder)}
 
 
-def pictures_sha256(corpus: Corpus) -> str:
-    """One SHA-256 for which picture, by its bytes, each post of `corpus` has, if it has one that can be read."""
+def images_sha256(corpus: Corpus) -> str:
+    """One SHA-256 for which image, by its bytes, each post of `corpus` has, if it has one that can be read."""
     of_file: dict[Path | None, str] = {None: ""}
     of_post: dict[str, str] = {}
     for _, posts in corpus.splits():
@@ -247,7 +247,7 @@ def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
 
 
 def require_data_of(run: Run, corpus: Corpus) -> None:
-    """Raise RunError, naming the first difference, unless `corpus`, its pictures or captions, their annotations and the
+    """Raise RunError, naming the first difference, unless `corpus`, its images or captions, their annotations and the
     text encoder are those that `run` was trained with; what its record did not keep is not compared.
     """
     if unlike := difference(run.record, identity(corpus, run.config)):

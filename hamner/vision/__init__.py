@@ -1,6 +1,6 @@
 """From pixels, or captions in their stead, to frozen visual features.
 
-The light parts are imported at once; what needs torchvision (backbones, `PictureExtractor`) on first use.
+The light parts are imported at once; what needs torchvision (backbones, `ImageExtractor`) on first use.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from hamner.vision.store import FeatureStore
 
 if TYPE_CHECKING:
     from hamner.vision.backbones import load_backbone
-    from hamner.vision.pictures import PictureExtractor
+    from hamner.vision.extractor import ImageExtractor
 
 __all__ = [
     "FeatureStore",
     "ImageError",
-    "PictureExtractor",
+    "ImageExtractor",
     "VisualFeatures",
     "VisualSource",
     "as_rgb",
@@ -27,7 +27,7 @@ __all__ = [
     "open_image",
 ]
 
-_LATE = {"load_backbone": "hamner.vision.backbones", "PictureExtractor": "hamner.vision.pictures"}
+_LATE = {"load_backbone": "hamner.vision.backbones", "ImageExtractor": "hamner.vision.extractor"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Frozen image backbones: pictures in, the last feature map out."""
+"""Frozen image backbones: images in, the last feature map out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Backbone(nn.Module):
     """A convolutional network without its classifier, frozen and in eval mode for ever.
 
     `name` and `weights` (SHA-256 of all parameters and buffers) say which network it is, `transform_identity` how
-    pictures are prepared for it. `channels` is C; a picture of IMAGE_SIZE pixels gives R = REGIONS regions.
+    images are prepared for it. `channels` is C; an image of IMAGE_SIZE pixels gives R = REGIONS regions.
     """
 
     mean: Tensor
@@ -53,11 +53,11 @@ class Backbone(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Backbone:
-        """Eval mode, whatever `mode` says: in training mode BatchNorm's statistics would drift with every picture."""
+        """Eval mode, whatever `mode` says: in training mode BatchNorm's statistics would drift with every image."""
         return super().train(False)
 
     def transform(self, image: Image.Image, size: int = IMAGE_SIZE) -> Tensor:
-        """An RGB picture as (3, size, size) bytes. All of it is kept, squeezed to a square: nothing is cropped away."""
+        """An RGB image as (3, size, size) bytes. All of it is kept, squeezed to a square: nothing is cropped away."""
         resized = image.resize((size, size), Image.Resampling.BICUBIC)
         return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
 

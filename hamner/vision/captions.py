@@ -1,4 +1,4 @@
-"""Captions as a stand-in for pictures that are not at hand.
+"""Captions as a stand-in for images that are not at hand.
 
 The whole caption's vector stands for the grid (R = 1) and the vectors of its phrases stand for objects, both from a
 frozen text encoder. There are no boxes, so `box_mask` is False throughout. Results from this source are labelled as a
@@ -63,15 +63,15 @@ def phrases(caption: str) -> list[str]:
     return list(dict.fromkeys(part for part in cut if set(part.lower().split()) - _NO_NAME))
 
 
-def picture_name(post: Post) -> str:
-    """What captions know a post's picture by: its file's name without suffix, or the post's id where it is not here."""
+def image_name(post: Post) -> str:
+    """What captions know a post's image by: its file's name without suffix, or the post's id where it is not here."""
     return post.image.stem if post.image else post.id
 
 
 def read_captions(file: Path | str) -> dict[str, str]:
-    """Picture's name without its suffix -> caption, from either form:
+    """Image's name without its suffix -> caption, from either form:
 
-    a JSON object {"ID.jpg": "caption", ...} (CATR), or a line `ID.jpg :caption` for each picture (BLIP-2).
+    a JSON object {"ID.jpg": "caption", ...} (CATR), or a line `ID.jpg :caption` for each image (BLIP-2).
 
     Raises CaptionError.
     """
@@ -120,7 +120,7 @@ def _from_lines(file: Path, text: str) -> list[tuple[int, str, str]]:
 
 
 def read_captions_of(files: Sequence[Path | str]) -> dict[str, str]:
-    """`read_captions` of several files together. Raises CaptionError also where two of them differ about a picture."""
+    """`read_captions` of several files together. Raises CaptionError also where two of them differ about an image."""
     captions: dict[str, str] = {}
     for file in files:
         for name, caption in read_captions(file).items():
@@ -130,7 +130,7 @@ def read_captions_of(files: Sequence[Path | str]) -> dict[str, str]:
 
 
 class CaptionExtractor:
-    """Posts to `VisualFeatures` by way of their captions: a post has the one of its picture's name, or of its id."""
+    """Posts to `VisualFeatures` by way of their captions: a post has the one of its image's name, or of its id."""
 
     class_names: tuple[str, ...] = ("(none)",)
     regions = 1
@@ -153,7 +153,7 @@ class CaptionExtractor:
         return digest(self._caption(post))
 
     def _caption(self, post: Post) -> str:
-        caption = self.captions.get(picture_name(post), "")
+        caption = self.captions.get(image_name(post), "")
         if not caption:
             raise ImageError("no caption")
         return caption

@@ -16,12 +16,12 @@ def features(
     corpus: Annotated[str, typer.Argument(help="name or folder of the corpus")],
     *,
     backbone: Annotated[
-        Literal["efficientnet-lite0", "resnet152"], typer.Option(help="network that sees the pictures")
+        Literal["efficientnet-lite0", "resnet152"], typer.Option(help="network that sees the images")
     ] = "efficientnet-lite0",
     objects: Annotated[
         Literal["annotations", "tiles", "maskrcnn", "none"], typer.Option(help="where objects come from")
     ] = "annotations",
-    max_objects: Annotated[int, typer.Option(min=1, help="objects a picture")] = 8,
+    max_objects: Annotated[int, typer.Option(min=1, help="objects an image")] = 8,
     crop_size: Annotated[int, typer.Option(min=32, max=1024, help="pixels a side of an object's crop")] = 128,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="maskrcnn: least score of an object")] = 0.5,
     weights: Annotated[
@@ -32,7 +32,7 @@ def features(
     folder: Annotated[Path, typer.Option(help="where features are kept")] = FEATURES,
     device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda")] = "cpu",
 ) -> None:
-    """Compute the frozen features of all pictures of CORPUS, and report which are missing or unreadable.
+    """Compute the frozen features of all images of CORPUS, and report which are missing or unreadable.
 
     What is there already is not computed again; a run that was stopped goes on where it was.
     """

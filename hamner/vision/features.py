@@ -1,4 +1,4 @@
-"""What the model sees of one picture, and which source it comes from."""
+"""What the model sees of one image, and which source it comes from."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class SourceError(HamnerError):
 
 @dataclass(frozen=True)
 class VisualFeatures:
-    """The frozen features of one post's picture: R regions of a grid and up to K objects, each of C channels.
+    """The frozen features of one post's image: R regions of a grid and up to K objects, each of C channels.
 
-    grid          (R, C) float32, or float16 from the store; zeros when there is no picture
+    grid          (R, C) float32, or float16 from the store; zeros when there is no image
     objects       (K, C) likewise, best score first; zeros at padding
-    boxes         (K, 4) float32: x1, y1, x2, y2 as shares of the picture's width and height, from 0 to 1
+    boxes         (K, 4) float32: x1, y1, x2, y2 as shares of the image's width and height, from 0 to 1
     classes       (K,) int32: ids of the store's `class_names`; 0 is padding or unknown
     scores        (K,) float32 from 0 to 1
     object_mask   (K,) bool: True where there is an object
     box_mask      (K,) bool: True where there is an object and its box is known
-    image_present whether there is a picture, or what stands in for it
+    image_present whether there is an image, or what stands in for it
     """
 
     grid: np.ndarray
@@ -48,7 +48,7 @@ class VisualFeatures:
 
     @classmethod
     def absent(cls, regions: int, channels: int, max_objects: int) -> VisualFeatures:
-        """The features of a post without a picture: everything is masked."""
+        """The features of a post without an image: everything is masked."""
         return cls(
             grid=np.zeros((regions, channels), np.float32),
             objects=np.zeros((max_objects, channels), np.float32),
@@ -113,7 +113,7 @@ class VisualSource:
 
     @classmethod
     def from_captions(cls, *files: str, max_objects: int = 8) -> VisualSource:
-        """Captions as a stand-in where there are no pictures: the caption for the grid, its phrases for objects."""
+        """Captions as a stand-in where there are no images: the caption for the grid, its phrases for objects."""
         return cls(backbone="captions", objects="phrases", max_objects=max_objects, captions=tuple(map(str, files)))
 
     @property

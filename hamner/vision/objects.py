@@ -1,4 +1,4 @@
-"""Objects of a picture: up to K boxes, each with a class and a score.
+"""Objects of an image: up to K boxes, each with a class and a score.
 
 They come with the data (`Annotations`), from fixed crops (`Tiles`), from torchvision's Mask R-CNN (`MaskRCNN`), or not
 at all (`NoObjects`). Each is a finder: `find(path, image)` gives `Objects`, `class_names` says what a class id means,
@@ -33,7 +33,7 @@ class AnnotationError(HamnerError):
 
 
 class FoundObject(NamedTuple):
-    """A box (x1, y1, x2, y2 as shares of the picture, from 0 to 1), a class by name, a score from 0 to 1."""
+    """A box (x1, y1, x2, y2 as shares of the image, from 0 to 1), a class by name, a score from 0 to 1."""
 
     box: tuple[float, float, float, float]
     name: str
@@ -42,7 +42,7 @@ class FoundObject(NamedTuple):
 
 @dataclass(frozen=True)
 class Objects:
-    """k objects of one picture: boxes (k, 4) float32 from 0 to 1, classes (k,) int32, scores (k,) float32."""
+    """k objects of one image: boxes (k, 4) float32 from 0 to 1, classes (k,) int32, scores (k,) float32."""
 
     boxes: np.ndarray
     classes: np.ndarray
@@ -72,16 +72,16 @@ class ObjectFinder(Protocol):
     identity: dict[str, Any]
 
     def known(self, path: Path) -> str:
-        """What the objects of this picture depend on beside its pixels; "" for nothing."""
+        """What the objects of this image depend on beside its pixels; "" for nothing."""
         ...
 
     def find(self, path: Path, image: Image.Image) -> Objects:
-        """The objects of an RGB picture."""
+        """The objects of an RGB image."""
         ...
 
 
 class NoObjects:
-    """No objects in any picture."""
+    """No objects in any image."""
 
     class_names: tuple[str, ...] = (NO_CLASS,)
     identity: dict[str, Any] = {"objects": "none"}  # noqa: RUF012
@@ -96,7 +96,7 @@ class NoObjects:
 
 
 class Tiles:
-    """Five crops of half the width and height, for any picture: the four quarters, then the centre."""
+    """Five crops of half the width and height, for any image: the four quarters, then the centre."""
 
     class_names: tuple[str, ...] = (NO_CLASS, "tile")
     corners = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5), (0.25, 0.25))
@@ -110,7 +110,7 @@ class Tiles:
         return ""
 
     def find(self, path: Path, image: Image.Image) -> Objects:
-        """The same boxes for every picture, with score 1."""
+        """The same boxes for every image, with score 1."""
         found = [FoundObject((x, y, x + 0.5, y + 0.5), "tile", 1.0) for x, y in self.corners]
         return Objects.of(found, self.class_names, self.max_objects)
 
@@ -133,21 +133,21 @@ class Annotations:
         self.identity = {"objects": "annotations", "class_names": self.class_names}
 
     def known(self, path: Path) -> str:
-        """The picture's line. Raises AnnotationError when it has none."""
+        """The image's line. Raises AnnotationError when it has none."""
         if path.name not in self.found:
             raise AnnotationError(
-                f"{self.file}: no line for the picture {path.name}; add one (with an empty list if nothing is in it)"
+                f"{self.file}: no line for the image {path.name}; add one (with an empty list if nothing is in it)"
             )
         return json.dumps(self.found[path.name])
 
     def find(self, path: Path, image: Image.Image) -> Objects:
-        """The objects that the file gives to the picture of this name."""
+        """The objects that the file gives to the image of this name."""
         self.known(path)
         return Objects.of(self.found[path.name], self.class_names, self.max_objects)
 
 
 def read_annotations(file: Path) -> dict[str, list[FoundObject]]:
-    """Picture's file name -> its objects, as the file has them."""
+    """Image's file name -> its objects, as the file has them."""
     try:
         lines = file.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError as error:
@@ -161,7 +161,7 @@ def read_annotations(file: Path) -> dict[str, list[FoundObject]]:
         try:
             name, objects = _parse_line(line)
             if name in found:
-                raise ValueError(f"the picture {name} is there twice")
+                raise ValueError(f"the image {name} is there twice")
         except (ValueError, TypeError, RecursionError) as error:  # json's errors are ValueErrors
             raise AnnotationError(f"{file}:{number}: {error}; correct or remove the line") from error
         found[name] = objects
@@ -251,7 +251,7 @@ def object_finder(source: VisualSource, corpus_folder: Path, device: str = "cpu"
 
 
 def crop(image: Image.Image, box: Sequence[float]) -> Image.Image:
-    """The box of a picture with MARGIN around it, cut off at the picture's edge; at least one pixel."""
+    """The box of an image with MARGIN around it, cut off at the image's edge; at least one pixel."""
     x1, y1, x2, y2 = box
     dx, dy = MARGIN * (x2 - x1), MARGIN * (y2 - y1)
     left = min(max(math.floor((x1 - dx) * image.width), 0), image.width - 1)

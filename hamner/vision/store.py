@@ -1,13 +1,13 @@
-"""The feature store: each picture goes through the backbone once, and never again.
+"""The feature store: each image goes through the backbone once, and never again.
 
 A store is a folder, one for each way of computing features (`identity`: backbone, weights, transform, objects ...).
-In it lie shards, safetensors files of up to SHARD pictures in half precision. A shard is written whole and never
-changed, and its header lists the keys of its pictures: SHA-256 of the picture's bytes (and of its annotations). So
-corpora share a store, posts share a picture, a killed process loses at most one shard, and the same picture under
+In it lie shards, safetensors files of up to SHARD images in half precision. A shard is written whole and never
+changed, and its header lists the keys of its images: SHA-256 of the image's bytes (and of its annotations). So
+corpora share a store, posts share an image, a killed process loses at most one shard, and the same image under
 another name is not computed again.
 
 Two processes may fill one store: the first to come holds a lock that dies with it, and the other waits and then finds
-all done (each would otherwise only take the other's cores). Reading takes no lock. Each picture is read through a
+all done (each would otherwise only take the other's cores). Reading takes no lock. Each image is read through a
 memory map that is closed at once, and its checksum is compared: the features never pile up in memory, and a damaged
 file is an error and never a wrong number.
 """
@@ -39,7 +39,7 @@ from hamner.vision.captions import CaptionExtractor, TextEncoder
 from hamner.vision.features import SourceError, VisualFeatures, VisualSource, digest
 
 SHARD = 32
-"""Pictures a shard: so few that a killed run loses little, so many that 100,000 pictures make but 3,125 files."""
+"""Images a shard: so few that a killed run loses little, so many that 100,000 images make but 3,125 files."""
 
 FEATURES = Path("data/features")
 """Where features are kept unless another folder is named."""
@@ -63,7 +63,7 @@ class FeatureError(HamnerError):
 
 
 class Extractor(Protocol):
-    """How a post's features are computed: `PictureExtractor`, `CaptionExtractor`. `workers` posts may be at a time."""
+    """How a post's features are computed: `ImageExtractor`, `CaptionExtractor`. `workers` posts may be at a time."""
 
     identity: dict[str, Any]
     class_names: tuple[str, ...]
@@ -73,11 +73,11 @@ class Extractor(Protocol):
     workers: int
 
     def key(self, post: Post) -> str:
-        """What the post's features are known by. Raises ImageError when it has no picture."""
+        """What the post's features are known by. Raises ImageError when it has no image."""
         ...
 
     def extract(self, post: Post) -> VisualFeatures:
-        """The post's features, the same in any thread. Raises ImageError when its picture cannot be read."""
+        """The post's features, the same in any thread. Raises ImageError when its image cannot be read."""
         ...
 
 
@@ -111,7 +111,7 @@ class FeatureStore:
     ) -> FeatureStore:
         """The features of all posts of `corpus`; what `folder` does not hold yet is computed on `device` now.
 
-        The source captions needs a text `encoder`. With `progress`, a bar counts pictures, and a report of missing and
+        The source captions needs a text `encoder`. With `progress`, a bar counts images, and a report of missing and
         unreadable ones follows on standard error.
 
         Raises HamnerError when weights, annotations or captions are missing or wrong, or the folder cannot be written.
@@ -122,9 +122,9 @@ class FeatureStore:
                 raise SourceError("the source captions needs a text encoder: FeatureStore.open(..., encoder=...)")
             extractor = CaptionExtractor(source.captions, encoder, source.max_objects)
         else:
-            from hamner.vision.pictures import PictureExtractor  # here, for it brings torchvision with it
+            from hamner.vision.extractor import ImageExtractor  # here, for it brings torchvision with it
 
-            extractor = PictureExtractor.load(source, corpus.folder, device)
+            extractor = ImageExtractor.load(source, corpus.folder, device)
         store = cls(folder, extractor)
         store.fill(chain.from_iterable(posts for _, posts in corpus.splits()), progress=progress)
         if progress:
@@ -132,7 +132,7 @@ class FeatureStore:
         return store
 
     def fill(self, posts: Iterable[Post], progress: bool = True) -> None:
-        """Compute what is not there yet. Raises FeatureError when two different pictures belong to one post id."""
+        """Compute what is not there yet. Raises FeatureError when two different images belong to one post id."""
         first: dict[str, Post] = {}  # key -> the first post that has it
         keys: dict[str, str] = {}
         for post in posts:
@@ -143,7 +143,7 @@ class FeatureStore:
                 continue
             if keys.setdefault(post.id, key) != key:
                 raise FeatureError(
-                    f"two posts have the id {post.id!r} and different pictures: give each an id of its own"
+                    f"two posts have the id {post.id!r} and different images: give each an id of its own"
                 )
             first.setdefault(key, post)
         places = self._scan(first)
@@ -159,7 +159,7 @@ class FeatureStore:
                 self._reason[id] = unreadable[key]
 
     def __getitem__(self, post_id: str) -> VisualFeatures:
-        """The post's features, as precise as they are kept (STORED); all masked when its picture is missing.
+        """The post's features, as precise as they are kept (STORED); all masked when its image is missing.
 
         Raises KeyError for a post that the store was not filled with, FeatureError for a damaged file.
         """
@@ -230,7 +230,7 @@ class FeatureStore:
                     keys = shard.metadata()["keys"].split()
             except (OSError, safetensors.SafetensorError, KeyError, TypeError) as error:
                 if mend:
-                    print(f"{file} is damaged ({error}): its pictures are computed anew", file=sys.stderr)
+                    print(f"{file} is damaged ({error}): its images are computed anew", file=sys.stderr)
                     file.unlink(missing_ok=True)
                 continue
             places.update({key: number * SHARD + row for row, key in enumerate(keys) if key in wanted})
@@ -249,7 +249,7 @@ class FeatureStore:
         unreadable: dict[str, str] = {}
         batch: dict[str, VisualFeatures] = {}
         extracted = self._extracted(first[key] for key in pending)
-        for key in tqdm(pending, desc=self.folder.name, unit="picture", disable=not progress):
+        for key in tqdm(pending, desc=self.folder.name, unit="image", disable=not progress):
             try:
                 batch[key] = next(extracted).result()
             except ImageError as error:

@@ -7,18 +7,18 @@
 # ---
 
 # %% [markdown]
-# # 00 · Tag a tweet with its picture, and see why
+# # 00 · Tag a tweet with its image, and see why
 #
 # | | |
 # | --- | --- |
-# | **Goal** | the whole idea in five minutes: what a picture can tell about a name, and when not to believe it |
+# | **Goal** | the whole idea in five minutes: what an image can tell about a name, and when not to believe it |
 # | **You need** | Python, and a trained tagger in `data/models/minitweets-full`; no GPU, no tweets |
 # | **Time** | five minutes to read, less than a minute to run |
-# | **Of the paper** | all of it, seen from outside: words and one picture in, named entities out |
+# | **Of the paper** | all of it, seen from outside: words and one image in, named entities out |
 #
 # *Who is Kelso?* A footballer, a village, a brand, a cat? Tweets are short, and their words
-# often do not say. The picture beside them might. A tagger that reads both must find out three
-# things: what the picture shows, whether the picture has to do with the words at all, and which
+# often do not say. The image beside them might. A tagger that reads both must find out three
+# things: what the image shows, whether the image has to do with the words at all, and which
 # thing in it belongs to which word. Those are the three stages of the model that this package
 # is about; here you meet them from outside.
 
@@ -49,7 +49,7 @@ from hamner.corpora import project_folder, spans
 # ## 1. A tagger and some posts
 #
 # A trained tagger is a folder. This one learnt from *minitweets*, the bundled corpus: invented
-# tweets with drawn pictures, made so that it is known what each picture should tell. If its folder
+# tweets with drawn images, made so that it is known what each image should tell. If its folder
 # is not there, train it once, in the project's folder:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
@@ -61,9 +61,9 @@ corpus = load_corpus("minitweets")
 
 # %% [markdown]
 # The tagger does not see pixels. A network that was trained on photographs, and is not trained
-# any further, turns each picture into numbers once: a grid of 7 x 7 regions, and up to eight
+# any further, turns each image into numbers once: a grid of 7 x 7 regions, and up to eight
 # objects with their boxes. They wait in a *feature store*. (Where they are not there yet, the
-# cell computes those of the test pictures, which takes a minute.)
+# cell computes those of the test images, which takes a minute.)
 
 # %%
 from hamner.study.attention import visual_features
@@ -92,9 +92,9 @@ def first_right(cue):
 # %% [markdown]
 # ## 2. One post
 #
-# This post names two things in its picture, and its words say which is which: by where they are,
+# This post names two things in its image, and its words say which is which: by where they are,
 # or by how big. The names themselves say nothing: a name like these is a person as often as a
-# place, an organisation or something else (PER, LOC, ORG, MISC). Without the picture the tagger
+# place, an organisation or something else (PER, LOC, ORG, MISC). Without the image the tagger
 # still has to say something, and by luck that may be right.
 
 
@@ -115,10 +115,10 @@ pd.DataFrame([entity.to_dict() for entity in tagged.entities]).round(2)
 tagged.show()
 
 # %% [markdown]
-# Above, the words with what was found. Below, the picture with its objects, and then, for each
+# Above, the words with what was found. Below, the image with its objects, and then, for each
 # name, where the tagger looked for it: yellow is much, violet is little, and 1 is what every
 # region would get if it looked at all alike. The number under a name's title is the score
-# that it would have had *without* the picture.
+# that it would have had *without* the image.
 #
 # Looking is not the same as relying on. So there is a second question: by how much does the
 # score fall when one object is hidden?
@@ -131,16 +131,16 @@ for entity in tagged.entities:
 pd.DataFrame(rows).T.round(2).unstack(0).swaplevel(axis=1).sort_index(axis=1)
 
 # %% [markdown]
-# One column pair for each name, one row for each object, numbered as in the picture. The object
+# One column pair for each name, one row for each object, numbered as in the image. The object
 # whose loss hurts most is mostly the one that the words mean. That is not to say that the answer
 # rests on it alone: hide just this one, and the tagger may take another thing for it and be sure
-# of the wrong type, so that the score falls further than it does without any picture (the numbers
+# of the wrong type, so that the score falls further than it does without any image (the numbers
 # under the names, above). Notebook 08 takes this apart.
 #
-# ## 3. Same words, other pictures
+# ## 3. Same words, other images
 #
-# Here is the whole idea in one figure. We keep the words of a post and exchange its picture:
-# first a picture of each of the four types, about the topic of the words; then one about
+# Here is the whole idea in one figure. We keep the words of a post and exchange its image:
+# first an image of each of the four types, about the topic of the words; then one about
 # *another* topic; then none.
 
 # %%
@@ -154,15 +154,15 @@ about_it = [
 print("topic of the words:", topic)
 
 # %%
-pictures = {}
+images = {}
 for type in ("PER", "LOC", "ORG", "MISC"):
-    pictures[f"shows {type}"] = next(s for s in about_it if spans(s.tags)[0].type == type)
-pictures["another topic"] = post  # its own picture
+    images[f"shows {type}"] = next(s for s in about_it if spans(s.tags)[0].type == type)
+images["another topic"] = post  # its own image
 tagged = {
     title: tagger(post.words, image=other.image, features=store[other.id])
-    for title, other in pictures.items()
+    for title, other in images.items()
 }
-tagged["no picture"] = tagger(post.words)
+tagged["no image"] = tagger(post.words)
 
 # %%
 from hamner.study import stage_figures
@@ -171,19 +171,19 @@ from hamner.drawing.style import save
 save(stage_figures.same_words(tagged), "same_words")
 
 # %% [markdown]
-# *One sentence of minitweets' test split with five pictures and with none: the type that the tagger gives to
-# the name, its score, and the relevance that it ascribes to the picture.*
+# *One sentence of minitweets' test split with five images and with none: the type that the tagger gives to
+# the name, its score, and the relevance that it ascribes to the image.*
 #
-# The first four pictures are about the words, so the type should follow what they show. The
+# The first four images are about the words, so the type should follow what they show. The
 # fifth shows something too, but has nothing to do with the words: its *relevance* should be
 # lower, and the tagger should fall back on what it knows of the name, as it must without a
-# picture. Where it does otherwise it errs, as taggers do; section 5 counts how often.
+# image. Where it does otherwise it errs, as taggers do; section 5 counts how often.
 #
 # The judgement of relevance was never taught as such. Nobody told the model in training which
-# pictures are relevant; it had to find out in order to tag well.
+# images are relevant; it had to find out in order to tag well.
 
 # %%
-assert tagged["no picture"].relevance is None
+assert tagged["no image"].relevance is None
 table = {
     title: {
         "type": " ".join(e.type for e in each.entities),
@@ -196,7 +196,7 @@ pd.DataFrame(table).T
 # %% [markdown]
 # ## 4. One more: a name among several things
 #
-# Here the words point at one thing among others. Most of the picture is a distraction.
+# Here the words point at one thing among others. Most of the image is a distraction.
 
 # %%
 tag(first_right("object")).show()
@@ -205,8 +205,8 @@ tag(first_right("object")).show()
 # ## 5. How often is it right?
 #
 # Three columns. *This tagger*: how often it gives a name of the test split its right type. *Text
-# only*: the same of a tagger that was trained without pictures, from its committed predictions.
-# *Best without pictures*: what no tagger can exceed that has the words alone. minitweets is built
+# only*: the same of a tagger that was trained without images, from its committed predictions.
+# *Best without images*: what no tagger can exceed that has the words alone. minitweets is built
 # so that this is known, not guessed.
 
 # %%
@@ -218,18 +218,18 @@ without = project_folder() / "data/runs/minitweets-text_only-minilm-seed1/predic
 columns = {
     "this tagger (%)": 100 * type_accuracy(names, predicted),
     "text only (%)": 100 * type_accuracy(names, read_predictions(without, corpus.test)),
-    "best without pictures (%)": 100 * ceilings(corpus).loc["text_only"],
+    "best without images (%)": 100 * ceilings(corpus).loc["text_only"],
 }
 pd.DataFrame(columns).round(1)
 
 # %% [markdown]
-# What the pictures add is the difference of the first two columns. In `text` the words say it all;
-# in `scene`, `object`, `relation` and `position` only the picture knows, each in its own way; in
-# `unrelated` the picture lies, so that to look can only do harm, and it is much if it does none.
+# What the images add is the difference of the first two columns. In `text` the words say it all;
+# in `scene`, `object`, `relation` and `position` only the image knows, each in its own way; in
+# `unrelated` the image lies, so that to look can only do harm, and it is much if it does none.
 #
 # ## 6. Your own post
 #
-# A raw text and a picture's file are enough. The words are split as tweets need it (handles,
+# A raw text and an image's file are enough. The words are split as tweets need it (handles,
 # hashtags, links and emoticons stay whole), and an entity knows its place in your text.
 
 # %%
@@ -240,7 +240,7 @@ print(*(textwrap.fill(note, 90) for note in mine.notes), sep="\n")
 
 # %% [markdown]
 # The note is worth reading. This tagger was trained on drawings whose objects are annotated.
-# Nobody has annotated a picture of yours (the one here, of the corpus, was given as a mere file, as
+# Nobody has annotated an image of yours (the one here, of the corpus, was given as a mere file, as
 # yours would be), so it makes do with fixed crops. And it has never seen a
 # photograph: do not expect it to know a real street. A tagger for real tweets is trained in the
 # same way on Twitter-2015 or Twitter-2017.
@@ -253,7 +253,7 @@ print(*(textwrap.fill(note, 90) for note in mine.notes), sep="\n")
 # | --- | --- |
 # | 01 | from the files of a corpus to a batch, and what can go wrong on the way |
 # | 02 | stage 1: what words, regions and objects are to the model, each by itself |
-# | 03 | stage 2: does the picture belong to the words? |
+# | 03 | stage 2: does the image belong to the words? |
 # | 04 | stage 3: words and regions read one another |
 # | 05 | from scores to tags, and from tags to a number that you may print |
 # | 06, 07 | training, and what each part of the model is worth |
@@ -291,7 +291,7 @@ for words in (post.words, tuple(SWAP.get(word, word) for word in post.words)):
 
 # %% [markdown]
 # **3.** Now a post that goes wrong. Find the first one, show it, and say which of three things the
-# tagger got wrong: what the picture shows, whether it counts, or which thing is meant.
+# tagger got wrong: what the image shows, whether it counts, or which thing is meant.
 
 # %% tags=["solution"]
 wrong = next(post for post in plain if predicted[post.id] != post.tags)
@@ -299,9 +299,9 @@ found = tag(wrong)
 print("cue:", answers.cue[wrong.id], "| gold:", [span.type for span in spans(wrong.tags)])
 print("said:", [entity.type for entity in found.entities], f"| relevance {found.relevance:.2f}")
 found.show()
-# A low relevance, and a cue that needs the picture: it was wrongly thought not to count. A high one in
+# A low relevance, and a cue that needs the image: it was wrongly thought not to count. A high one in
 # `unrelated`: it was wrongly believed. A high one elsewhere, and the type of another thing in the
-# picture: the wrong thing was meant. Else it was misread.
+# image: the wrong thing was meant. Else it was misread.
 
 # %% [markdown]
 # ## What we do not know of the paper

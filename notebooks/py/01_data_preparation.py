@@ -14,7 +14,7 @@
 # | **Goal** | read posts without losing a word, count them as papers do, and turn them into tensors |
 # | **You need** | Python; no model, no GPU, no tweets: the bundled corpus *minitweets* and counts of the real corpora |
 # | **Time** | about 25 minutes to read, less than a minute to run |
-# | **Of the paper** | the task (tag the words of a post that has one picture) and its data, Twitter-2015 and 2017 |
+# | **Of the paper** | the task (tag the words of a post that has one image) and its data, Twitter-2015 and 2017 |
 #
 # A score is only as good as the reading of the files behind it. Papers on these two corpora
 # print the same counts, and yet a reader written in a hurry loses a post, shifts a tag or opens
@@ -50,7 +50,7 @@ pd.options.display.max_columns = 40  # a post is wider than the twenty that pand
 # %% [markdown]
 # ## 1. A post, by eye
 #
-# The corpora come as text. A line `IMGID:...` opens a post and names its picture; then each
+# The corpora come as text. A line `IMGID:...` opens a post and names its image; then each
 # line holds a word, a tab and a tag; an empty line ends the post. Here are two invented posts.
 
 # %%
@@ -93,7 +93,7 @@ assert len(posts) == 2
 posts[0]
 
 # %% [markdown]
-# A `Post` is its id, its words, their tags, and its picture where there is one. From tags to
+# A `Post` is its id, its words, their tags, and its image where there is one. From tags to
 # entities is a step of its own: a `Span` has a type, a first word and the word after its last.
 
 # %%
@@ -122,7 +122,7 @@ for broken in (
 # ## 3. The bundled corpus
 #
 # The real tweets may not be handed on, so the notebooks run on *minitweets*: invented posts
-# with drawn pictures, in the same files, read by the same reader. Its answers are known by
+# with drawn images, in the same files, read by the same reader. Its answers are known by
 # construction, which later notebooks make use of.
 
 # %%
@@ -136,7 +136,7 @@ from IPython.display import Image
 Image(filename=post.image, width=224)
 
 # %% [markdown]
-# That is the whole task: given the words and this picture, find the tags.
+# That is the whole task: given the words and this image, find the tags.
 #
 # ## 4. Counting
 #
@@ -320,28 +320,28 @@ pd.DataFrame({name: measured[name].loc["words_without_pieces"] for name in REAL}
 pd.concat({name: measured[name].loc[["texts_in_train", "texts_in_valid"]] for name in REAL})
 
 # %% [markdown]
-# Leaks have another door here: a picture. If a picture of test was there in training, a model
+# Leaks have another door here: an image. If an image of test was there in training, a model
 # may remember it instead of looking. minitweets has neither kind of leak:
 
 # %%
 texts = {split: {post.words for post in posts} for split, posts in corpus.splits()}
-pictures = {split: {post.image for post in posts} for split, posts in corpus.splits()}
+images = {split: {post.image for post in posts} for split, posts in corpus.splits()}
 for later in ("valid", "test"):
     assert not texts["train"] & texts[later]
-    assert not pictures["train"] & pictures[later]
+    assert not images["train"] & images[later]
 
 # %% [markdown]
-# ### Missing pictures
+# ### Missing images
 #
-# 358 pictures of Twitter-2017 can be read in no public copy. Peers put a blank placeholder in
+# 358 images of Twitter-2017 can be read in no public copy. Peers put a blank placeholder in
 # their place and say nothing; the model then learns from grey squares. In hamner a post without
-# a picture has `image=None`, the model masks it, and `hamner corpora check` reports it.
+# an image has `image=None`, the model masks it, and `hamner corpora check` reports it.
 
 # %%
 unreadable = VERSIONS["twitter2017"].unreadable
 print(unreadable, "in all:", sum(unreadable.values()))
 without = [post.id for _, posts in corpus.splits() for post in posts if post.image is None]
-print("minitweets, posts without a picture:", len(without))
+print("minitweets, posts without an image:", len(without))
 
 # %% [markdown]
 # ## 6. How long is a post?
@@ -518,6 +518,6 @@ assert repair_by_hand(tags) == repair(tags) == ["O", "B-PER", "I-PER", "O", "B-L
 #
 # - Which version of Twitter-2015 it used. The counts that papers print are those of the original
 #   labels, also in papers that train on UMT's files.
-# - What it did about the unreadable pictures of Twitter-2017.
+# - What it did about the unreadable images of Twitter-2017.
 # - To what length it padded, and whether anything was cut off. (Its first author's sibling code:
 #   64 pieces.)

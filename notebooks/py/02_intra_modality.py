@@ -16,9 +16,9 @@
 # | **Time** | about 30 minutes to read, less than a minute to run |
 # | **Of the paper** | stage 1: global and local text; global, object-level, semantic and spatial image |
 #
-# Before words and picture can be held against each other, each must be understood by itself.
+# Before words and image can be held against each other, each must be understood by itself.
 # For a word that means: what it is, what the whole post is about, and what stands right beside
-# it. For a picture: what it shows as a whole, which things are in it, what these are to one
+# it. For an image: what it shows as a whole, which things are in it, what these are to one
 # another, and where they are. Those last two are the paper's *semantic* and *spatial* learning,
 # and it does them with no outside tool: no captioner, no scene-graph parser.
 
@@ -73,7 +73,7 @@ from hamner.drawing.style import save
 save(architecture.architecture(model), "architecture")
 
 # %% [markdown]
-# *The model from post and picture to tags: the shape of what each block gives and its number of
+# *The model from post and image to tags: the shape of what each block gives and its number of
 # parameters, both read from the model itself; outlines say where a block comes from.*
 #
 # Two posts will accompany us: one of cue `position`, which needs to know *where* things are, and
@@ -167,7 +167,7 @@ pd.DataFrame({"moved by (%)": moved}).mul(100).round(1).T
 # ### The post as a whole
 #
 # The global side of the text is one vector $s$: a weighted mean of the encoder's last layer. The
-# weights are learnt, a share for each word. Stage 2 will ask with $s$ whether the picture fits,
+# weights are learnt, a share for each word. Stage 2 will ask with $s$ whether the image fits,
 # so it should listen to the words of the topic. Does it?
 
 # %%
@@ -178,24 +178,24 @@ times = count * word_weights[0, :count]  # 1 = as much as any word
 pd.DataFrame({"weight x words": times.numpy()}, index=posts[0].words).round(2).T
 
 # %% [markdown]
-# ## 2. The whole picture
+# ## 2. The whole image
 #
-# A network trained on photographs (and not trained any further) has turned the picture into a
+# A network trained on photographs (and not trained any further) has turned the image into a
 # grid of 7 x 7 regions. Each becomes a vector of the model's own width. Their mean $g$ is the
 # *scene*.
 
 # %%
-pictures, vision = batch.pictures, model.vision
-G = vision.grid(pictures.grid)
+images, vision = batch.images, model.vision
+G = vision.grid(images.grid)
 g = G.mean(dim=1, keepdim=True)
-print("F:", tuple(pictures.grid.shape), "-> G:", tuple(G.shape), "-> g:", tuple(g.shape))
+print("F:", tuple(images.grid.shape), "-> G:", tuple(G.shape), "-> g:", tuple(g.shape))
 
 # %% [markdown]
 # Before that $F$ is *standardised*: mean 0 and variance 1 for each region. Features of one network
 # are far larger than those of another, and what learns from them should not have to care. In
-# training (not here) half of the channels are dropped as well, other ones for each picture and
-# epoch: a frozen network sees a picture just once, and a tagger that gets the very same numbers in
-# every epoch soon knows pictures by heart.
+# training (not here) half of the channels are dropped as well, other ones for each image and
+# epoch: a frozen network sees an image just once, and a tagger that gets the very same numbers in
+# every epoch soon knows images by heart.
 #
 # ## 3. Objects
 #
@@ -203,14 +203,12 @@ print("F:", tuple(pictures.grid.shape), "-> G:", tuple(G.shape), "-> g:", tuple(
 # own; to it come a class and a score, as a detector gives them.
 
 # %%
-real = pictures.object_mask
-objects = vision.objects(pictures)  # O
-looks = vision.objects.feature(vision.objects.standardised(pictures.objects))
-extras = vision.objects.label(pictures.classes) + vision.objects.score(
-    pictures.scores[..., None]
-)
+real = images.object_mask
+objects = vision.objects(images)  # O
+looks = vision.objects.feature(vision.objects.standardised(images.objects))
+extras = vision.objects.label(images.classes) + vision.objects.score(images.scores[..., None])
 assert torch.allclose(vision.objects.norm(looks + extras), objects, atol=1e-5)
-print("objects of each picture:", real.sum(dim=1).tolist(), "of at most", real.shape[1])
+print("objects of each image:", real.sum(dim=1).tolist(), "of at most", real.shape[1])
 
 # %% [markdown]
 # A mask says which rows are real. Padding never reaches a result; that is a law of the model
@@ -220,9 +218,7 @@ print("objects of each picture:", real.sum(dim=1).tolist(), "of at most", real.s
 # %%
 order = torch.randperm(real.shape[1], generator=torch.Generator().manual_seed(0))
 among_objects = ("objects", "boxes", "classes", "scores", "object_mask", "box_mask")
-turned = pictures._replace(
-    **{name: getattr(pictures, name)[:, order] for name in among_objects}
-)
+turned = images._replace(**{name: getattr(images, name)[:, order] for name in among_objects})
 assert torch.allclose(vision.objects(turned), objects[:, order], atol=1e-5)
 
 # %% [markdown]
@@ -258,22 +254,22 @@ from hamner.study import stage_figures
 row = 1
 there = real[row]
 alike = psi[row, 1:, 1:].mean(dim=-1)[there][:, there].numpy()
-boxes = pictures.boxes[row][there].numpy()
+boxes = images.boxes[row][there].numpy()
 image = Image.open(posts[row].image)
 save(stage_figures.likeness(image, boxes, alike), "likeness")
 
 # %% [markdown]
-# *The objects of a minitweets picture, and how alike they are to the semantic encoder: cosine,
+# *The objects of a minitweets image, and how alike they are to the semantic encoder: cosine,
 # mean over its aspects.*
 #
-# On this picture some things are of one type and one is not. Is $\psi$ higher within a type? One
-# picture may deceive; here are all pictures of the `relation` posts in test. (`pictures.jsonl`
+# On this image some things are of one type and one is not. Is $\psi$ higher within a type? One
+# image may deceive; here are all images of the `relation` posts in test. (`contents.jsonl`
 # knows each object's type. Features keep objects by score; `kept` says which, in their order.)
 
 # %%
 related = [post for post in corpus.test if answers.cue[post.id] == "relation"]
 related = list({post.image: post for post in related}.values())[:60]
-many = forward(tagger, related, visual_features(tagger, corpus, related))[0].pictures
+many = forward(tagger, related, visual_features(tagger, corpus, related))[0].images
 crops = vision.objects(many)
 of = torch.nn.functional.normalize(semantic.aspects(crops).unflatten(-1, (ASPECTS, -1)), dim=-1)
 psi_many = torch.einsum("biac,bjac->bij", of, of) / ASPECTS
@@ -284,7 +280,7 @@ frozen = torch.nn.functional.normalize(standardised, dim=-1)
 from hamner.vision.objects import ANNOTATIONS, kept, read_annotations
 
 annotated = read_annotations(corpus.folder / ANNOTATIONS)
-drawn = pd.read_json(corpus.folder / "pictures.jsonl", lines=True).set_index("image")
+drawn = pd.read_json(corpus.folder / "contents.jsonl", lines=True).set_index("image")
 
 
 def types_of(post):
@@ -318,12 +314,12 @@ bias, message = semantic.pairs(psi)  # for each pair: a number a head, and a vec
 print("bias:", tuple(bias.shape), "| message:", tuple(message.shape))
 
 # %%
-node_mask = torch.cat([pictures.image_mask[:, None], real], dim=1)
+node_mask = torch.cat([images.image_mask[:, None], real], dim=1)
 x = semantic.norm(nodes)
 related_to, attention = semantic.attention(x, x, node_mask, bias, message)
 after = nodes + related_to
 after = after + semantic.feed_forward(after)
-O_sem, weights = semantic(objects, real, g, pictures.image_mask[:, None])
+O_sem, weights = semantic(objects, real, g, images.image_mask[:, None])
 assert torch.allclose(after[:, 1:], O_sem, atol=1e-4)
 assert torch.allclose(weights, output.trace.semantic, atol=1e-4)
 
@@ -341,10 +337,10 @@ PHI_NAMES = [
     *("dx / width", "dy / height", "log width ratio", "log height ratio", "overlap (IoU)"),
     *("dx", "dy", "distance", "is left", "is above", "is nearest"),
 ]
-geometry = phi(pictures.boxes, pictures.box_mask)
+geometry = phi(images.boxes, images.box_mask)
 row = 0
-there = pictures.box_mask[row]
-boxes = pictures.boxes[row][there].numpy()
+there = images.box_mask[row]
+boxes = images.boxes[row][there].numpy()
 seen_from = int((boxes[:, 2:] - boxes[:, :2]).prod(axis=1).argmax())  # the largest
 from_one = geometry[row, seen_from][there].numpy()
 pd.DataFrame(from_one, columns=PHI_NAMES, index=range(1, len(from_one) + 1)).T.round(2)
@@ -356,10 +352,10 @@ drawn = stage_figures.geometry(image, boxes, seen_from, from_one[:, :2], nearest
 save(drawn, "geometry")
 
 # %% [markdown]
-# *The objects of a minitweets picture as seen from the largest one: dx and dy in widths and
+# *The objects of a minitweets image as seen from the largest one: dx and dy in widths and
 # heights of its box, to the right and downwards. The thick arrow leads to the nearest.*
 #
-# That is *relative* geometry. *Absolute* geometry, where a box lies in the picture, is added to
+# That is *relative* geometry. *Absolute* geometry, where a box lies in the image, is added to
 # the block's input: centre and size with their sines and cosines, through a small network. It
 # ends in a LayerNorm, so that it speaks as loud as the content; otherwise it is never learnt.
 #
@@ -371,9 +367,9 @@ save(drawn, "geometry")
 from hamner.model.intra_modality import fourier
 
 spatial = vision.spatial
-place = spatial.position(fourier(pictures.boxes))
+place = spatial.position(fourier(images.boxes))
 placed = objects + place
-O_spa, weights = spatial(objects, pictures.boxes, pictures.box_mask)
+O_spa, weights = spatial(objects, images.boxes, images.box_mask)
 print(
     "length of content and place:",
     [round(x[real].norm(dim=-1).mean().item(), 1) for x in (objects, place)],
@@ -383,23 +379,23 @@ print(
 from hamner.model.attention import masked_softmax, passed
 
 bias, message = spatial.pairs(geometry)
-by_place = masked_softmax(bias, pictures.box_mask[:, None, None, :])
+by_place = masked_softmax(bias, images.box_mask[:, None, None, :])
 after = placed + spatial.out(passed(by_place, message))
 assert torch.allclose(after + spatial.feed_forward(after), O_spa, atol=1e-4)
 assert torch.allclose(weights, output.trace.spatial, atol=1e-4)
 
 # %% [markdown]
-# All geometry is in this one block. Mirror the picture's boxes from left to right, and the
+# All geometry is in this one block. Mirror the image's boxes from left to right, and the
 # spatial encoding changes while the semantic one stays the same, to the last bit. That is what
 # makes the ablation honest: without this block the model is given no box. (A thing's *size* it can
 # still guess, from how blurred its crop is and from how much of the grid it fills: notebook 07.)
 
 # %%
-mirrored = pictures.boxes.clone()
-mirrored[..., 0], mirrored[..., 2] = 1 - pictures.boxes[..., 2], 1 - pictures.boxes[..., 0]
-O_spa_mirrored, _ = spatial(objects, mirrored, pictures.box_mask)
+mirrored = images.boxes.clone()
+mirrored[..., 0], mirrored[..., 2] = 1 - images.boxes[..., 2], 1 - images.boxes[..., 0]
+O_spa_mirrored, _ = spatial(objects, mirrored, images.box_mask)
 O_sem_again, _ = semantic(
-    vision.objects(pictures._replace(boxes=mirrored)), real, g, node_mask[:, :1]
+    vision.objects(images._replace(boxes=mirrored)), real, g, node_mask[:, :1]
 )
 assert not torch.allclose(O_spa_mirrored[real], O_spa[real], atol=1e-2)
 assert torch.equal(O_sem_again, O_sem)
@@ -407,7 +403,7 @@ assert torch.equal(O_sem_again, O_sem)
 # %% [markdown]
 # ## 6. Who looks at whom
 #
-# Both blocks drawn on the picture of the `position` post: what the largest object attends to,
+# Both blocks drawn on the image of the `position` post: what the largest object attends to,
 # head by head. A number is weight times number of objects; 1 is *as much as any*.
 
 # %%
@@ -418,13 +414,13 @@ looks = {
 save(stage_figures.heads(image, boxes, seen_from, looks), "heads")
 
 # %% [markdown]
-# *Attention of one object (black box) to the objects of its picture, for each head of the
+# *Attention of one object (black box) to the objects of its image, for each head of the
 # semantic and of the spatial block.*
 #
 # In the semantic block a part of the attention goes to the scene, which has no box: there the
 # numbers of a panel need not have the mean 1. Where all numbers of a panel *are* 1, the bias has
 # nothing to say: the object hears all others alike, and what it learns of them is in the messages
-# alone. And a warning that holds for all such pictures:
+# alone. And a warning that holds for all such images:
 # attention says what was *read*, not what *mattered*. Notebook 08 asks that second question.
 #
 # ## 7. The memory
@@ -433,7 +429,7 @@ save(stage_figures.heads(image, boxes, seen_from, looks), "heads")
 # *grains*: the grid, the objects by what they are, the objects by where they are.
 
 # %%
-memory, _ = vision(pictures)
+memory, _ = vision(images)
 assert torch.allclose(memory.regions, torch.cat([G, O_sem, O_spa], dim=1), atol=1e-4)
 print("regions:", tuple(memory.regions.shape), "| real ones:", memory.mask.sum(dim=1).tolist())
 print("of each grain:", memory.grain.bincount().tolist())
@@ -473,13 +469,13 @@ for copies in (2, 3):
 # the more there are, the less one more of them changes it.
 
 # %% [markdown]
-# **3.** Move all boxes of a picture by one tenth of its width to the right (in numbers; they may
-# leave the picture). Which columns of $\varphi$ change? Which part of the spatial block can
+# **3.** Move all boxes of an image by one tenth of its width to the right (in numbers; they may
+# leave the image). Which columns of $\varphi$ change? Which part of the spatial block can
 # still notice the move?
 
 # %% tags=["solution"]
-shifted = pictures.boxes + torch.tensor([0.1, 0.0, 0.1, 0.0])
-change = (phi(shifted, pictures.box_mask) - geometry).abs().amax(dim=(0, 1, 2))
+shifted = images.boxes + torch.tensor([0.1, 0.0, 0.1, 0.0])
+change = (phi(shifted, images.box_mask) - geometry).abs().amax(dim=(0, 1, 2))
 assert change.max() < 1e-3  # relative geometry sees no difference
 noticed = (spatial.position(fourier(shifted)) - place).abs().max() > 0.01
 print("phi changes: no; absolute place changes:", bool(noticed))

@@ -7,22 +7,22 @@
 # ---
 
 # %% [markdown]
-# # 03 · Stage 2: does the picture belong to the words?
+# # 03 · Stage 2: does the image belong to the words?
 #
 # | | |
 # | --- | --- |
-# | **Goal** | follow the relevance of a picture from two vectors to one number, and hold it against the truth |
+# | **Goal** | follow the relevance of an image from two vectors to one number, and hold it against the truth |
 # | **You need** | notebook 02 helps; a trained tagger in `data/models/minitweets-full` |
 # | **Time** | about 20 minutes to read, less than a minute to run |
 # | **Of the paper** | stage 2: the relevance between text and image, and the integration of visual grains by it |
 #
-# People put a sunset beside a complaint about trains. A tagger that believes every picture is
+# People put a sunset beside a complaint about trains. A tagger that believes every image is
 # then worse than one that has no eyes. So the paper puts a judge between seeing and using: how
-# relevant is this picture to these words? The answer, one number per post, scales all that the
-# picture may say. Nobody teaches the judge. It learns from the tagging loss alone, end to end.
+# relevant is this image to these words? The answer, one number per post, scales all that the
+# image may say. Nobody teaches the judge. It learns from the tagging loss alone, end to end.
 #
 # On real tweets nobody can say whether such a judge is right, since nobody wrote down which
-# pictures are relevant. On *minitweets* it is known of every post.
+# images are relevant. On *minitweets* it is known of every post.
 
 # %% [markdown]
 # The next cell does nothing where hamner is installed. On Colab, name the git address that this
@@ -62,8 +62,8 @@ answers = pd.read_json(corpus.folder / "answers.jsonl", lines=True).set_index("i
 # %% [markdown]
 # ## 1. Two posts
 #
-# The first test post of cue `scene`, whose picture shows what the words are about, and the
-# first of cue `unrelated`, whose picture is about another topic.
+# The first test post of cue `scene`, whose image shows what the words are about, and the
+# first of cue `unrelated`, whose image is about another topic.
 
 
 # %%
@@ -96,12 +96,12 @@ model = tagger.model
 with torch.no_grad():
     words, last = model.text(batch)
     s, word_weights = model.sentence(last, batch.word_mask)
-    memory, _ = model.vision(batch.pictures)
+    memory, _ = model.vision(batch.images)
 print("s:", tuple(s.shape), "| memory:", tuple(memory.regions.shape))
 
 # %% [markdown]
-# The picture needs one vector as well, to be held against $s$. A plain mean of all regions would
-# be mostly background. So each region is asked how well it fits the sentence, and the picture's
+# The image needs one vector as well, to be held against $s$. A plain mean of all regions would
+# be mostly background. So each region is asked how well it fits the sentence, and the image's
 # vector $v$ is the mean weighted by that fit. (The logarithm sees to it that a grain of 49
 # regions has no more say than one of five objects.)
 
@@ -143,8 +143,8 @@ both.set_axis([answers.cue[post.id] for post in pair]).round(3)
 
 # %% [markdown]
 # Why the cosine, and why the fixed factor $c$? Because $\rho$ then cannot run away. In most
-# posts the picture helps, so all of training pulls $\rho$ up; a free number would soon sit where
-# the sigmoid is flat, and the few misleading pictures could no longer move it. Bounded, it
+# posts the image helps, so all of training pulls $\rho$ up; a free number would soon sit where
+# the sigmoid is flat, and the few misleading images could no longer move it. Bounded, it
 # always stays within reach:
 
 # %%
@@ -154,7 +154,7 @@ print("rho lies between {:.3f} and {:.3f}".format(*bounds))
 # %% [markdown]
 # ## 3. What the judge looks at
 #
-# The weights of $v$, drawn on the two pictures. A number is weight times number of regions, so
+# The weights of $v$, drawn on the two images. A number is weight times number of regions, so
 # that 1 means *as much as any*; a box holds the mean of an object's two encodings.
 
 # %%
@@ -179,29 +179,27 @@ for row, post in enumerate(pair):
     pooled.append(
         stage_figures.Pooled(title, image, on_grid[row], boxes, on_objects[row][real])
     )
-save(stage_figures.picture_vectors(pooled), "picture_vectors")
+save(stage_figures.image_vectors(pooled), "image_vectors")
 
 # %% [markdown]
-# *Two test posts of minitweets: their pictures, and the weights with which regions and objects
-# enter the picture's vector v.*
+# *Two test posts of minitweets: their images, and the weights with which regions and objects
+# enter the image's vector v.*
 #
 # ## 4. True, shuffled, blank
 #
 # Two posts prove nothing. Now all posts of the test split, each three times: with its own
-# picture, with a *shuffled* one (the picture of the post before it in the batch), and with a
-# *blank* one (all features zero, no object). What is exchanged is only the picture; the words
+# image, with a *shuffled* one (the image of the post before it in the batch), and with a
+# *blank* one (all features zero, no object). What is exchanged is only the image; the words
 # are the same to the last bit.
 
 
 # %%
 def shuffled(batch):
-    return {name: value.roll(1, dims=0) for name, value in batch.pictures._asdict().items()}
+    return {name: value.roll(1, dims=0) for name, value in batch.images._asdict().items()}
 
 
 def blank(batch):
-    nothing = {
-        name: torch.zeros_like(value) for name, value in batch.pictures._asdict().items()
-    }
+    nothing = {name: torch.zeros_like(value) for name, value in batch.images._asdict().items()}
     return nothing | {"image_mask": batch.image_mask}
 
 
@@ -220,18 +218,18 @@ for begin in range(0, len(corpus.test), BATCH):
             outputs[kind].append(model(replace(batch, **change(batch))))
 
 # %% [markdown]
-# What should the judge say? For a post's own picture `answers.jsonl` has the answer, *gold
+# What should the judge say? For a post's own image `answers.jsonl` has the answer, *gold
 # relevance*. For a shuffled one we look up both topics: it belongs to the words if they are the
-# same, which happens by chance in about one post of five. A blank picture is about nothing.
+# same, which happens by chance in about one post of five. A blank image is about nothing.
 
 # %%
-picture_topic = (
-    pd.read_json(corpus.folder / "pictures.jsonl", lines=True).set_index("image").topic
+image_topic = (
+    pd.read_json(corpus.folder / "contents.jsonl", lines=True).set_index("image").topic
 )
 ids = [post.id for post in corpus.test]
-topic_of_picture = {post.id: picture_topic[post.image.name] for post in corpus.test}
+topic_of_image = {post.id: image_topic[post.image.name] for post in corpus.test}
 before = [
-    ids[begin + (row - 1) % len(batch.index)]  # whose picture `shuffled` gave to this post
+    ids[begin + (row - 1) % len(batch.index)]  # whose image `shuffled` gave to this post
     for begin, batch in zip(range(0, len(ids), BATCH), batches)
     for row in range(len(batch.index))
 ]
@@ -240,39 +238,39 @@ before = [
 from_post = {"own": ids, "shuffled": before, "blank": ids}
 tables = []
 for kind, some in outputs.items():
-    table = pd.DataFrame({"id": ids, "picture": kind, "topic": answers.topic[ids].to_numpy()})
-    table["seen"] = [topic_of_picture[id] for id in from_post[kind]]
+    table = pd.DataFrame({"id": ids, "image": kind, "topic": answers.topic[ids].to_numpy()})
+    table["seen"] = [topic_of_image[id] for id in from_post[kind]]
     table["rho"] = torch.cat([output.relevance for output in some]).numpy()
     tables.append(table)
 judged = pd.concat(tables, ignore_index=True)
 judged["about"] = (judged.topic == judged.seen).map(
     {True: "the words", False: "something else"}
 )
-judged.loc[judged.picture == "blank", "about"] = "nothing"
+judged.loc[judged.image == "blank", "about"] = "nothing"
 
 # %% [markdown]
-# On own pictures, sameness of topic and gold relevance are one and the same, by construction:
+# On own images, sameness of topic and gold relevance are one and the same, by construction:
 
 # %%
-own = judged[judged.picture == "own"]
+own = judged[judged.image == "own"]
 assert ((own.about == "the words").to_numpy() == answers.relevant[ids].to_numpy()).all()
-judged.groupby(["picture", "about"], sort=False).rho.agg(["count", "mean", "std"]).round(3)
+judged.groupby(["image", "about"], sort=False).rho.agg(["count", "mean", "std"]).round(3)
 
 # %%
 save(stage_figures.relevance_histogram(judged, tuple(bounds)), "relevance_histogram")
 
 # %% [markdown]
-# *Relevance on minitweets' test split, for own, shuffled and blank pictures. Each colour sums to
+# *Relevance on minitweets' test split, for own, shuffled and blank images. Each colour sums to
 # 100 percent; dotted lines are the least and the greatest value there can be.*
 #
-# A blank picture is a special case. In training the model never met one, so nothing ever told
-# it what to say; whatever it says was not learnt. Compare that with *no* picture, where the
+# A blank image is a special case. In training the model never met one, so nothing ever told
+# it what to say; whatever it says was not learnt. Compare that with *no* image, where the
 # code, and not the judge, puts $\rho = 0$.
 #
 # ## 5. How good a judge?
 #
 # One number for the whole histogram is the AUC, the area under the ROC curve. It has a plain
-# meaning: take a relevant and an irrelevant picture at random; how often does the relevant one
+# meaning: take a relevant and an irrelevant image at random; how often does the relevant one
 # get the higher $\rho$? (A tie counts half.) 0.5 is a coin, 1 is perfect, and no threshold has
 # to be chosen.
 
@@ -319,40 +317,40 @@ def interval(table, resamples=300):
 # %%
 rows = {}
 for kind in ("own", "shuffled"):
-    table = judged[judged.picture == kind]
+    table = judged[judged.image == kind]
     low, high = interval(table)
     rows[kind] = {"AUC": auc(*split_by_gold(table)), "low": low, "high": high}
 pd.DataFrame(rows).T.round(3)
 
 # %% [markdown]
-# This is the model of one seed; notebook 07 has the AUC of own pictures for every seed.
+# This is the model of one seed; notebook 07 has the AUC of own images for every seed.
 #
 # Remember that no label of relevance was ever shown to the model. What it knows of relevance it
-# knows because believing a wrong picture costs it a wrong tag. That has a price: it learns to
-# judge only where it could have been misled. In training, wrong pictures stood beside plain
-# words and showed one subject; words such as *left* or *circled* always had the right picture.
+# knows because believing a wrong image costs it a wrong tag. That has a price: it learns to
+# judge only where it could have been misled. In training, wrong images stood beside plain
+# words and showed one subject; words such as *left* or *circled* always had the right image.
 # Shuffling makes pairs that training never made, so expect the second AUC to be the lower one.
 #
 # The five topics allow a closer look. Each post is judged with its own and with a shuffled
-# picture, which gives every pair of topics some posts:
+# image, which gives every pair of topics some posts:
 
 # %%
-real = judged[judged.picture != "blank"]
+real = judged[judged.image != "blank"]
 mean = real.pivot_table(index="topic", columns="seen", values="rho", aggfunc="mean")
 save(stage_figures.relevance_of_topics(mean), "relevance_of_topics")
 
 # %% [markdown]
-# *Mean relevance by the topic of the words and that of the picture, own and shuffled pictures of
+# *Mean relevance by the topic of the words and that of the image, own and shuffled images of
 # minitweets' test split together.*
 #
 # A judge by topic is dark on the diagonal and pale beside it. A dark spot off the diagonal: words of
-# this topic take pictures of that one for theirs. It need not be mutual. And a pale spot *on* the
-# diagonal is a topic whose own pictures are not believed.
+# this topic take images of that one for theirs. It need not be mutual. And a pale spot *on* the
+# diagonal is a topic whose own images are not believed.
 #
 # ## 6. Does the judgement matter?
 #
 # A number may separate well and still change nothing. So we take the judge out: let a hook put
-# 1 (believe every picture) or 0 (believe none) in the place of $\rho$, in the trained model, and
+# 1 (believe every image) or 0 (believe none) in the place of $\rho$, in the trained model, and
 # see how many names still get their right type.
 
 # %%
@@ -392,8 +390,8 @@ judges["believe none (ρ = 0)"] = with_rho(0.0)
 pd.DataFrame({name: accuracy(some) for name, some in judges.items()}).round(1)
 
 # %% [markdown]
-# Read the row `unrelated` first: there the picture lies, and the judge's work is the difference
-# between the first two columns. Then the rows `scene` to `position`: there only the picture
+# Read the row `unrelated` first: there the image lies, and the judge's work is the difference
+# between the first two columns. Then the rows `scene` to `position`: there only the image
 # knows, and whoever believes none is left with chance, 25 percent for four types. A judge that errs
 # pays on one side for what it wins on the other: compare `scene` under the first two columns, too.
 #
@@ -414,25 +412,25 @@ steps = pd.cut(lied_to.rho, [0, 0.1, 0.3, 0.6, 1])
 lied_to.groupby(steps, observed=True).right.agg(["count", "mean"]).round(3)
 
 # %% [markdown]
-# Where the picture is clearly refused, the name keeps its type. A judgement in the middle is no
+# Where the image is clearly refused, the name keeps its type. A judgement in the middle is no
 # compromise: a share of a strong wrong opinion is still enough to outvote a name. It is not that the
 # topics cannot be seen, though no topic thing of test occurs in training: a linear probe tells that of
-# most of these pictures (notebook 07, section 3).
+# most of these images (notebook 07, section 3).
 #
-# The same for wrong pictures:
+# The same for wrong images:
 
 # %%
 pd.DataFrame({kind: accuracy(some) for kind, some in outputs.items()}).round(1)
 
 # %% [markdown]
-# With shuffled or blank pictures no tagger can know the types of `scene` to `position`. What a
+# With shuffled or blank images no tagger can know the types of `scene` to `position`. What a
 # good judge saves is `text`, where the words say it all, and `unrelated`, where they do for
 # those who know the name.
 #
 # ## 7. Which grain counts?
 #
 # The second number of stage 2 is $\beta$: a share for each *grain* of visual knowledge: the
-# whole picture (*global*), objects by what they are (*semantic*), objects by where they are
+# whole image (*global*), objects by what they are (*semantic*), objects by where they are
 # (*spatial*).
 #
 # $$\beta = \operatorname{softmax}(\tanh W[s;\ \bar G;\ \bar O_{sem};\ \bar O_{spa}])$$
@@ -454,7 +452,7 @@ by_cue = beta.groupby(answers.cue[ids].to_numpy()).mean().loc[list(CUES)]
 save(stage_figures.integration(by_cue), "integration")
 
 # %% [markdown]
-# *Mean of β over the test posts of each cue: how much the model gives to the whole picture, to
+# *Mean of β over the test posts of each cue: how much the model gives to the whole image, to
 # objects by what they are, and to objects by where they are.*
 #
 # Read it with care. The tanh keeps each logit between $-1$ and $1$. With logits at both of these
@@ -470,8 +468,8 @@ save(stage_figures.integration(by_cue), "integration")
 #
 # For the real corpora there is no gold relevance. There is an outside opinion: another system,
 # [TMR](https://github.com/thecharm/TMR), gave two scores to each post of Twitter-2015 and 2017, how
-# *strongly* its text and its picture are related, and how *weakly*. They lie with the real data and are
-# not bundled, since neither the tweets nor what was made of their pictures may be handed on from here.
+# *strongly* its text and its image are related, and how *weakly*. They lie with the real data and are
+# not bundled, since neither the tweets nor what was made of their images may be handed on from here.
 # So the comparison was made where the data are, by
 #
 # ```bash
@@ -480,8 +478,8 @@ save(stage_figures.integration(by_cue), "integration")
 #
 # and what came out is committed: rank correlations (Spearman's), with bootstrap intervals over
 # posts. Two kinds of runs are compared: `full`, and the control `shuffled_images`, whose $\rho$
-# is about the picture of *another* post. Where the control agrees with the score as well, the
-# agreement comes from the words, which both have read, and not from judging the picture.
+# is about the image of *another* post. Where the control agrees with the score as well, the
+# agreement comes from the words, which both have read, and not from judging the image.
 
 # %%
 from hamner.study.measured import measured_relatedness
@@ -491,11 +489,11 @@ columns = ["strong", "strong_low", "strong_high", "weak", "weak_low", "weak_high
 agreement.set_index(["corpus", "row", "seed"])[columns].round(2)
 
 # %% [markdown]
-# A judge of pictures should go with `strong`. What a high `weak` ought to mean for $\rho$ is less
+# A judge of images should go with `strong`. What a high `weak` ought to mean for $\rho$ is less
 # plain (it is no complement of the other), so that column is shown and not judged. Read the
 # interval, and read `full` beside its control. An interval that covers 0 leaves the sign open, and
 # one run that is clear of it, among so many, may be luck. Only where all seeds of `full` go with
-# `strong`, and the control does not, is there a sign that $\rho$ judges the picture. How many seeds do?
+# `strong`, and the control does not, is there a sign that $\rho$ judges the image. How many seeds do?
 
 # %%
 with_strong = agreement.assign(clear=agreement.strong_low > 0).groupby(["corpus", "row"]).clear
@@ -506,13 +504,13 @@ assert not with_strong.all()[:, "full"].any()
 
 # %% [markdown]
 # So here is no such sign: on neither corpus do all seeds of `full` go with `strong`. In
-# these runs a caption that a machine wrote stood in for each picture, so $\rho$ says whether the
-# *caption* belongs to the words. The score knew the pictures.
+# these runs a caption that a machine wrote stood in for each image, so $\rho$ says whether the
+# *caption* belongs to the words. The score knew the images.
 #
-# There is a second check. Some pictures cannot be opened in any public copy. The captioner was
-# given the same dummy picture for all of them, so that all have one caption, which is about nothing
-# that their words say. A judge should think little of it. `auc` is how often a readable picture
-# gets the higher $\rho$ of the two. (The control judged other posts' pictures, so the question is
+# There is a second check. Some images cannot be opened in any public copy. The captioner was
+# given the same dummy image for all of them, so that all have one caption, which is about nothing
+# that their words say. A judge should think little of it. `auc` is how often a readable image
+# gets the higher $\rho$ of the two. (The control judged other posts' images, so the question is
 # not for it, and these posts were left out of its comparison.) But mind that one caption for all of
 # them is one draw and not fifty: see how far the seeds are apart.
 
@@ -528,15 +526,15 @@ save(relatedness.relevance_by_relatedness(groups), "relevance_by_relatedness")
 # %% [markdown]
 # *Mean relevance of the test posts in five groups of equal size, from the least to the most
 # strongly related by the outside score; a line for each seed, bars are 95 % intervals of a mean over
-# posts. Diamonds: posts whose picture cannot be read.*
+# posts. Diamonds: posts whose image cannot be read.*
 #
-# Even a good judge need not agree. Such a system asks *is the picture about the text?* Stage 2
-# asks *does believing the picture help to tag?* A picture of the stadium is about the match, and
+# Even a good judge need not agree. Such a system asks *is the image about the text?* Stage 2
+# asks *does believing the image help to tag?* An image of the stadium is about the match, and
 # says nothing of who scored.
 #
 # ## Exercises
 #
-# **1.** Which relevant own picture is judged the least relevant? Show the words and the picture.
+# **1.** Which relevant own image is judged the least relevant? Show the words and the image.
 # Would you have known?
 
 # %% tags=["solution"]
@@ -548,25 +546,25 @@ Image.open(post.image)
 
 # %% [markdown]
 # **2.** Suppose you must say yes or no. Choose the threshold on $\rho$ that is best on the
-# shuffled pictures, and use it on the own ones. How many are judged rightly, of the relevant
-# pictures and of the others? Why is the mean of these two the thing to choose by, and not the
+# shuffled images, and use it on the own ones. How many are judged rightly, of the relevant
+# images and of the others? Why is the mean of these two the thing to choose by, and not the
 # share of all that are judged rightly?
 
 
 # %% tags=["solution"]
 def judged_rightly(table, threshold):
-    """The share of relevant pictures, and that of the others, on the right side of the threshold."""
+    """The share of relevant images, and that of the others, on the right side of the threshold."""
     relevant, irrelevant = split_by_gold(table)
     return np.array([(relevant > threshold).mean(), (irrelevant <= threshold).mean()])
 
 
-on = judged[judged.picture == "shuffled"]
+on = judged[judged.image == "shuffled"]
 thresholds = np.linspace(0, 1, 101)
 threshold = max(thresholds, key=lambda t: judged_rightly(on, t).mean())
 yes, no = 100 * judged_rightly(own, threshold)
-print(f"threshold {threshold:.2f}: right on {yes:.1f} % of the relevant own pictures")
+print(f"threshold {threshold:.2f}: right on {yes:.1f} % of the relevant own images")
 print(f"and on {no:.1f} % of the others")
-# Of the shuffled pictures one in five is relevant, of the own ones seven in eight. A threshold
+# Of the shuffled images one in five is relevant, of the own ones seven in eight. A threshold
 # that is best for all of the one mixture would say no far too often in the other.
 
 # %% [markdown]

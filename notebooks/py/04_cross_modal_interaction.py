@@ -16,9 +16,9 @@
 # | **Time** | about 40 minutes to read, less than a minute to run |
 # | **Of the paper** | stage 3: iterative interactions across modalities, and co-attention, before decoding |
 #
-# Stage 1 gave a vector for each word and one for each region of the picture. Stage 2 said whether
-# the picture counts and which of its grains. Nothing has gone from the picture to a word yet.
-# That is what stage 3 does, and it does so more than once: when a word has read the picture, it
+# Stage 1 gave a vector for each word and one for each region of the image. Stage 2 said whether
+# the image counts and which of its grains. Nothing has gone from the image to a word yet.
+# That is what stage 3 does, and it does so more than once: when a word has read the image, it
 # knows better what to look for.
 
 # %% [markdown]
@@ -79,7 +79,7 @@ tagger(post.words, post.image, features=store[post.id]).show()
 
 # %% [markdown]
 # One forward pass gives all that we need. The trace holds what was looked at in *this* pass; nothing
-# is computed again for the picture's sake.
+# is computed again for the image's sake.
 
 # %%
 batch, output = attention.forward(tagger, [post], store)
@@ -90,7 +90,7 @@ print("iterations, heads, words, regions:", tuple(trace.word_to_region.shape[1:]
 
 # %% [markdown]
 # The memory is $M^0 = [G; O_{sem}; O_{spa}]$: 49 regions of the grid and each object twice, once by
-# what it is and once by where it is. (Places for objects that this picture lacks are masked.)
+# what it is and once by where it is. (Places for objects that this image lacks are masked.)
 #
 # ## 2. One iteration, by hand
 #
@@ -149,7 +149,7 @@ assert torch.allclose(weights, trace.word_to_region[:, 0], atol=1e-5)
 #   regions. So 49 regions of grid don't drown five objects, and no grain can shut out another.
 # - `rho` multiplies *all* that a word receives. If it is 0, words stay exactly as they were.
 #
-# The second is a law that the model keeps to the bit. Take the picture away, and the words pass
+# The second is a law that the model keeps to the bit. Take the image away, and the words pass
 # through stage 3 unchanged.
 
 # %%
@@ -161,8 +161,8 @@ assert all(torch.equal(state, states["T0"]) for state in states.values())
 list(states)
 
 # %% [markdown]
-# So does an untrained model, with the picture: the last layer of each branch starts at zero, and
-# training starts as the text-only model. The picture has to earn its place.
+# So does an untrained model, with the image: the last layer of each branch starts at zero, and
+# training starts as the text-only model. The image has to earn its place.
 
 # %%
 from hamner.training.loop import build_model
@@ -178,7 +178,7 @@ assert torch.equal(states["H"], states["T0"])
 # After the words, the regions read in turn ($M^l = M^{l-1} + \mathrm{MHA}(\mathrm{LN}\,M^{l-1} \to
 # \mathrm{LN}\,T^l)$, then $M^l + \mathrm{FF}(M^l)$, with no $\rho$): the memory that the second
 # iteration looks at has read the post. Let us see where words look. A column for the grid (its
-# mean), and one for each object (the mean of its two encodings), numbered as in the picture above.
+# mean), and one for each object (the mean of its two encodings), numbered as in the image above.
 
 
 # %%
@@ -256,14 +256,14 @@ save(attention.refinement(probability), "refinement")
 # each step: $T^0$ is the text alone, $H$ what it reads in fact.*
 #
 # At $T^0$ the text stands alone. In `text` it knows the answer; in the four cues that need the
-# picture it cannot know more than chance, one in four. What happens on the way shows which step
+# image it cannot know more than chance, one in four. What happens on the way shows which step
 # does the work, and that need not be the last one: branches that are trained together divide it
 # among themselves as they like.
 #
 # `unrelated` is the other way round: the words know the answer, and whatever the steps add is a
-# picture that misleads. A line that falls there shows what relevance lets through.
+# image that misleads. A line that falls there shows what relevance lets through.
 #
-# What would become of the model with fewer steps, or with more? This picture cannot tell, for all
+# What would become of the model with fewer steps, or with more? This image cannot tell, for all
 # of these were trained together. The ablation rows `no_iteration` to `four_iterations` are trained
 # anew (notebook 07). They cannot tell iteration from depth either: each iteration has weights of its
 # own, so that a row with fewer of them is a smaller model too.
@@ -298,7 +298,7 @@ assert torch.allclose(over_regions, trace.co_regions, atol=1e-5)
 # %% [markdown]
 # Then each word takes two things: $C_1$, the regions that it looks at, and $C_2$, *the words that
 # those regions belong to*. Through $C_2$ two names of a post can learn of one another by way of
-# the picture: "the thing that I look at is already spoken for".
+# the image: "the thing that I look at is already spoken for".
 
 # %%
 C1 = over_regions @ M
@@ -327,7 +327,7 @@ save(attention.word_maps(post.words, regions, maps, "number of choices"), "co_at
 # ## 6. The gate
 #
 # $z$ is between 0 and 1 for each channel of each word, and is often drawn as "how much the model
-# trusts the picture". Is it? The gate multiplies $W_h[C_1; C_2]$, and $\rho$ multiplies both. A gate
+# trusts the image". Is it? The gate multiplies $W_h[C_1; C_2]$, and $\rho$ multiplies both. A gate
 # that is wide open lets nothing in if nothing comes. So we draw it beside what gets through: the
 # length of $H - T^L$ as a share of the length of $T^L$.
 

@@ -131,13 +131,13 @@ print(f"least {spread.min:.2f}, greatest {spread.max:.2f}")
 #
 # ## 3. A slice
 #
-# Now we train ourselves. The slice has the posts of 40 pictures. That is far too little to learn
-# what pictures mean, and enough to watch the machinery.
+# Now we train ourselves. The slice has the posts of 40 images. That is far too little to learn
+# what images mean, and enough to watch the machinery.
 
 
 # %%
-def posts_of(posts, pictures):
-    chosen = set(list(dict.fromkeys(post.image for post in posts))[:pictures])
+def posts_of(posts, images):
+    chosen = set(list(dict.fromkeys(post.image for post in posts))[:images])
     return tuple(post for post in posts if post.image in chosen)
 
 
@@ -148,7 +148,7 @@ tiny = replace(corpus, **splits, test=posts_of(corpus.test, 12))
 
 # %% [markdown]
 # The settings are those of the full run, with three epochs. The text encoder is *frozen*: it does
-# not learn, so its word vectors are computed once and kept. The same is true of the pictures.
+# not learn, so its word vectors are computed once and kept. The same is true of the images.
 
 # %%
 config = replace(run.config, epochs=3)
@@ -188,18 +188,18 @@ table = pd.DataFrame(groups)[["params", "peak_lr", "weight_decay"]]
 table.assign(params=table.params.map(len)).rename(columns={"params": "tensors"})
 
 # %% [markdown]
-# A batch: posts as pieces, pictures as features.
+# A batch: posts as pieces, images as features.
 
 # %%
 from hamner.model.text import load_tokenizer
 from hamner.training.batching import Split, collate, windows
-from hamner.training.loop import pictures_of
+from hamner.training.loop import images_of
 from hamner.vision.store import FeatureStore
 
 # %%
 tokenizer = load_tokenizer(config.model.text_encoder)
 store = FeatureStore.open(tiny, config.visual, KEPT, progress=False)
-train_split = Split(windows(tiny.train, tokenizer, 128), pictures_of(tiny.train, store, config))
+train_split = Split(windows(tiny.train, tokenizer, 128), images_of(tiny.train, store, config))
 batch = collate([train_split[number] for number in range(16)], pad=tokenizer.pad_token_id)
 {name: tuple(getattr(batch, name).shape) for name in ("pieces", "tags", "grid", "objects")}
 
@@ -355,7 +355,7 @@ scratch.cleanup()
 # The trained model gives each entity that it finds a confidence: the probability that exactly this
 # span has exactly this type (notebook 05, marginals). Of all entities with confidence 0.8 about
 # 80 % should be right. We collect them on a part of valid and of test. (The store of features
-# reports on standard error how many pictures it found; we keep that out of the notebook.)
+# reports on standard error how many images it found; we keep that out of the notebook.)
 
 # %%
 from contextlib import redirect_stderr

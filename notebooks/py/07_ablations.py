@@ -60,7 +60,7 @@ from hamner.model.ablations import CONTROLS, ROWS
 
 
 def change(row):
-    settings = ROWS.get(row, {"pictures": row.removesuffix("_images")})
+    settings = ROWS.get(row, {"images": row.removesuffix("_images")})
     return ", ".join(f"{name} = {value}" for name, value in settings.items()) or "nothing"
 
 
@@ -68,8 +68,8 @@ pd.Series({row: change(row) for row in GRID}, name="what changes").to_frame()
 
 # %% [markdown]
 # The last two rows are *controls*. They change the data and not the model: every post gets a
-# blank picture, or the picture of another post, in training and at test. A model that gains
-# from pictures must lose that gain here. If it does not, its gain came from somewhere else:
+# blank image, or the image of another post, in training and at test. A model that gains
+# from images must lose that gain here. If it does not, its gain came from somewhere else:
 # more parameters, or another seed.
 
 # %%
@@ -84,11 +84,11 @@ assert set(GRID) == (set(ROWS) | set(CONTROLS)) - {"two_iterations"}  # full has
 # | cue | what gives the type away |
 # | --- | --- |
 # | `text` | the words alone |
-# | `scene` | the one thing that the picture shows |
+# | `scene` | the one thing that the image shows |
 # | `object` | the thing with a ring around it, among several |
 # | `relation` | the odd one out, or the majority: things must be compared |
 # | `position` | left, right, top, bottom, biggest, smallest |
-# | `unrelated` | nothing in the picture: it is about another topic, and shows a wrong type |
+# | `unrelated` | nothing in the image: it is about another topic, and shows a wrong type |
 
 # %%
 corpus = load_corpus("minitweets")
@@ -108,9 +108,9 @@ ceilings(corpus)
 
 # %% [markdown]
 # Read the line `no_geometry`. In `position` it is a half: the tagger sees which two types are in
-# the picture and not which of them is on the left. All the rest stays at one. Now look at
-# `no_relevance`: a tagger that trusts every picture is always wrong on `unrelated`, because the
-# picture there shows a wrong type on purpose.
+# the image and not which of them is on the left. All the rest stays at one. Now look at
+# `no_relevance`: a tagger that trusts every image is always wrong on `unrelated`, because the
+# image there shows a wrong type on purpose.
 #
 # Which row lacks which ability? The other rows take away a part and no ability: there is more
 # than one way to the answer, so their ceiling stays at one.
@@ -121,9 +121,9 @@ pd.Series(ablation_tables.ABILITY, name="lacks").rename_axis("row").to_frame()
 # %% [markdown]
 # A ceiling binds a tagger that lacks the *ability*; a row lacks a *part*. So a row may fall below
 # it, when training does not find the way that is left, and it may stay *above* it, when the ability
-# has another home. Words, for one, read all things of a picture at once, and once more in the
+# has another home. Words, for one, read all things of an image at once, and once more in the
 # second iteration: what they found first can tell them what to look for then. So stage 3 can
-# compare things too, and stand in for the semantic encoder. The grid of the whole picture
+# compare things too, and stand in for the semantic encoder. The grid of the whole image
 # shows the ring as well as the objects do, so that `no_objects` is not blind to it. And a thing's size
 # shows in the frozen features of its crop, for a small thing is blurred when it is enlarged: section 5
 # takes `position` apart.
@@ -132,7 +132,7 @@ pd.Series(ablation_tables.ABILITY, name="lacks").rename_axis("row").to_frame()
 #
 # Ceilings are of the corpus: of a tagger that sees each thing for what it is. A frozen backbone may
 # not, and no icon of test occurs in train. So how much can be told from its features?
-# `benchmarks/art.py` asked linear probes, trained on the pictures of train and tested on test's:
+# `benchmarks/art.py` asked linear probes, trained on the images of train and tested on test's:
 
 # %%
 from hamner.study.measured import measured_art
@@ -141,13 +141,13 @@ measured_art()
 
 # %% [markdown]
 # The lines `crop` are the share of things whose type can be told from the features of their crop, in
-# pictures of each kind: `single` serves `scene`, `marked` serves `object`, `group` `relation`, `pair`
+# images of each kind: `single` serves `scene`, `marked` serves `object`, `group` `relation`, `pair`
 # `position`. Hold measured accuracies against these, not against one. `topic` is what relevance needs,
-# and so what `unrelated` needs: what the picture is about. The rest should be at chance, a quarter, or
+# and so what `unrelated` needs: what the image is about. The rest should be at chance, a quarter, or
 # else the answer could be had without looking at the thing; the colours give a little away.
 #
 # A linear probe is a yardstick and no limit. A deeper reader may find more in the same features, and
-# the grid of the whole picture shows the thing once more.
+# the grid of the whole image shows the thing once more.
 #
 # ## 4. Which runs are there?
 #
@@ -198,13 +198,13 @@ save(ablation_tables.expected_and_measured(table), "expected_and_measured")
 # ### How near is the full model to what the art allows?
 #
 # We hold the full model against the probes of section 3, and ask for 95 % of them, on `relation`, which
-# takes several things at once, for 90 %; on `text`, which needs no picture, for 95 %.
+# takes several things at once, for 90 %; on `text`, which needs no image, for 95 %.
 
 # %%
 probes = measured_art().query("told_from in ('crop', 'three things')")
-probes = probes.set_index(["what", "pictures"]).accuracy
+probes = probes.set_index(["what", "images"]).accuracy
 seen_in = {"scene": "single", "object": "marked", "relation": "group", "position": "pair"}
-seen_in = {cue: ("type", pictures) for cue, pictures in seen_in.items()}
+seen_in = {cue: ("type", images) for cue, images in seen_in.items()}
 seen_in["unrelated"] = ("topic", "all")
 goals = table[table.row == "full"].set_index("cue")[["mean"]].loc[list(CUES)]
 goals["allowed"] = [probes[seen_in[cue]] if cue in seen_in else 1.0 for cue in CUES]
@@ -213,7 +213,7 @@ goals["met"] = goals["mean"] >= goals.goal
 goals.round(3)
 
 # %% [markdown]
-# And relevance: how often has a post whose words are about its picture the higher $\rho$, of a
+# And relevance: how often has a post whose words are about its image the higher $\rho$, of a
 # relevant and an irrelevant one? Notebook 03 has that AUC for one model; here are the seeds.
 
 # %%
@@ -329,23 +329,23 @@ for row in recorded[recorded != "full"]:
 #
 # ## 6. The controls
 #
-# Blank and shuffled pictures tell nothing, so the ceiling of both is that of a tagger without
-# any picture. Are they there?
+# Blank and shuffled images tell nothing, so the ceiling of both is that of a tagger without
+# any image. Are they there?
 
 # %%
 controls = table[table.row.isin(["text_only", *CONTROLS]) & (table.seeds > 0)]
 controls.pivot(index="row", columns="cue", values="mean").reindex(columns=CUES).round(2)
 
 # %% [markdown]
-# On the cues that need the picture they are, to within the tolerance. On `unrelated` they are not:
+# On the cues that need the image they are, to within the tolerance. On `unrelated` they are not:
 # words alone could know the answer there, and neither a control nor `text_only` comes near. That is no
-# excuse for the full model: with its picture shut off it knows the answer far more often than they do
+# excuse for the full model: with its image shut off it knows the answer far more often than they do
 # (notebook 03, `believe none`), so most of what it lacks on that cue is misplaced belief. Why do those
-# that never had a picture know less? The names of `unrelated` stand in `scene` too, with all types. To
-# a tagger without pictures these are contradictions that it must average over; one with pictures
+# that never had an image know less? The names of `unrelated` stand in `scene` too, with all types. To
+# a tagger without images these are contradictions that it must average over; one with images
 # explains them by what it sees. That is our reading, and no row here tests it.
 #
-# A shuffled picture is worse than none in one way. In `scene` it shows a type with confidence,
+# A shuffled image is worse than none in one way. In `scene` it shows a type with confidence,
 # the wrong one mostly. A tagger with a sense of relevance can learn to look away; then it
 # is back at the line of `text_only`.
 #
@@ -353,15 +353,15 @@ controls.pivot(index="row", columns="cue", values="mean").reindex(columns=CUES).
 # record; if it does not, test has leaked into train.
 
 # %%
-pictures_needed = controls[controls.expected < 1]
-assert (pictures_needed["mean"] <= pictures_needed.expected + 0.1).all()
+images_needed = controls[controls.expected < 1]
+assert (images_needed["mean"] <= images_needed.expected + 0.1).all()
 
 # %% [markdown]
 # ## 7. The same rows on real tweets
 #
-# No ceilings here: nobody knows what the pictures of Twitter-2015 and 2017 tell. What is left is
-# F1 over seeds, and the difference to the model that sees no picture. `captions`
-# means that a caption stood in for each picture, because the pictures may not be handed on. The
+# No ceilings here: nobody knows what the images of Twitter-2015 and 2017 tell. What is left is
+# F1 over seeds, and the difference to the model that sees no image. `captions`
+# means that a caption stood in for each image, because the images may not be handed on. The
 # row `caption_words` is a baseline outside the grid: text only, with each post's caption simply put
 # behind its words.
 
@@ -388,9 +388,9 @@ prices.drop(columns=["encoder", "source"]).round(2)
 # %% [markdown]
 # Intervals over posts and paired tests of these rows are in notebook 09.
 #
-# Captions cannot exercise every row. A phrase of a caption has no place in the picture, so there is
+# Captions cannot exercise every row. A phrase of a caption has no place in the image, so there is
 # no geometry: `no_spatial`, `no_absolute_geometry` and `no_relative_geometry` take nothing away that
-# was there, and need pictures. Which rows have no record, these three aside?
+# was there, and need images. Which rows have no record, these three aside?
 
 # %%
 from hamner.training.rows import OF_GEOMETRY
@@ -423,7 +423,7 @@ cost[(cost > 0) & (cost < 10)].rename("expected cost, points")
 
 # %% [markdown]
 # **3.** `unrelated` has fewer posts than `scene` has. Why? Take a tagger that
-# cannot judge relevance. On neutral words it can trust the picture always or never. What is its
+# cannot judge relevance. On neutral words it can trust the image always or never. What is its
 # accuracy on `scene` and `unrelated` together, either way, and with as many of one as of the
 # other?
 
@@ -433,7 +433,7 @@ for unrelated in (names["unrelated"], names["scene"]):
     always, never = names["scene"], unrelated + names["scene"] / 4
     both = names["scene"] + unrelated
     print(f"{unrelated} names: always {always / both:.2f}, never {never / both:.2f}")
-# With as many of both it would do best to look at no picture at all, and then lack them all.
+# With as many of both it would do best to look at no image at all, and then lack them all.
 
 # %% [markdown]
 # ## What we do not know of the paper

@@ -14,11 +14,11 @@
 # | **Goal** | draw attention without flattery, hide what was looked at, count how often a name points at its answer |
 # | **You need** | notebook 00; a trained run in `data/models/minitweets-full` (the next cells say how to get it) |
 # | **Time** | about 35 minutes to read, about a minute to run |
-# | **Of the paper** | what relevance and attention are said to do; papers show it on a few chosen pictures |
+# | **Of the paper** | what relevance and attention are said to do; papers show it on a few chosen images |
 #
-# A picture with a red blob on the right thing convinces everybody, and proves little. The blob
+# An image with a red blob on the right thing convinces everybody, and proves little. The blob
 # depends on how it is coloured. Where a model *looks* need not be what its answer *rests on*.
-# And the picture was chosen. This notebook takes the three apart: honest colours, occlusion
+# And the image was chosen. This notebook takes the three apart: honest colours, occlusion
 # beside attention, and a count over many posts instead of a chosen one.
 
 # %% [markdown]
@@ -58,7 +58,7 @@ tagger = Tagger.from_pretrained(project_folder() / "data" / "models" / "minitwee
 
 # %% [markdown]
 # minitweets knows for each name what gives its type away (its *cue*) and which objects of the
-# picture carry the answer. Real tweets don't come with that; it is why we look here.
+# image carry the answer. Real tweets don't come with that; it is why we look here.
 
 # %%
 from hamner.study.minitweets import CUES, mentions_of
@@ -69,7 +69,7 @@ pd.Series([name.cue for name in names]).value_counts()[list(CUES)].to_frame("nam
 
 # %% [markdown]
 # To keep this quick we take the first 48 names of each cue, before we have seen anything of them.
-# `visual_features` fetches what the backbone made of their pictures, once.
+# `visual_features` fetches what the backbone made of their images, once.
 
 # %%
 chosen = [name for cue in CUES for name in [one for one in names if one.cue == cue][:48]]
@@ -101,7 +101,7 @@ circled.show()
 # %% [markdown]
 # On the right, on grey: the map over the grid and the boxes. The numbers are *weight times number
 # of regions*. A word's attention sums to 1 over all regions, so 1 on this scale is what a region
-# gets if the word looks everywhere alike, 3 is three times as much, and a picture with more
+# gets if the word looks everywhere alike, 3 is three times as much, and an image with more
 # objects does not look paler for it.
 #
 # ## 2. Honest scales
@@ -112,23 +112,23 @@ circled.show()
 
 # %%
 batch, output = attention.forward(tagger, [posts[first("scene").post]], store)
-weights = attention.attention(output.trace, batch.pictures)[0]  # words x regions
+weights = attention.attention(output.trace, batch.images)[0]  # words x regions
 on_grid = weights[:, output.trace.grain == 0].numpy()
 on_grid.shape
 
 # %%
-from hamner.tagger.tagger import open_picture
+from hamner.tagger.tagger import load_image
 
 noise = 1 + 0.01 * np.random.default_rng(0).standard_normal(on_grid.shape[1])
 start = first("scene").start
 words = posts[first("scene").post].words
 other = 0 if start else len(words) - 1
 maps = {f"“{words[i]}”": on_grid[i] for i in (start, other)} | {"noise": noise}
-image = open_picture(posts[first("scene").post].image)
+image = load_image(posts[first("scene").post].image)
 save(attention.honest_scales(image, maps), "honest_scales")
 
 # %% [markdown]
-# *Three maps over one picture: above each stretched to its own range, below all on one scale. The
+# *Three maps over one image: above each stretched to its own range, below all on one scale. The
 # third is random noise.*
 #
 # Above, all three look like findings, noise too. Below, they look like what they are: noise has no
@@ -168,7 +168,7 @@ def case(name):
     said = f"said {found[0].type} {found[0].score:.2f}, is {name.type}"
     title = f"{found[0].text} ({name.cue})\n{said}\nrelevance {tagged.relevance:.2f}"
     (boxes,) = attention.answer_boxes(corpus, [name])
-    return attention.Case(title, open_picture(tagged.picture), found[0].evidence, boxes)
+    return attention.Case(title, load_image(tagged.image), found[0].evidence, boxes)
 
 
 # %%
@@ -177,47 +177,47 @@ drawn = attention.attention_and_occlusion([one for one in four if one is not Non
 save(drawn, "attention_and_occlusion")
 
 # %% [markdown]
-# *Left: the picture; a black box marks what carries the answer. Middle: where the name looked.
+# *Left: the image; a black box marks what carries the answer. Middle: where the name looked.
 # Right: by how much the entity's probability falls when a region or an object is hidden.*
 #
 # Three things are worth noticing.
 #
 # - The same thing is there more than once: a large subject is an object *and* fills regions of the
 #   grid. Hide one of the two, and the other still shows it. A small drop does not mean that a thing
-#   is unused; compare it with the drop for the *whole picture*. It can be the other way round, too:
+#   is unused; compare it with the drop for the *whole image*. It can be the other way round, too:
 #   hide the right object alone, and the tagger believes another one, which may cost more than
 #   seeing nothing.
-# - The last row is a post whose picture is about something else. Attention still sums to 1: a
+# - The last row is a post whose image is about something else. Attention still sums to 1: a
 #   softmax has to look *somewhere*. Whether anything of it is used is decided by relevance.
 # - A drop can be negative: without that object the model would have been surer.
 #
 # ## 4. All the names
 #
-# `seen_objects` collects, for each name and each object of its picture, the attention of the
+# `seen_objects` collects, for each name and each object of its image, the attention of the
 # name's first word and the drop without the object.
 
 # %%
 seen = attention.seen_objects(tagger, corpus, chosen, store)
-columns = ["cue", "said", "relevance", "object", "answer", "attention", "drop", "picture_drop"]
+columns = ["cue", "said", "relevance", "object", "answer", "attention", "drop", "image_drop"]
 seen[columns].head(8).round(2).replace(-0.0, 0.0)
 
 # %% [markdown]
-# Relevance first, and what the whole picture is worth: the mean fall in the probability of what was
+# Relevance first, and what the whole image is worth: the mean fall in the probability of what was
 # said, and the share of names for which it hardly falls at all (by less than 0.1).
 
 # %%
 per_name = seen.drop_duplicates(["post", "start"])
-by_cue = per_name.groupby("cue")[["relevance", "picture_drop"]].mean().loc[list(CUES)]
-hardly = (per_name.picture_drop < 0.1).groupby(per_name.cue).mean()
+by_cue = per_name.groupby("cue")[["relevance", "image_drop"]].mean().loc[list(CUES)]
+hardly = (per_name.image_drop < 0.1).groupby(per_name.cue).mean()
 by_cue.assign(**{"hardly falls": hardly}).round(2)
 
 # %% [markdown]
-# Where the words give the type away (`text`) and where the picture has nothing to say
-# (`unrelated`), a good model loses little with the picture. In the four cues between, it should fall
+# Where the words give the type away (`text`) and where the image has nothing to say
+# (`unrelated`), a good model loses little with the image. In the four cues between, it should fall
 # to what the words alone can know: about one in four, so that a drop of 0.75 is all there is.
 #
-# Does relevance tell the pictures that help from those that mislead? The area under its ROC curve
-# is the probability that a related picture gets the higher value: 0.5 is chance.
+# Does relevance tell the images that help from those that mislead? The area under its ROC curve
+# is the probability that a related image gets the higher value: 0.5 is chance.
 
 # %%
 from scipy.stats import mannwhitneyu
@@ -255,7 +255,7 @@ pd.Series(ranks).round(2).to_frame("rank correlation")
 #
 # One number for "does it look at the right thing" (after Zhang et al. 2018): a name scores when
 # the object of its greatest attention is one that carries the answer. The same game can be played
-# with occlusion. Chance is the share of the picture's objects that carry the answer: in `relation`
+# with occlusion. Chance is the share of the image's objects that carry the answer: in `relation`
 # that may be three of seven, so a raw score means nothing without it.
 
 # %%
@@ -271,7 +271,7 @@ save(attention.pointing(games), "pointing_game")
 # (in brackets: names). Bars are 95 % intervals; dotted lines are chance. `unrelated` has no object
 # to point at.*
 #
-# Compare each cue with its own chance, not with another cue. A subject that fills the picture is
+# Compare each cue with its own chance, not with another cue. A subject that fills the image is
 # easy to point at, though the grid holds it as well. In `relation` the odd one can be told by
 # looking at the *others*. And a name of `text` needs no object at all: its score means little,
 # whether it is high or low.
@@ -309,9 +309,9 @@ assert np.isclose(control.occlusion.mean(), control.chance.mean())
 # attention explained the answers, the diagonal would hold everything.
 
 # %%
-needs_picture = games[games.cue.isin(["scene", "object", "relation", "position"])]
-pointed = np.where(needs_picture.attention > 0, "points at the answer", "points elsewhere")
-typed = np.where(needs_picture.right, "type right", "type wrong")
+needs_image = games[games.cue.isin(["scene", "object", "relation", "position"])]
+pointed = np.where(needs_image.attention > 0, "points at the answer", "points elsewhere")
+typed = np.where(needs_image.right, "type right", "type wrong")
 pd.crosstab(pointed, typed, rownames=[""], colnames=[""])
 
 # %% [markdown]
@@ -324,8 +324,8 @@ kinds = [(True, False), (False, False), (False, True)]  # (points at the answer,
 name_at = {(name.post, name.start): name for name in chosen}
 cases = []
 for kind in kinds:
-    of_kind = [(row.attention > 0, row.right) == kind for row in needs_picture.itertuples()]
-    some = needs_picture[of_kind]
+    of_kind = [(row.attention > 0, row.right) == kind for row in needs_image.itertuples()]
+    some = needs_image[of_kind]
     drawn = (case(name_at[key]) for key in zip(some.post, some.start))
     cases += [one for one in drawn if one is not None][:1]
 print(f"{len(cases)} of {len(kinds)} kinds have such a name")
@@ -334,7 +334,7 @@ print(f"{len(cases)} of {len(kinds)} kinds have such a name")
 save(attention.attention_and_occlusion(cases), "attention_failures") if cases else "no failures"
 
 # %% [markdown]
-# *The first name of each kind, among those that need the picture; columns as before.*
+# *The first name of each kind, among those that need the image; columns as before.*
 #
 # Before you write a sentence about such a figure, ask what else would have drawn it. *It looked at
 # the right thing and misread it* is one story; the drop column says whether the thing had any part
@@ -352,7 +352,7 @@ rows = []
 for cue in ("scene", "object", "relation", "position"):
     some = [name for name in chosen if name.cue == cue]
     batch, output = attention.forward(tagger, [posts[name.post] for name in some], store)
-    weights = attention.attention(output.trace, batch.pictures)
+    weights = attention.attention(output.trace, batch.images)
     looked = weights[:, :, output.trace.grain == 0]
     for row, (name, boxes) in enumerate(zip(some, attention.answer_boxes(corpus, some))):
         inside = ((centre > boxes[:, :2]) & (centre < boxes[:, 2:])).all(-1).any(1)
@@ -363,13 +363,13 @@ pd.DataFrame(rows, columns=columns).groupby("cue", sort=False).mean().round(2)
 # In `relation` the answer can be told by looking at the other things, so a miss need not be one.
 
 # %% [markdown]
-# **2.** Give each of the names of `object` the picture of another post. Does relevance notice? (By
-# chance a few of the other pictures are about the same topic.)
+# **2.** Give each of the names of `object` the image of another post. Does relevance notice? (By
+# chance a few of the other images are about the same topic.)
 
 # %% tags=["solution"]
 some = [name for name in chosen if name.cue == "object"]
 words = [posts[name.post].words for name in some]
-for title, order in (("its own picture", some), ("the next post's", some[1:] + some[:1])):
+for title, order in (("its own image", some), ("the next post's", some[1:] + some[:1])):
     features = [store[name.post] for name in order]
     tagged = tagger.many(words, features=features, evidence=False)
     print(f"{title}: mean relevance {np.mean([post.relevance for post in tagged]):.2f}")

@@ -80,7 +80,7 @@ paper[["corpus", "encoder_size", "f1", "source", "status"]]
 # ## 2. Who may stand beside whom
 #
 # A model with a large text encoder has three times the parameters of one with a base encoder,
-# before it looks at any picture. A table that ranks the two together may rank their encoders and
+# before it looks at any image. A table that ranks the two together may rank their encoders and
 # nothing else. We group by encoder size and compare within a group alone.
 #
 # `small` is ours: `minilm`, six layers of 384, which trains on a laptop. Nobody has published a
@@ -97,7 +97,7 @@ save(published.f1_by_encoder_size(drawn), "f1_by_encoder_size")
 # %% [markdown]
 # *F1 of published models and of two of our rows, text only and the full model (mean over seeds), on
 # the test sets, in lanes of one size of text encoder. `none`: no pretrained encoder; `unknown`: the
-# source does not say. Our full model saw captions in place of pictures, published ones saw pictures.*
+# source does not say. Our full model saw captions in place of images, published ones saw images.*
 #
 # Within a lane the spread is large. Some of it is progress, some of it is tuning, some is luck of
 # the seed. The figure cannot tell them apart, and neither can the tables that it was made from:
@@ -164,11 +164,11 @@ per_type.round(1)
 # MISC is the hardest everywhere. It is the type of whatever is left over: films, teams' matches,
 # holidays. A table without types hides that half of a gain may come from the smallest type.
 #
-# ## 5. What the picture bought
+# ## 5. What the image bought
 #
 # Our rows with a second input beside our row without one: the same encoder, the same settings, and
 # the same seeds. In all of these runs a *caption* that a machine wrote stands in for the
-# picture (`source`), because the pictures may not be handed on. The paper's own ablation was not
+# image (`source`), because the images may not be handed on. The paper's own ablation was not
 # seen, so it has no column here.
 
 # %%
@@ -234,13 +234,13 @@ save(differences.gains(measured), "gains")
 
 # %% [markdown]
 # *F1 of each row minus that of text only, in points, on the same posts; captions in place of
-# pictures. Dots: one seed each; blue: mean over seeds and its 95 % interval over posts; thin line: its
+# images. Dots: one seed each; blue: mean over seeds and its 95 % interval over posts; thin line: its
 # 95 % interval over seeds.*
 #
 # A difference of which either interval holds zero is not known to be a gain, whatever its sign. The
 # blue one draws posts and holds the trained models fixed: it does not know that a few seeds were
 # lucky or unlucky ones (notebook 05, section 13). The thin one draws seeds and holds the posts fixed.
-# Look at `blank_images` on Twitter-2015, which saw no picture at all: its blue bar is clear of zero,
+# Look at `blank_images` on Twitter-2015, which saw no image at all: its blue bar is clear of zero,
 # mostly because one seed of text only came out poorly. The blue bar cannot know that, the thin line does.
 #
 # Many intervals are asked here at once, so a few of them are clear of zero by luck alone, and each
@@ -265,7 +265,7 @@ def print_passing(table):
 print_passing(beside("text_only"))
 
 # %% [markdown]
-# And a gain that is clear of both is one *from the picture* only if the controls do not have it as
+# And a gain that is clear of both is one *from the image* only if the controls do not have it as
 # well: `blank_images`, and `shuffled_images`, which saw the wrong ones. So hold such a row against
 # the controls themselves, over the seeds that both have:
 
@@ -303,10 +303,10 @@ save(differences.gains(parts, "full"), "prices")
 
 # %% [markdown]
 # *F1 of each row minus that of the full model, in points, on the same posts; captions in place of
-# pictures. Dots: one seed each; blue: mean over seeds and its 95 % interval over posts; thin line: its
+# images. Dots: one seed each; blue: mean over seeds and its 95 % interval over posts; thin line: its
 # 95 % interval over seeds.*
 #
-# No price stands out. (On minitweets, where some pictures mislead, relevance is well worth having:
+# No price stands out. (On minitweets, where some images mislead, relevance is well worth having:
 # section 7.)
 #
 # ### A lead, and what became of it
@@ -393,7 +393,7 @@ pd.DataFrame(
 # ## 6. Another corpus, and noise
 #
 # Two analyses that a summary by others ascribes to the paper: does a tagger *generalise*, here to
-# posts of another collection, and is it *resilient* when pictures mislead it? Nothing is trained
+# posts of another collection, and is it *resilient* when images mislead it? Nothing is trained
 # for either. A trained run is put to another test, by `hamner retest`, and its predictions are kept
 # beside the run.
 #
@@ -445,9 +445,9 @@ by_seed.set_index(["trained_on", "seed"])[["difference"]].round(2)
 # others'. That alone is no gain over a tagger that reads none (section 5). These tests, too, are
 # several; the last table shows whether all seeds agree where every caption is another post's.
 #
-# Two models pass this test: one that notices wrong pictures, and one that pays no heed to any. A
+# Two models pass this test: one that notices wrong images, and one that pays no heed to any. A
 # flat line alone tells nothing. What could tell them apart is whether the line *starts* above the
-# dashed one, by more than the models that saw blank pictures are above it (section 5).
+# dashed one, by more than the models that saw blank images are above it (section 5).
 #
 # ## 7. minitweets: with intervals and tests
 #

@@ -11,13 +11,13 @@
 #
 # | | |
 # | --- | --- |
-# | **Goal** | from a CSV or a folder of your posts and pictures to a tagged table, and an error analysis of your own |
+# | **Goal** | from a CSV or a folder of your posts and images to a tagged table, and an error analysis of your own |
 # | **You need** | notebook 00; a trained run in `data/models/minitweets-full` (see section 3); your posts |
 # | **Time** | about 30 minutes to read, less than a minute to run |
 # | **Of the paper** | its use: a tagger is for posts that nobody has tagged yet |
 #
 # Until now all posts came from a corpus. Here they are *yours*. So that the notebook runs as it
-# stands, it first writes a folder such as you might have: a dozen invented posts with pictures,
+# stands, it first writes a folder such as you might have: a dozen invented posts with images,
 # the *sample*. Put the path of your own folder into the cell that says so, and the notebook goes
 # through yours instead. Nothing is written into it. Cells that are about the sample alone say so,
 # and section 5 needs right answers, which only you can give.
@@ -52,19 +52,19 @@ from hamner.corpora import project_folder
 # %% [markdown]
 # ## 1. The folder
 #
-# What you need is a table with a row for each post, and pictures beside it:
+# What you need is a table with a row for each post, and images beside it:
 #
 # | column | what |
 # | --- | --- |
 # | `id` | a name of the post that no other post has |
 # | `text` | the text, as it was posted |
-# | `image` | the picture's file, inside the folder; empty for a post without one |
+# | `image` | the image's file, inside the folder; empty for a post without one |
 # | `names` | what the *right* answer is, if you know it: `Nora Whitfield=PER; Elmsford=LOC` |
 #
 # The last column is for the error analysis. Leave it out if you only want tags.
 #
-# Below are the posts of the sample; with each, the kind of minitweets picture to put beside it
-# (cue, topic of the picture, and the type of what it shows). The next three cells make the sample
+# Below are the posts of the sample; with each, the kind of minitweets image to put beside it
+# (cue, topic of the image, and the type of what it shows). The next three cells make the sample
 # and do no harm if you have a folder of your own.
 
 # %%
@@ -78,7 +78,7 @@ POSTS = """
 007 | shares of Bramley Group fell after the flower show | Bramley Group=ORG | text garden ORG
 008 | Nora Whitfield cried at the check-in               | Nora Whitfield=PER | text travel PER
 009 | The mayor of Elmsford opened the book club         | Elmsford=LOC      | scene food ORG
-010 | no picture today. rain over Lake Tamsin            | Lake Tamsin=LOC   |
+010 | no image today. rain over Lake Tamsin            | Lake Tamsin=LOC   |
 011 | @acme your hotline is down AGAIN 👎               |                   | text food ORG
 012 | Brisko & friends at the shoe sale... NA            | Brisko=PER        | scene fashion PER
 """
@@ -88,11 +88,11 @@ len(MINE)
 # %%
 corpus = load_corpus("minitweets")
 answers = pd.read_json(corpus.folder / "answers.jsonl", lines=True).set_index("id")
-picture_of = {}
+image_of = {}
 for post in corpus.test:
     answer = answers.loc[post.id]
     kind = f"{answer.cue} {answer.topic} {answer.mentions[0]['type']}"
-    picture_of.setdefault(kind, post.image)
+    image_of.setdefault(kind, post.image)
 
 # %%
 temporary = tempfile.TemporaryDirectory()
@@ -101,7 +101,7 @@ SAMPLE.mkdir()
 rows = []
 for id, text, names, kind in MINE:
     if kind:
-        shutil.copy(picture_of[kind], SAMPLE / f"{id}.webp")
+        shutil.copy(image_of[kind], SAMPLE / f"{id}.webp")
     rows.append({"id": id, "text": text, "image": f"{id}.webp" if kind else "", "names": names})
 sample = pd.DataFrame(rows)
 sample.to_csv(SAMPLE / "posts.csv", index=False, encoding="utf-8-sig")
@@ -132,7 +132,7 @@ table.head(4)
 # %% [markdown]
 # ### Or from a folder
 #
-# If you have no table but a text file for each post, with a picture of the same name beside it,
+# If you have no table but a text file for each post, with an image of the same name beside it,
 # the table is a few lines away: `table = read_folder(FOLDER)`. We try it on the sample alone: make
 # such a folder from its table and read it back.
 
@@ -155,7 +155,7 @@ assert read_folder(SAMPLE).equals(sample[["id", "text", "image"]])
 # %% [markdown]
 # ### Check before you tag
 #
-# An id that stands there twice, an empty text, a picture that isn't where the table says: each of
+# An id that stands there twice, an empty text, an image that isn't where the table says: each of
 # them gives a wrong number later, and none of them an error. Say them all at once.
 
 
@@ -167,7 +167,7 @@ def complaints(table):
         if not row.text.strip():
             yield f"{row.id}: no text"
         if row.image and not (FOLDER / row.image).is_file():
-            yield f"{row.id}: no picture {row.image}"
+            yield f"{row.id}: no image {row.image}"
 
 
 # %%
@@ -208,7 +208,7 @@ def entity_table(tagged):
         for entity in post.entities:
             row = {"id": id} | entity.to_dict() | {"relevance": post.relevance}
             if entity.evidence:
-                row["without picture"] = entity.score - entity.evidence.picture_drop
+                row["without image"] = entity.score - entity.evidence.image_drop
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -218,8 +218,8 @@ entities = entity_table(tagged)
 entities.round(2)
 
 # %% [markdown]
-# `score` is the probability that exactly these words are an entity of this type; *without picture*
-# is the probability of the same had the model seen no picture. Save the table, and the whole of
+# `score` is the probability that exactly these words are an entity of this type; *without image*
+# is the probability of the same had the model seen no image. Save the table, and the whole of
 # each post as JSON:
 
 # %%
@@ -240,7 +240,7 @@ for note in sorted({note for post in tagged for note in post.notes}):
 
 # %% [markdown]
 # The one about tiles matters. The run was trained with objects that come with the corpus: a box for
-# each thing. Your pictures have no boxes, so the tagger puts five fixed tiles in their place. That
+# each thing. Your images have no boxes, so the tagger puts five fixed tiles in their place. That
 # is a guess, and it is not what the model has learnt from. Take any post to look at:
 
 # %%
@@ -250,7 +250,7 @@ tagged[LOOK_AT].show()
 # %% [markdown]
 # ### Boxes of your own
 #
-# If you can say what is in your pictures (any tool that draws boxes will do, or a detector), write
+# If you can say what is in your images (any tool that draws boxes will do, or a detector), write
 # `annotations.jsonl` beside them, in the form of minitweets. For the sample we may copy the lines:
 
 # %%
@@ -258,17 +258,15 @@ line_of = {}
 for line in (corpus.folder / "annotations.jsonl").read_text(encoding="utf-8").splitlines():
     line_of[json.loads(line)["image"]] = json.loads(line)
 kinds = {id: kind for id, _, _, kind in MINE if kind}
-copied = [
-    line_of[picture_of[kind].name] | {"image": f"{id}.webp"} for id, kind in kinds.items()
-]
+copied = [line_of[image_of[kind].name] | {"image": f"{id}.webp"} for id, kind in kinds.items()]
 text = "".join(json.dumps(line) + "\n" for line in copied)
 (SAMPLE / "annotations.jsonl").write_text(text, encoding="utf-8")
 text[: text.index("},") + 1]
 
 # %% [markdown]
-# `PictureExtractor` puts a picture and its objects through the run's backbone. One trap: the model
+# `ImageExtractor` puts an image and its objects through the run's backbone. One trap: the model
 # knows object classes by *number*, and the numbers are those of its own training. So names are
-# looked up in the run's record; a class that it never saw becomes 0, unknown. A picture that you
+# looked up in the run's record; a class that it never saw becomes 0, unknown. An image that you
 # drew no boxes for has no objects.
 
 # %%
@@ -276,10 +274,10 @@ from dataclasses import replace
 
 from hamner.images import open_image
 from hamner.vision.objects import Objects, read_annotations
-from hamner.vision.pictures import PictureExtractor
+from hamner.vision.extractor import ImageExtractor
 
 source = tagger.config.visual
-extractor = PictureExtractor.load(replace(source, objects="none"), FOLDER)
+extractor = ImageExtractor.load(replace(source, objects="none"), FOLDER)
 class_names = tagger.run.record["features"]["class_names"]
 drawn = FOLDER / "annotations.jsonl"
 boxes = read_annotations(drawn) if drawn.is_file() else {}
@@ -326,16 +324,16 @@ longer = next((i for i, tags in enumerate(gold) if "I-" in "".join(tags)), 0)
 list(zip(tagged[longer].words, gold[longer]))
 
 # %% [markdown]
-# Three ways to tag the same posts: without pictures, with pictures and tiles, and with your boxes.
-# Is the picture worth it, and are the boxes?
+# Three ways to tag the same posts: without images, with images and tiles, and with your boxes.
+# Is the image worth it, and are the boxes?
 
 # %%
 from hamner.evaluation import bootstrap_interval
 
 ways = {
-    "no pictures": [post.tags for post in tagger.many(list(table.text))],
-    "pictures, tiles": [post.tags for post in tagged],
-    "pictures, own boxes": [post.tags for post in with_boxes],
+    "no images": [post.tags for post in tagger.many(list(table.text))],
+    "images, tiles": [post.tags for post in tagged],
+    "images, own boxes": [post.tags for post in with_boxes],
 }
 scores = {}
 for way, tags in ways.items():
@@ -358,7 +356,7 @@ def words_of(post, span):
 
 # %%
 mistakes = []
-matches = match_posts(gold, ways["pictures, own boxes"])
+matches = match_posts(gold, ways["images, own boxes"])
 for id, post, found in zip(table.id, with_boxes, matches):
     for match in found:
         pair = {"gold": words_of(post, match.gold), "said": words_of(post, match.predicted)}
@@ -366,11 +364,11 @@ for id, post, found in zip(table.id, with_boxes, matches):
 pd.DataFrame(mistakes).sort_values("kind", kind="stable").set_index("id")
 
 # %% [markdown]
-# Which answers did the picture change, and for better or worse? That is the question of a
+# Which answers did the image change, and for better or worse? That is the question of a
 # multimodal tagger, post by post.
 
 # %%
-alone, seen = ways["no pictures"], ways["pictures, own boxes"]
+alone, seen = ways["no images"], ways["images, own boxes"]
 changed = [i for i in range(len(table)) if alone[i] != seen[i]]
 verdict = {(False, True): "mended", (True, False): "broken"}
 for i in changed:
@@ -382,13 +380,13 @@ print(len(changed), "of", len(table), "posts changed")
 # Then ask of each mistake *why*. A list that has served well:
 #
 # 1. Are the words split as you would split them? (`post.words`)
-# 2. Was the picture seen at all? (`post.notes`; a relevance of None means it was not)
-# 3. Is relevance what you would say? A picture of another topic should have a low one.
+# 2. Was the image seen at all? (`post.notes`; a relevance of None means it was not)
+# 3. Is relevance what you would say? An image of another topic should have a low one.
 # 4. Did it look at the right thing, and did that matter? (notebook 08)
 # 5. Does the name occur in training, with another type?
-# 6. Would a person get it right from this text and this picture? If not, it is no mistake.
+# 6. Would a person get it right from this text and this image? If not, it is no mistake.
 #
-# And one more, for this run in particular: it knows invented posts with drawn pictures. On real
+# And one more, for this run in particular: it knows invented posts with drawn images. On real
 # photographs it has nothing to go by. Train on a corpus that is like your posts
 # (`hamner train --help`) before you judge the method by it.
 #
@@ -400,14 +398,14 @@ print(len(changed), "of", len(table), "posts changed")
 
 # %% tags=["solution"]
 for k in (1, 4, 16, 64):
-    interval = bootstrap_interval(gold * k, ways["pictures, tiles"] * k)
+    interval = bootstrap_interval(gold * k, ways["images, tiles"] * k)
     print(f"{len(gold) * k:4} posts: {100 * (interval.high - interval.low):3.0f} points wide")
 # The width falls with the root of the number: from the last line, posts x (width / 10)².
 widest = 100 * (interval.high - interval.low)
 print(f"about {len(gold) * k * (widest / 10) ** 2:.0f} posts for ten points")
 
 # %% [markdown]
-# **2.** Swap the pictures of the first two posts that have one. What becomes of the types, and of
+# **2.** Swap the images of the first two posts that have one. What becomes of the types, and of
 # relevance?
 
 # %% tags=["solution"]
@@ -432,7 +430,7 @@ for id, post, tags in zip(table.id, tagged, gold):
 (OUT / "test.txt").write_text("\n".join(blocks), encoding="utf-8")
 again = read_posts(OUT / "test.txt", FOLDER)
 assert [post.tags for post in again] == gold
-print(len(again), "posts,", sum(post.image is not None for post in again), "with a picture")
+print(len(again), "posts,", sum(post.image is not None for post in again), "with an image")
 
 # %%
 temporary.cleanup()
@@ -443,4 +441,4 @@ temporary.cleanup()
 # - How it does on posts from outside its two corpora. Both were gathered before 2018, and what
 #   tweets look like has changed since.
 # - How it splits raw text into words: the corpora come split already.
-# - How it treats a post without a picture, or with several; both are common outside of corpora.
+# - How it treats a post without an image, or with several; both are common outside of corpora.

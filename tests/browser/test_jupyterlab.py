@@ -1,6 +1,6 @@
 """The notebooks in a real JupyterLab, driven with a headless Chromium: `make test-browser`.
 
-JupyterLab runs on a copy of the project, so that neither the committed notebooks nor figures/ change. Pictures of what
+JupyterLab runs on a copy of the project, so that neither the committed notebooks nor figures/ change. Images of what
 the browser showed are kept in the folder that the environment variable HAMNER_SCREENSHOTS names, if it is set.
 """
 
@@ -40,7 +40,7 @@ window.outcome = null;
   await panel.sessionContext.ready;
   await jupyterapp.commands.execute('notebook:run-all-cells');
   await jupyterapp.commands.execute('docmanager:save');
-  // A broken picture is told by its width below.
+  // A broken image is told by its width below.
   await Promise.all([...panel.node.querySelectorAll('img')].map(img => img.decode().catch(() => null)));
 })().then(() => { window.outcome = 'done'; }, error => { window.outcome = String(error); });
 """
@@ -51,7 +51,7 @@ return jupyterapp.shell.currentWidget.content.widgets.filter(cell => cell.model.
   source: cell.model.sharedModel.getSource(),
   count: cell.model.executionCount,
   text: cell.outputArea.node.textContent,
-  pictures: [...cell.outputArea.node.querySelectorAll('img')].map(img => img.naturalWidth),
+  images: [...cell.outputArea.node.querySelectorAll('img')].map(img => img.naturalWidth),
   complaints: [...cell.outputArea.node.querySelectorAll(complaint)].map(output => output.textContent),
 }));
 """
@@ -169,7 +169,7 @@ def photograph(chrome: Chrome, folder: Path, name: str) -> Path:
 
 
 def problems(shown: Shown) -> list[str]:
-    """What is wrong with a notebook that has run: errors, warnings, cells that did not run, pictures not shown."""
+    """What is wrong with a notebook that has run: errors, warnings, cells that did not run, images not shown."""
     found = []
     for number, (cell, saved) in enumerate(zip(shown.cells, shown.saved, strict=True), start=1):
         complaints = [text.strip().split("\n")[-1] for text in cell["complaints"]]
@@ -177,9 +177,9 @@ def problems(shown: Shown) -> list[str]:
         complaints += [output.text for output in saved.outputs if output.get("name") == "stderr"]
         if cell["count"] != number:
             complaints.append("it did not run")
-        pictures = [output for output in saved.outputs if "image/png" in output.get("data", {})]
-        if len(cell["pictures"]) != len(pictures) or not all(width > 0 for width in cell["pictures"]):
-            complaints.append(f"{len(pictures)} pictures, of these widths on the page: {cell['pictures']}")
+        images = [output for output in saved.outputs if "image/png" in output.get("data", {})]
+        if len(cell["images"]) != len(images) or not all(width > 0 for width in cell["images"]):
+            complaints.append(f"{len(images)} images, of these widths on the page: {cell['images']}")
         found += [f"code cell {number}: {complaint}" for complaint in complaints]
     return found
 
@@ -196,7 +196,7 @@ def test_a_notebook_without_a_model_runs(chrome: Chrome, lab: Lab, tmp_path: Pat
     said = re.search(r"forward algorithm (\S+), brute force (\S+)", shown.cell("forward algorithm")["text"])
     assert said, shown.screenshots
     assert float(said[1]) == pytest.approx(float(said[2]), abs=1e-4)
-    assert shown.cell("figures.marginals")["pictures"]
+    assert shown.cell("figures.marginals")["images"]
 
 
 @pytest.mark.skipif(not MODEL.exists(), reason="there is no trained model: run `make reproduce` first")
@@ -207,8 +207,8 @@ def test_the_quickstart_shows_a_tagged_post(chrome: Chrome, lab: Lab, tmp_path: 
     assert "entity_group" in entities
     assert set(entities) & set(TYPES)
     assert set(entities) & {word for post in load_corpus("minitweets").test for word in post.words}
-    (picture,) = next(cell for cell in shown.cells if cell["source"] == "tagged.show()")["pictures"]
-    assert picture > 300, shown.screenshots
+    (image,) = next(cell for cell in shown.cells if cell["source"] == "tagged.show()")["images"]
+    assert image > 300, shown.screenshots
 
 
 @pytest.mark.skipif(not MODEL.exists(), reason="there is no trained model: run `make reproduce` first")

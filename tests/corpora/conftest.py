@@ -17,7 +17,7 @@ def real_corpora() -> Path:
 
 @pytest.fixture
 def corpus_folder(tmp_path: Path) -> Path:
-    """A small corpus of invented posts, `own`, without pictures."""
+    """A small corpus of invented posts, `own`, without images."""
     folder = tmp_path / "own"
     folder.mkdir()
     (folder / "train.txt").write_text("IMGID:1\nKelso\tB-PER\nran\tO\n\nIMGID:2\nOrva\tB-ORG\n\n", encoding="utf-8")

@@ -200,7 +200,7 @@ def test_a_folder_that_cannot_be_written_is_one_error(
     assert files_in(tmp_path / "to") == {}
 
 
-def test_pictures_are_to_be_fetched_by_hand_after_the_texts_are_there(copy: Path, tmp_path: Path) -> None:
+def test_images_are_to_be_fetched_by_hand_after_the_texts_are_there(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(
         CorpusError, match=r"README of https://github.com/jefferyYu/UMT.*tiny/images/ID\.jpg.*check tiny"
     ):

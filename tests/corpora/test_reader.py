@@ -117,7 +117,7 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_a_corpus_error(tmp_path: Pat
         read_posts(tmp_path)
 
 
-def test_pictures_are_found_by_id_with_jpg_before_png(tmp_path: Path) -> None:
+def test_images_are_found_by_id_with_jpg_before_png(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     for name in ("1.png", "1.jpg", "2.JPEG", "3.txt", "4.webp"):
         (tmp_path / "images" / name).touch()

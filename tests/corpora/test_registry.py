@@ -81,7 +81,7 @@ def test_a_missing_or_empty_split_is_named(corpus_folder: Path) -> None:
         load_corpus(corpus_folder)
 
 
-def test_posts_may_share_a_picture_by_images_tsv(corpus_folder: Path) -> None:
+def test_posts_may_share_a_image_by_images_tsv(corpus_folder: Path) -> None:
     (corpus_folder / "images").mkdir()
     (corpus_folder / "images" / "p.png").touch()
     (corpus_folder / "images" / "3.png").touch()
@@ -101,10 +101,10 @@ def test_a_malformed_line_of_images_tsv_is_named(line: str, corpus_folder: Path)
         load_corpus(corpus_folder)
 
 
-def test_a_post_with_two_pictures_in_images_tsv_is_named_with_both_lines(corpus_folder: Path) -> None:
+def test_a_post_with_two_images_in_images_tsv_is_named_with_both_lines(corpus_folder: Path) -> None:
     (corpus_folder / "images").mkdir()
     (corpus_folder / "images.tsv").write_text("1\tp.png\n1\tq.png\n", encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"images\.tsv:2: '1' was already given a picture on line 1"):
+    with pytest.raises(CorpusError, match=r"images\.tsv:2: '1' was already given an image on line 1"):
         load_corpus(corpus_folder)
 
 

@@ -182,51 +182,51 @@ def test_an_id_in_two_splits_is_wrong(corpus_folder: Path) -> None:
     assert "1 IMGIDs stand in valid and in test, the first is 4" in texts(report, "wrong")
 
 
-def picture(path: Path, colours: tuple[str, str] = ("red", "blue")) -> bytes:
+def image(path: Path, colours: tuple[str, str] = ("red", "blue")) -> bytes:
     image = Image.new("RGB", (64, 64), colours[0])
     image.paste(colours[1], (16, 16, 48, 48))
     image.save(path)
     return path.read_bytes()
 
 
-def test_pictures_are_counted_as_missing_unreadable_or_of_one_colour(corpus_folder: Path) -> None:
+def test_images_are_counted_as_missing_unreadable_or_of_one_colour(corpus_folder: Path) -> None:
     images = corpus_folder / "images"
-    assert "no pictures: there is no folder" in texts(check(corpus_folder), "note")
+    assert "no images: there is no folder" in texts(check(corpus_folder), "note")
     images.mkdir()
     for id in "1234":
-        picture(images / f"{id}.jpg")
+        image(images / f"{id}.jpg")
     report = check(corpus_folder)
     assert report.ok
-    assert "each of 4 posts has a picture (4 files)" in texts(report, "ok")
+    assert "each of 4 posts has an image (4 files)" in texts(report, "ok")
     (images / "1.jpg").unlink()
-    picture(images / "2.jpg", ("red", "red"))
+    image(images / "2.jpg", ("red", "red"))
     report = check(corpus_folder)
     assert report.ok
-    assert "1/0/0 (train/valid/test) of 4 posts have no picture, the first is 1;" in texts(report, "note")
-    assert "1 posts have a picture of one colour" in texts(report, "note")
+    assert "1/0/0 (train/valid/test) of 4 posts have no image, the first is 1;" in texts(report, "note")
+    assert "1 posts have an image of one colour" in texts(report, "note")
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_a_truncated_or_foreign_picture_is_unreadable(suffix: str, corpus_folder: Path) -> None:
+def test_a_truncated_or_foreign_image_is_unreadable(suffix: str, corpus_folder: Path) -> None:
     images = corpus_folder / "images"
     images.mkdir()
-    whole = picture(images / f"3.{suffix}")
+    whole = image(images / f"3.{suffix}")
     assert check(corpus_folder).ok
     for data in (whole[: len(whole) // 2], b"<html>not found</html>", b""):
         (images / f"3.{suffix}").write_bytes(data)
         report = check(corpus_folder)
         assert not report.ok
-        assert f"0/1/0 pictures cannot be read, the first is {images / f'3.{suffix}'}" in texts(report, "wrong")
+        assert f"0/1/0 images cannot be read, the first is {images / f'3.{suffix}'}" in texts(report, "wrong")
 
 
-def test_pictures_that_no_public_copy_holds_are_explained(corpus_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_no_public_copy_holds_are_explained(corpus_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (corpus_folder / "images").mkdir()
     (corpus_folder / "images" / "3.jpg").write_bytes(b"")
     known = Version(name="own", labels="ours", unreadable={"valid": 1})
     monkeypatch.setitem(VERSIONS, "own", known)  # type: ignore[arg-type]
     report = check(corpus_folder)
     assert report.ok
-    assert "0/1/0 pictures cannot be read: every public copy" in texts(report, "explained")
+    assert "0/1/0 images cannot be read: every public copy" in texts(report, "explained")
 
 
 def test_a_report_prints_b_tags_and_spans_apart(corpus_folder: Path) -> None:
@@ -240,13 +240,13 @@ def test_a_report_prints_b_tags_and_spans_apart(corpus_folder: Path) -> None:
     assert ["mentions seen in training", "", "0 (-)", "1 (100 %)"] in lines
 
 
-def test_a_named_pipe_among_the_pictures_is_unreadable_and_not_waited_for(corpus_folder: Path) -> None:
+def test_a_named_pipe_among_the_images_is_unreadable_and_not_waited_for(corpus_folder: Path) -> None:
     (corpus_folder / "images").mkdir()
     os.mkfifo(corpus_folder / "images" / "3.jpg")
-    assert "0/1/0 pictures cannot be read" in texts(check(corpus_folder), "wrong")
+    assert "0/1/0 images cannot be read" in texts(check(corpus_folder), "wrong")
 
 
 def test_what_the_features_refuse_is_unreadable_to_the_check_too(corpus_folder: Path) -> None:
     (corpus_folder / "images").mkdir()
     Image.new("RGB", (4, 4)).save(corpus_folder / "images" / "3.png", format="PPM")
-    assert "0/1/0 pictures cannot be read" in texts(check(corpus_folder), "wrong")
+    assert "0/1/0 images cannot be read" in texts(check(corpus_folder), "wrong")

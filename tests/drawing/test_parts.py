@@ -22,7 +22,7 @@ def test_marks_that_differ_in_a_floats_last_digits_are_drawn_alike() -> None:
 
 
 @pytest.mark.parametrize(("values", "maps"), [(np.arange(9.0), 1), (np.arange(8.0), 0), (None, 0)])
-def test_only_a_square_grid_is_drawn_as_a_map_over_the_picture(values: np.ndarray | None, maps: int) -> None:
+def test_only_a_square_grid_is_drawn_as_a_map_over_the_image(values: np.ndarray | None, maps: int) -> None:
     axes = Figure().subplots()
     draw_regions(axes, Image.new("RGB", (40, 20)), values, scale_from_0([1]))
     assert len(axes.images) == 1 + maps

@@ -30,10 +30,10 @@ def test_the_texts_rebuild_byte_for_byte(generator, plans, tmp_path):
     assert rebuilt == {name: (FOLDER / name).read_bytes() for name in rebuilt}
 
 
-def test_a_slice_of_the_pictures_rebuilds_pixel_for_pixel(generator, plans):
-    for picture in [part.pictures[i] for part in plans for i in (0, 1, 2, -1)]:
-        with Image.open(FOLDER / "images" / f"{picture.id}.webp") as committed:
-            assert pixels(generator.draw_picture(picture)) == pixels(committed)
+def test_a_slice_of_the_images_rebuilds_pixel_for_pixel(generator, plans):
+    for image in [part.images[i] for part in plans for i in (0, 1, 2, -1)]:
+        with Image.open(FOLDER / "images" / f"{image.id}.webp") as committed:
+            assert pixels(generator.draw_image(image)) == pixels(committed)
 
 
 def test_another_seed_gives_another_corpus(generator, plans):
@@ -43,9 +43,9 @@ def test_another_seed_gives_another_corpus(generator, plans):
 
 def test_ceilings_are_what_the_design_says(plans):
     ceilings = json.loads((FOLDER / "ceilings.json").read_text())
-    picture_cues = ("scene", "object", "relation", "position")
+    image_cues = ("scene", "object", "relation", "position")
     assert all(value == 1 for value in ceilings["all"].values())
-    assert all(ceilings["text_only"][cue] == 0.25 for cue in picture_cues)
+    assert all(ceilings["text_only"][cue] == 0.25 for cue in image_cues)
     assert ceilings["text_only"]["text"] == 1
     lost = {"no_objects": {"object": 0.25, "relation": 0.5, "position": 0.5}, "no_relations": {"relation": 0.5},
             "no_geometry": {"position": 0.5}, "no_relevance": {"unrelated": 0}}  # fmt: skip
@@ -61,7 +61,7 @@ def test_build_does_not_write_into_a_folder_that_holds_something(generator, tmp_
 
 
 def test_sizes_that_cannot_be_balanced_are_refused(generator):
-    from hamner.minitweets.posts import PICTURES
+    from hamner.minitweets.posts import IMAGES
 
-    with pytest.raises(HamnerError, match="100 pictures of kind single"):
-        generator.plan(0, PICTURES | {"train": PICTURES["train"] | {"single": 100}})
+    with pytest.raises(HamnerError, match="100 images of kind single"):
+        generator.plan(0, IMAGES | {"train": IMAGES["train"] | {"single": 100}})

@@ -30,7 +30,7 @@ def corpus() -> Corpus:
 
 @pytest.fixture(scope="module")
 def answers(corpus: Corpus) -> dict[str, dict[str, Any]]:
-    """Post id -> answer, with the name of the post's picture."""
+    """Post id -> answer, with the name of the post's image."""
     images = {post.id: post.image.name for _, part in corpus.splits() for post in part if post.image is not None}
     return {answer["id"]: answer | {"image": images[answer["id"]]} for answer in lines("answers.jsonl")}
 
@@ -41,24 +41,24 @@ def annotations() -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> dict[str, dict[str, Any]]:
-    return {line["image"]: line for line in lines("pictures.jsonl")}
+def images() -> dict[str, dict[str, Any]]:
+    return {line["image"]: line for line in lines("contents.jsonl")}
 
 
-def test_every_post_has_an_answer_and_a_picture(corpus, answers):
+def test_every_post_has_an_answer_and_a_image(corpus, answers):
     posts = [post for _, part in corpus.splits() for post in part]
     assert {post.id for post in posts} == set(answers)
     assert all(post.image is not None and post.image.is_file() for post in posts)
 
 
-def test_splits_share_no_picture(corpus):
+def test_splits_share_no_image(corpus):
     images = [{post.image for post in part} for _, part in corpus.splits()]
     assert not (images[0] & images[1] or images[0] & images[2] or images[1] & images[2])
 
 
-def test_splits_share_no_icon_in_any_style(pictures):
+def test_splits_share_no_icon_in_any_style(images):
     icons = {
-        split: {icon for line in pictures.values() if line["split"] == split for icon in line["icons"]}
+        split: {icon for line in images.values() if line["split"] == split for icon in line["icons"]}
         for split in SPLITS
     }
     assert not (icons["train"] & icons["valid"] or icons["train"] & icons["test"] or icons["valid"] & icons["test"])
@@ -119,7 +119,7 @@ def test_mentions_are_the_tagged_spans(corpus, answers):
                 assert " ".join(post.words[mention["start"] : mention["end"]]) == mention["name"]
 
 
-def test_boxes_lie_inside_the_picture(annotations):
+def test_boxes_lie_inside_the_image(annotations):
     for objects in annotations.values():
         for item in objects:
             x1, y1, x2, y2 = item["box"]
@@ -138,34 +138,34 @@ def test_things_do_not_cover_one_another(annotations):
                 assert shared < 0.15 * smaller, image
 
 
-def test_a_detectors_class_says_nothing_of_the_type(annotations, pictures):
+def test_a_detectors_class_says_nothing_of_the_type(annotations, images):
     counts = defaultdict(Counter)
     for image, objects in annotations.items():
-        for item, type in zip(objects, pictures[image]["types"], strict=True):
+        for item, type in zip(objects, images[image]["types"], strict=True):
             if type is not None:
                 counts[item["class"]][type] += 1
     for found in counts.values():
         assert all(abs(found[type] / found.total() - 0.25) < 0.05 for type in TYPES)
 
 
-def test_an_answers_objects_are_in_the_picture_and_of_the_right_type(answers, pictures):
+def test_an_answers_objects_are_in_the_image_and_of_the_right_type(answers, images):
     for answer in answers.values():
-        types = pictures[answer["image"]]["types"]
+        types = images[answer["image"]]["types"]
         for mention in answer["mentions"]:
             assert (mention["objects"] == []) == (answer["cue"] == "unrelated")
             assert all(types[i] == mention["type"] for i in mention["objects"])
 
 
-def test_words_and_picture_are_of_one_topic_unless_the_post_is_unrelated(answers, pictures):
+def test_words_and_image_are_of_one_topic_unless_the_post_is_unrelated(answers, images):
     for answer in answers.values():
         assert answer["relevant"] == (answer["cue"] != "unrelated")
-        assert answer["relevant"] == (answer["topic"] == pictures[answer["image"]]["topic"])
+        assert answer["relevant"] == (answer["topic"] == images[answer["image"]]["topic"])
 
 
-def test_the_picture_of_an_unrelated_post_shows_a_wrong_type(answers, pictures):
+def test_the_image_of_an_unrelated_post_shows_a_wrong_type(answers, images):
     for answer in answers.values():
         if answer["cue"] == "unrelated":
-            shown = set(pictures[answer["image"]]["types"]) - {None}
+            shown = set(images[answer["image"]]["types"]) - {None}
             assert len(shown) == 1
             assert answer["mentions"][0]["type"] not in shown
 
@@ -202,7 +202,7 @@ def test_scene_and_unrelated_use_the_same_templates(answers):
     assert used["scene"] == used["unrelated"]
 
 
-def test_no_two_pictures_are_alike(corpus):
+def test_no_two_images_are_alike(corpus):
     files = sorted((FOLDER / "images").iterdir())
     assert (
         len({file.read_bytes() for file in files})
@@ -211,7 +211,7 @@ def test_no_two_pictures_are_alike(corpus):
     )
 
 
-def test_pictures_are_small_squares_and_the_corpus_has_at_most_15_megabytes():
+def test_images_are_small_squares_and_the_corpus_has_at_most_15_megabytes():
     total = 0
     for file in FOLDER.rglob("*"):
         total += file.stat().st_size if file.is_file() else 0

@@ -41,7 +41,7 @@ def build(config: ModelConfig = FULL, **changes: Any) -> HamNer:
 def make_batch(
     lengths: tuple[int, ...] = (5, 3, 1, 4), objects: tuple[int, ...] = (3, 4, 2, 0), seed: int = 0
 ) -> Batch:
-    """Posts of `lengths` words, one or two pieces each, with pictures of so many `objects`; the last box is unknown."""
+    """Posts of `lengths` words, one or two pieces each, with images of so many `objects`; the last box is unknown."""
     g, shaped = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed)
     B, n, K, R = len(lengths), max(lengths), max(objects), 5
     spelt = [torch.randint(1, 3, (length,), generator=g) for length in lengths]

@@ -34,7 +34,7 @@ def test_a_text_only_run_is_one_run_beside_whichever_full_model() -> None:
     assert ablate(replace(other, width=32), "text_only").width == 32
 
 
-def test_no_setting_of_pictures_reaches_a_text_only_model(batch: Batch) -> None:
+def test_no_setting_of_images_reaches_a_text_only_model(batch: Batch) -> None:
     other = replace(FULL, vision=False, **{name: OTHERS[name] for name in OTHERS.keys() - set(OF_TEXT)})
     assert OTHERS.keys() | {"text_encoder", "vision"} == asdict(FULL).keys()
     one, another = build(ablate(FULL, "text_only")), build(other)

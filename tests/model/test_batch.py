@@ -13,7 +13,7 @@ def test_a_mask_that_is_not_boolean_is_refused(batch: Batch) -> None:
         replace(batch, object_mask=batch.object_mask.long())
 
 
-def test_half_a_picture_is_refused(batch: Batch) -> None:
+def test_half_a_image_is_refused(batch: Batch) -> None:
     with pytest.raises(TypeError, match="boxes missing"):
         replace(batch, boxes=None)
 

@@ -13,7 +13,7 @@ from torch.optim import SGD
 from hamner.corpora.tags import TAGS
 from hamner.model import relevance
 from hamner.model.ablations import ROWS, ablate
-from hamner.model.batch import Batch, Pictures, Trace
+from hamner.model.batch import Batch, ImageFeatures, Trace
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.hamner import HamNer
 from hamner.training.config import TrainConfig
@@ -24,18 +24,18 @@ OBJECT_FIELDS = ("objects", "boxes", "classes", "scores", "object_mask", "box_ma
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 
 
-def without_pictures(batch: Batch) -> Batch:
-    return replace(batch, **dict.fromkeys(Pictures._fields))
+def without_images(batch: Batch) -> Batch:
+    return replace(batch, **dict.fromkeys(ImageFeatures._fields))
 
 
 # Law 1: no image, rho = 0: the output equals the same network with the image switched off, bit for bit.
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_post_without_a_picture_is_tagged_as_if_pictures_did_not_exist(row: str, batch: Batch) -> None:
+def test_a_post_without_a_image_is_tagged_as_if_images_did_not_exist(row: str, batch: Batch) -> None:
     model = build(ablate(FULL, row))
     masked = replace(batch, image_mask=torch.tensor([False, True, False, True]))
-    without, bare = model(masked), model(without_pictures(batch))
+    without, bare = model(masked), model(without_images(batch))
     assert torch.equal(without.emissions[[0, 2]], bare.emissions[[0, 2]])
     if row != "text_only":
         assert torch.equal(without.relevance[[0, 2]], torch.zeros(2))
@@ -48,20 +48,20 @@ def test_rho_0_is_the_text_only_model_bit_for_bit(batch: Batch, monkeypatch: pyt
     model = build()
     for side, value in ((model.relevance.of_text, 1.0), (model.relevance.of_vision, -1.0)):
         nn.init.zeros_(side.weight)
-        nn.init.constant_(side.bias, value)  # text and picture point in opposite directions: cos = -1
+        nn.init.constant_(side.bias, value)  # text and image point in opposite directions: cos = -1
     monkeypatch.setattr(relevance, "SHARPNESS", 1e4)  # and the sigmoid of -1e4 is 0
     text_only = HamNer(replace(FULL, vision=False), tiny_bert(), TAGS).eval()
     text_only.load_state_dict(model.state_dict(), strict=False)
     seen = model(batch)
     assert torch.equal(seen.relevance, torch.zeros(4))
     assert torch.equal(seen.emissions, text_only(batch).emissions)
-    assert torch.equal(seen.loss, text_only(without_pictures(batch)).loss)
+    assert torch.equal(seen.loss, text_only(without_images(batch)).loss)
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_training_starts_at_the_text_only_model(row: str, batch: Batch) -> None:
     model = HamNer(ablate(FULL, row), tiny_bert(), TAGS, CHANNELS, 6).eval()
-    assert torch.equal(model(batch).emissions, model(without_pictures(batch)).emissions)
+    assert torch.equal(model(batch).emissions, model(without_images(batch)).emissions)
 
 
 def test_heads_must_divide_the_width_of_the_encoder() -> None:
@@ -69,10 +69,10 @@ def test_heads_must_divide_the_width_of_the_encoder() -> None:
         HamNer(ModelConfig(width=None, heads=7), tiny_bert(), TAGS)
 
 
-def test_a_text_only_model_ignores_pictures(batch: Batch) -> None:
+def test_a_text_only_model_ignores_images(batch: Batch) -> None:
     model = build(vision=False)
     seen = model(batch, trace=True)
-    assert torch.equal(seen.emissions, model(without_pictures(batch)).emissions)
+    assert torch.equal(seen.emissions, model(without_images(batch)).emissions)
     assert (seen.relevance, seen.integration, seen.trace) == (None, None, None)
 
 
@@ -147,7 +147,7 @@ def test_objects_are_compared_in_the_semantic_block_alone(batch: Batch) -> None:
     objects = batch.objects.clone()
     objects[:, 0] += torch.randn(objects.shape[-1], generator=torch.Generator().manual_seed(9))
     vision = build().vision
-    (before, looks), (after, other) = vision(batch.pictures), vision(replace(batch, objects=objects).pictures)
+    (before, looks), (after, other) = vision(batch.images), vision(replace(batch, objects=objects).images)
     assert torch.equal(looks["spatial"], other["spatial"])
     changed = [(before.regions - after.regions)[:, before.grain == grain].abs().amax(-1) for grain in (1, 2)]
     others = batch.object_mask & (torch.arange(batch.objects.shape[1]) > 0)
@@ -296,7 +296,7 @@ def test_without_integration_all_present_grains_count_alike(batch: Batch) -> Non
     torch.testing.assert_close(output.integration[3], torch.tensor([1.0, 0.0, 0.0]))
 
 
-def test_without_relevance_rho_is_1_wherever_there_is_a_picture(batch: Batch) -> None:
+def test_without_relevance_rho_is_1_wherever_there_is_a_image(batch: Batch) -> None:
     output = build(relevance=False)(replace(batch, image_mask=torch.tensor([True, False, True, True])))
     assert output.relevance.tolist() == [1.0, 0.0, 1.0, 1.0]
 
@@ -325,7 +325,7 @@ def test_no_grain_can_be_shut_out(batch: Batch) -> None:
     assert (model(batch).integration[0] > 0.06).all()
 
 
-def test_channels_are_dropped_in_training_alone_and_alike_in_all_of_a_picture(batch: Batch) -> None:
+def test_channels_are_dropped_in_training_alone_and_alike_in_all_of_a_image(batch: Batch) -> None:
     dropping, plain = build(visual_dropout=0.5), build()
     assert torch.equal(dropping(batch).emissions, plain(batch).emissions)
     dropping.train(), plain.train()

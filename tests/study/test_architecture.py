@@ -27,7 +27,7 @@ SHARE = {
     "text": ["post", "text.encoder", "sentence", "text.local", "text.project", "words"],
     "objects": ["objects", "vision.objects", "vision.semantic"],
     "spatial": ["vision.spatial", "boxes", "vision.spatial.position", "phi"],
-    "picture": ["grid", "vision.grid", "memory", "relevance", "relevance.weigh"],
+    "image": ["grid", "vision.grid", "memory", "relevance", "relevance.weigh"],
     "rounds": [f"interaction.{side}.{number}" for number in range(2) for side in ("words", "regions")],
     "end": ["interaction.coattention", "decoder.classify", "decoder.crf", "tags"],
 }

@@ -18,7 +18,7 @@ from hamner.tagger.evidence import Evidence, SeenObject
 from hamner.training.checkpoints import save_weights
 from hamner.training.loop import build_model
 from hamner.vision import VisualSource
-from hamner.vision.pictures import PictureExtractor
+from hamner.vision.extractor import ImageExtractor
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,12 @@ def corpus():
 
 @pytest.fixture(scope="module")
 def names(corpus):
-    """A name that needs the picture, of each of three cues."""
+    """A name that needs the image, of each of three cues."""
     return [next(name for name in mentions_of(corpus) if name.cue == cue) for cue in ("object", "position", "scene")]
 
 
 def make_tagger(corpus, folder: Path, visual: VisualSource | None) -> Tagger:
-    """A tagger with random weights, to which pictures matter."""
+    """A tagger with random weights, to which images matter."""
     tokenizer = load_tokenizer("minilm")
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     torch.manual_seed(0)
@@ -43,7 +43,7 @@ def make_tagger(corpus, folder: Path, visual: VisualSource | None) -> Tagger:
     model = ModelConfig(text_encoder=str(folder / "encoder"), vision=visual is not None, **settings)
     config, features = TrainConfig(model=model, visual=visual), {}
     if visual is not None:
-        extractor = PictureExtractor.load(visual, corpus.folder)
+        extractor = ImageExtractor.load(visual, corpus.folder)
         features = {"channels": extractor.channels, "classes": len(extractor.class_names)}
     network = build_model(config.model, 1, **features)
     with torch.no_grad():
@@ -78,7 +78,7 @@ def seen(tagger, corpus, names, store):
 class TestWhatWasSeen:
     def test_a_text_only_run_has_no_visual_features(self, corpus, tmp_path):
         blind = make_tagger(corpus, tmp_path, None)
-        with pytest.raises(HamnerError, match="looks at no pictures"):
+        with pytest.raises(HamnerError, match="looks at no images"):
             attention.visual_features(blind, corpus, corpus.test[:1])
 
     def test_answers_are_marked_among_annotated_objects_alone(self, corpus, names, store, tmp_path):
@@ -86,7 +86,7 @@ class TestWhatWasSeen:
         with pytest.raises(HamnerError, match="has not seen the annotated objects"):
             attention.seen_objects(other, corpus, names, store)
 
-    def test_every_object_of_a_picture_has_a_row_and_its_answers_are_marked(self, seen, names, store):
+    def test_every_object_of_a_image_has_a_row_and_its_answers_are_marked(self, seen, names, store):
         assert len(seen) == sum(int(store[name.post].object_mask.sum()) for name in names)
         assert seen.groupby("post").answer.sum().to_dict() == {name.post: len(name.objects) for name in names}
 
@@ -104,7 +104,7 @@ class TestWhatWasSeen:
                     of_tagger = entity.evidence.objects
                     assert np.allclose(rows.attention, [item.attention for item in of_tagger], atol=1e-4)
                     assert np.allclose(rows["drop"], [item.drop for item in of_tagger], atol=1e-4)
-                    assert np.allclose(rows.picture_drop, entity.evidence.picture_drop, atol=1e-4)
+                    assert np.allclose(rows.image_drop, entity.evidence.image_drop, atol=1e-4)
                     compared += 1
         assert compared
 

@@ -29,7 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def execute(source: Path) -> NotebookNode:
         if source.stem == "02_bad":
             raise notebooks.NotebookError("code cell 7 raised ValueError")
-        (tmp_path / "figures" / "new.png").write_bytes(b"picture")
+        (tmp_path / "figures" / "new.png").write_bytes(b"image")
         return new_notebook()
 
     monkeypatch.setattr(notebooks, "execute", execute)
@@ -82,7 +82,7 @@ def test_the_summary_says_what_came_out_as_committed(project: Path) -> None:
 
 
 def test_a_changed_figure_is_reported(project: Path) -> None:
-    (project / "figures" / "new.png").write_bytes(b"another picture")
+    (project / "figures" / "new.png").write_bytes(b"another image")
     assert "new.png: differs" in reproduce("--only", "01").stdout
 
 

@@ -50,7 +50,7 @@ def test_a_row_is_compared_with_both_references_seed_by_seed_and_in_the_mean(tag
     assert mean.p_value < 0.05
     to_shuffled = lines.loc[("full", "shuffled_images")]
     assert to_shuffled.difference["mean"] == pytest.approx(f1[40] - f1[30])
-    assert lines.loc["text_only"].index.unique("reference").tolist() == [""]  # it has no pictures to shuffle
+    assert lines.loc["text_only"].index.unique("reference").tolist() == [""]  # it has no images to shuffle
     assert lines.loc["text_only"].difference.isna().all()
     assert lines.loc[("text_only", "", "mean"), "f1"] == pytest.approx(f1[20])
 

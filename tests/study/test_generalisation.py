@@ -55,7 +55,7 @@ def test_each_test_of_a_run_has_a_line_and_so_has_the_mean_over_seeds(runs: list
     assert shuffled.low["1"] < shuffled.f1["1"] < shuffled.high["1"]
 
 
-def test_exchanged_pictures_are_compared_with_the_posts_own(runs: list[Run]) -> None:
+def test_exchanged_images_are_compared_with_the_posts_own(runs: list[Run]) -> None:
     lines = generalisation(runs, TESTS, resamples=100).set_index(["row", "tested_on", "shuffled", "seed"]).sort_index()
     shuffled = lines.loc[("full", "twitter2017", 50)]
     fall = 100 - 200 * 0.5 / 1.5

@@ -86,7 +86,7 @@ def test_what_is_measured_and_written_is_what_is_read(one_run: Corpus, tmp_path:
     assert groups.rho.is_monotonic_increasing
 
 
-def test_of_shuffled_pictures_posts_whose_own_is_unreadable_are_left_out(one_run: Corpus, tmp_path: Path, monkeypatch):
+def test_of_shuffled_images_posts_whose_own_is_unreadable_are_left_out(one_run: Corpus, tmp_path: Path, monkeypatch):
     (tmp_path / "tmr-twitter2017.tsv").write_text(
         "imgid\tsplit\tstrong\tweak\timage_unreadable\n"
         + "".join(f"p{n}\ttest\t{n}\t{-n}\t{n % 2}\n" for n in range(20))
@@ -94,7 +94,7 @@ def test_of_shuffled_pictures_posts_whose_own_is_unreadable_are_left_out(one_run
     agreement, groups = measured.measure_relatedness(tmp_path)
     assert agreement[["posts", "unreadable"]].values.tolist() == [[20, 10]]
     (run,) = measured.runs_of("twitter2017")
-    shuffled = run.config.to_dict() | {"pictures": "shuffled"}
+    shuffled = run.config.to_dict() | {"images": "shuffled"}
     monkeypatch.setattr(measured, "runs_of", lambda name: [replace(run, record=run.record | {"config": shuffled})])
     agreement, groups = measured.measure_relatedness(tmp_path)
     assert agreement[["posts", "unreadable"]].values.tolist() == [[10, 0]]

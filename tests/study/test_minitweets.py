@@ -48,7 +48,7 @@ def test_a_corpus_without_answers_says_so(corpus, tmp_path):
         mentions_of(replace(corpus, folder=tmp_path))
 
 
-def test_text_alone_is_at_chance_where_the_picture_has_the_answer(corpus):
+def test_text_alone_is_at_chance_where_the_image_has_the_answer(corpus):
     table = ceilings(corpus)
     assert (table.loc["text_only", ["scene", "object", "relation", "position"]] == 0.25).all()
     assert (table.loc["all"] == 1).all()

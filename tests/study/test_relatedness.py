@@ -29,7 +29,7 @@ def test_rho_that_follows_one_score_agrees_with_it_alone(scores: pd.DataFrame) -
     assert (found["posts"], found["unreadable"]) == (POSTS, POSTS // 10)
 
 
-def test_the_auc_counts_pairs_of_a_readable_and_an_unreadable_picture(scores: pd.DataFrame) -> None:
+def test_the_auc_counts_pairs_of_a_readable_and_an_unreadable_image(scores: pd.DataFrame) -> None:
     rho = scores.strong.where(~scores.unreadable, 0.5)
     readable, unreadable = rho[~scores.unreadable].to_numpy(), rho[scores.unreadable].to_numpy()
     by_hand = (readable[:, None] > unreadable).mean() + 0.5 * (readable[:, None] == unreadable).mean()

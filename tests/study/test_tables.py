@@ -65,9 +65,9 @@ def test_captions_are_told_apart_by_their_bytes_and_by_their_place_only_where_th
             results(as_runs(reads(1, "here.txt", "abc"), other))
 
 
-def test_runs_that_read_other_pictures_are_never_averaged():
-    other = [record(seed, 0.8) | {"inputs": {"pictures": pictures}} for seed, pictures in ((1, "abc"), (2, "def"))]
-    with pytest.raises(HamnerError, match=r"differ in more than their seed \(pictures\)"):
+def test_runs_that_read_other_images_are_never_averaged():
+    other = [record(seed, 0.8) | {"inputs": {"images": images}} for seed, images in ((1, "abc"), (2, "def"))]
+    with pytest.raises(HamnerError, match=r"differ in more than their seed \(images\)"):
         results(as_runs(*other))
 
 

@@ -1,4 +1,4 @@
-"""Runs with a tiny random encoder and network, as training would leave them, and pictures seen by a tiny backbone."""
+"""Runs with a tiny random encoder and network, as training would leave them, and images seen by a tiny backbone."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from hamner.training.checkpoints import save_weights
 from hamner.training.loop import build_model
 from hamner.vision import VisualSource
 from hamner.vision.backbones import Backbone
+from hamner.vision.extractor import ImageExtractor
 from hamner.vision.objects import Tiles
-from hamner.vision.pictures import PictureExtractor
 
 CHANNELS = 6
 POSITIONS = 40
@@ -43,7 +43,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def make_run(tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> MakeRun:
-    """A finished run; `objects=None` makes it text-only. With `looked`, pictures have come to matter to it."""
+    """A finished run; `objects=None` makes it text-only. With `looked`, images have come to matter to it."""
 
     def make(
         objects: str | None = "tiles", looked: bool = True, visual: VisualSource | None = None, **model: Any
@@ -72,15 +72,15 @@ def make_run(tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Mak
 
 
 @pytest.fixture(scope="session")
-def extractor() -> PictureExtractor:
+def extractor() -> ImageExtractor:
     torch.manual_seed(3)
     network = nn.Sequential(nn.Conv2d(3, CHANNELS, kernel_size=32, stride=32), nn.ReLU())  # 224 pixels to 7 x 7 regions
-    return PictureExtractor(Backbone("tiny", network, CHANNELS, (0.5,) * 3, (0.5,) * 3), Tiles(8), 8, 64)
+    return ImageExtractor(Backbone("tiny", network, CHANNELS, (0.5,) * 3, (0.5,) * 3), Tiles(8), 8, 64)
 
 
 @pytest.fixture(scope="session")
 def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("pictures") / "photo.png"
+    path = tmp_path_factory.mktemp("images") / "photo.png"
     pixels = np.random.default_rng(0).integers(0, 255, (9, 12, 3), np.uint8)
     Image.fromarray(pixels).resize((120, 90)).save(path)
     return path

@@ -16,7 +16,7 @@ from hamner.tagger import Tagger
 from hamner.tagger.commands import tag
 from hamner.training import Run
 from hamner.training.runs import write_json
-from hamner.vision.pictures import PictureExtractor
+from hamner.vision.extractor import ImageExtractor
 
 TEXT = "Kelso (left) meets [red]Orva[/red] 👨\u200d👩\u200d👧 in Tallin"
 
@@ -27,9 +27,9 @@ def run(make_run) -> Run:
 
 
 @pytest.fixture
-def command(extractor: PictureExtractor, monkeypatch: pytest.MonkeyPatch) -> Typer:
-    """`hamner tag`, with pictures seen by the tiny backbone."""
-    monkeypatch.setattr(PictureExtractor, "load", lambda *settings: extractor)
+def command(extractor: ImageExtractor, monkeypatch: pytest.MonkeyPatch) -> Typer:
+    """`hamner tag`, with images seen by the tiny backbone."""
+    monkeypatch.setattr(ImageExtractor, "load", lambda *settings: extractor)
     app = Typer()
     app.command()(tag)
     return app
@@ -47,7 +47,7 @@ def test_a_table_of_entities_and_the_relevance_are_printed(command: Typer, run: 
         if entity.evidence.rests_on[1] >= 0.005:
             name, drop = entity.evidence.rests_on
             assert f"without {name} its score falls by {drop:.2f}" in result.output
-    assert f"relevance of the picture {post.relevance:.2f}; of its grains: global " in result.output
+    assert f"relevance of the image {post.relevance:.2f}; of its grains: global " in result.output
     assert any(entity.evidence.rests_on[1] >= 0.005 for entity in post.entities)
     assert "not calibrated: run `hamner calibrate`" in result.output
 

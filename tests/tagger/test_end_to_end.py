@@ -1,4 +1,4 @@
-"""From files to tags: the full model on posts with their pictures, of minitweets and, where at hand, real ones."""
+"""From files to tags: the full model on posts with their images, of minitweets and, where at hand, real ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hamner.training.retest import retest
 from hamner.vision import VisualSource
 
 CORPORA = os.environ.get("HAMNER_CORPORA")
-PICTURES = sorted((Path(CORPORA).parent / "images").glob("*/*")) if CORPORA else []
-REAL = pytest.mark.skipif(not PICTURES, reason="HAMNER_CORPORA names no folder with real pictures beside it")
+IMAGES = sorted((Path(CORPORA).parent / "images").glob("*/*")) if CORPORA else []
+REAL = pytest.mark.skipif(not IMAGES, reason="HAMNER_CORPORA names no folder with real images beside it")
 
 
 @pytest.fixture(scope="module", params=["annotations", "tiles", pytest.param("real", marks=REAL)])
@@ -26,8 +26,8 @@ def source(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def pictured(source: str, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """A few posts with pictures; the splits are the same posts, for this is not about what is learnt."""
+def imaged(source: str, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """A few posts with images; the splits are the same posts, for this is not about what is learnt."""
     if source != "real":
         corpus = load_corpus("minitweets")
         some = corpus.train[::300]
@@ -35,30 +35,30 @@ def pictured(source: str, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     posts = []
     for name in ("twitter2015", "twitter2017"):
         known = {post.id: post for _, split in load_corpus(name, Path(CORPORA or "")).splits() for post in split}
-        posts += [replace(known[path.stem], image=path) for path in PICTURES if path.parent.name == name]
-    assert len(posts) == len(PICTURES)
-    return Corpus("pictured", tmp_path_factory.mktemp("pictured"), *[tuple(posts)] * 3, {})
+        posts += [replace(known[path.stem], image=path) for path in IMAGES if path.parent.name == name]
+    assert len(posts) == len(IMAGES)
+    return Corpus("imaged", tmp_path_factory.mktemp("imaged"), *[tuple(posts)] * 3, {})
 
 
 @pytest.fixture(scope="module")
-def run(source: str, pictured: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(source: str, imaged: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("run")
     model = ModelConfig(vision=True, frozen_text=True, width=32)
     visual = VisualSource(objects="tiles" if source == "real" else source, crop_size=64)
     config = TrainConfig(epochs=3, batch_size=10, head_lr=1e-2, model=model, visual=visual)
-    return train(pictured, config, folder / "run", features=folder / "features", progress=False)
+    return train(imaged, config, folder / "run", features=folder / "features", progress=False)
 
 
-def test_the_full_model_trains_on_posts_with_their_pictures(run: Run, pictured: Corpus) -> None:
+def test_the_full_model_trains_on_posts_with_their_images(run: Run, imaged: Corpus) -> None:
     losses = [epoch["loss"] for epoch in run.record["history"]]
     assert losses[0] > losses[1] > losses[2]
     assert run.record["features"]["channels"] == 1280
-    assert set(run.record["seen_posts"].values()) == {len(pictured.test)}
+    assert set(run.record["seen_posts"].values()) == {len(imaged.test)}
 
 
-def test_a_post_is_tagged_with_its_picture(run: Run, pictured: Corpus) -> None:
+def test_a_post_is_tagged_with_its_image(run: Run, imaged: Corpus) -> None:
     tagger = Tagger.from_pretrained(run.folder)
-    for post in pictured.test[::7]:
+    for post in imaged.test[::7]:
         tagged = tagger(post.words, post.image)
         assert tagged.words == post.words
         assert len(tagged.tags) == len(post.words)
@@ -69,17 +69,17 @@ def test_a_post_is_tagged_with_its_picture(run: Run, pictured: Corpus) -> None:
         tagged.show()
 
 
-def test_other_pictures_than_those_of_training_are_refused(run: Run, pictured: Corpus) -> None:
-    posts = tuple(replace(post, image=pictured.test[0].image) for post in pictured.test)
-    swapped = replace(pictured, train=posts, valid=posts, test=posts)
+def test_other_images_than_those_of_training_are_refused(run: Run, imaged: Corpus) -> None:
+    posts = tuple(replace(post, image=imaged.test[0].image) for post in imaged.test)
+    swapped = replace(imaged, train=posts, valid=posts, test=posts)
     for use in (lambda: calibrate(run, swapped), lambda: retest(run, swapped)):
-        with pytest.raises(RunError, match="was trained with other data: its inputs has pictures = "):
+        with pytest.raises(RunError, match="was trained with other data: its inputs has images = "):
             use()
     assert not (run.folder / "calibration.json").exists()
 
 
-def test_the_tagger_is_calibrated_on_what_it_was_trained_with(run: Run, pictured: Corpus) -> None:
-    temperature = calibrate(run, pictured, features=run.folder.parent / "features")
+def test_the_tagger_is_calibrated_on_what_it_was_trained_with(run: Run, imaged: Corpus) -> None:
+    temperature = calibrate(run, imaged, features=run.folder.parent / "features")
     tagger = Tagger.from_pretrained(run.folder)
     assert tagger.temperature == temperature
-    assert all(post.calibrated for post in tagger.many([post.words for post in pictured.test[:3]]))
+    assert all(post.calibrated for post in tagger.many([post.words for post in imaged.test[:3]]))

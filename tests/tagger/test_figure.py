@@ -16,7 +16,7 @@ from PIL import Image
 from hamner.tagger import Evidence, TaggedPost, Tagger
 from hamner.tagger.figure import COLUMNS, MONO, drawable
 from hamner.tagger.tagger import Entity
-from hamner.vision.pictures import PictureExtractor
+from hamner.vision.extractor import ImageExtractor
 
 WORDS = ["$a_{b$", "Kelso", "(", "left", ")", "meets", "\\frac", "Orva", "\u200d", "x" * 200]
 
@@ -26,19 +26,19 @@ def texts(figure: Figure) -> str:
 
 
 @pytest.fixture(scope="module")
-def post(make_run, extractor: PictureExtractor, photo: Path) -> TaggedPost:
+def post(make_run, extractor: ImageExtractor, photo: Path) -> TaggedPost:
     return Tagger(make_run(), extractor=extractor)(WORDS, photo)
 
 
-def test_a_figure_shows_words_entities_picture_and_scale(post: TaggedPost) -> None:
+def test_a_figure_shows_words_entities_image_and_scale(post: TaggedPost) -> None:
     figure = post.show()
     shown = texts(figure)
     assert "$a_{b$" in shown
     for entity in post.entities:
         assert f"{entity.type} {entity.score:.2f}" in shown
-        assert f"without picture {entity.score - entity.evidence.picture_drop:.2f}" in shown
+        assert f"without image {entity.score - entity.evidence.image_drop:.2f}" in shown
     assert "attention × number of regions (1 = uniform)" in shown
-    assert f"relevance of the picture {post.relevance:.2f}; scores are not calibrated" in shown
+    assert f"relevance of the image {post.relevance:.2f}; scores are not calibrated" in shown
     assert len([axes for axes in figure.axes if axes.images]) == 1 + len(post.entities)
     figure.savefig(io.BytesIO())
 
@@ -52,7 +52,7 @@ def test_a_notebook_shows_the_figure_without_any_magic(post: TaggedPost) -> None
     assert formatter.format(post.show())[0]["image/png"] == png
 
 
-def test_without_a_picture_there_are_words_alone(make_run) -> None:
+def test_without_a_image_there_are_words_alone(make_run) -> None:
     post = Tagger(make_run(objects=None))(WORDS)
     figure = post.show()
     assert not any(axes.images for axes in figure.axes)

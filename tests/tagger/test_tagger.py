@@ -17,11 +17,11 @@ from hamner.errors import HamnerError
 from hamner.files import file_sha256
 from hamner.tagger import Evidence, SeenObject, Tagger, TaggerError, calibrate
 from hamner.tagger.confidence import calibrated
-from hamner.tagger.tagger import open_picture
+from hamner.tagger.tagger import load_image
 from hamner.training import Run, RunError
 from hamner.training.checkpoints import CheckpointError
 from hamner.vision import ImageError, VisualSource
-from hamner.vision.pictures import PictureExtractor
+from hamner.vision.extractor import ImageExtractor
 
 TEXT = (
     "RT @fan : Kelso (left) meets Orva near the old port of Tallin tonight #couch 👨\u200d👩\u200d👧 https://t.co/a1b2"
@@ -34,7 +34,7 @@ def run(make_run) -> Run:
 
 
 @pytest.fixture(scope="module")
-def tagger(run: Run, extractor: PictureExtractor) -> Tagger:
+def tagger(run: Run, extractor: ImageExtractor) -> Tagger:
     return Tagger(run, extractor=extractor)
 
 
@@ -73,16 +73,16 @@ def test_a_post_is_given_as_the_keys_of_the_pipeline(tagger: Tagger) -> None:
     assert plain["entities"][0]["entity_group"] == post.entities[0].type
 
 
-def test_a_picture_is_the_same_as_a_path_and_in_memory(tagger: Tagger, photo: Path) -> None:
+def test_a_image_is_the_same_as_a_path_and_in_memory(tagger: Tagger, photo: Path) -> None:
     with Image.open(photo) as image:
         assert tagger(TEXT, photo) == tagger(TEXT, str(photo)) == tagger(TEXT, image)
 
 
 def test_several_posts_are_tagged_as_each_alone(tagger: Tagger, photo: Path) -> None:
     texts = [TEXT, "Kelso", "nothing to see", "Mira Star in Port Elm"] * 5
-    pictures = [photo, None, photo, None] * 5
-    together = tagger.many(texts, pictures)
-    alone = [tagger(text, picture) for text, picture in zip(texts[:4], pictures[:4], strict=True)]
+    images = [photo, None, photo, None] * 5
+    together = tagger.many(texts, images)
+    alone = [tagger(text, image) for text, image in zip(texts[:4], images[:4], strict=True)]
     for post, single in zip(together, alone * 5, strict=True):
         assert (post.tags, post.notes) == (single.tags, single.notes)
         assert post.relevance == pytest.approx(single.relevance, abs=1e-5)
@@ -91,7 +91,7 @@ def test_several_posts_are_tagged_as_each_alone(tagger: Tagger, photo: Path) -> 
         )
 
 
-def test_a_picture_counts_as_relevance_and_integration_say(tagger: Tagger, photo: Path) -> None:
+def test_a_image_counts_as_relevance_and_integration_say(tagger: Tagger, photo: Path) -> None:
     post = tagger(TEXT, photo)
     assert 0 < post.relevance < 1
     assert post.integration.keys() == {"global", "semantic", "spatial"}
@@ -99,27 +99,25 @@ def test_a_picture_counts_as_relevance_and_integration_say(tagger: Tagger, photo
     assert post.notes == ()
 
 
-def test_a_run_without_relevance_says_that_it_does_not_judge(
-    make_run, extractor: PictureExtractor, photo: Path
-) -> None:
+def test_a_run_without_relevance_says_that_it_does_not_judge(make_run, extractor: ImageExtractor, photo: Path) -> None:
     post = Tagger(make_run(relevance=False), extractor=extractor)(TEXT, photo)
     assert post.relevance == 1
-    assert post.notes == ("the run does not judge relevance: it is 1 wherever there is a picture",)
+    assert post.notes == ("the run does not judge relevance: it is 1 wherever there is an image",)
 
 
-def test_without_a_picture_there_is_no_relevance_and_a_note_says_why(tagger: Tagger) -> None:
+def test_without_a_image_there_is_no_relevance_and_a_note_says_why(tagger: Tagger) -> None:
     post = tagger(TEXT)
     assert post.relevance is None
     assert post.integration is None
-    assert post.notes == ("no picture: the words alone were read",)
+    assert post.notes == ("no image: the words alone were read",)
     assert all(entity.evidence is None for entity in post.entities)
 
 
-def test_a_text_only_run_looks_at_no_picture_and_says_so(text_only: Tagger, photo: Path) -> None:
+def test_a_text_only_run_looks_at_no_image_and_says_so(text_only: Tagger, photo: Path) -> None:
     post = text_only(TEXT, photo)
-    assert replace(post, picture=None) == text_only(TEXT)
+    assert replace(post, image=None) == text_only(TEXT)
     assert post.relevance is None
-    assert post.notes == ("the run is text-only: no picture is looked at",)
+    assert post.notes == ("the run is text-only: no image is looked at",)
 
 
 def test_a_post_longer_than_the_encoder_takes_is_put_together_again(
@@ -138,13 +136,13 @@ def test_a_post_longer_than_the_encoder_takes_is_put_together_again(
     assert post.relevance == max(part.relevance for part in read)
 
 
-def test_the_drop_without_the_picture_is_what_tagging_without_it_gives(tagger: Tagger, photo: Path) -> None:
+def test_the_drop_without_the_image_is_what_tagging_without_it_gives(tagger: Tagger, photo: Path) -> None:
     texts = [TEXT.split()[start:] for start in range(10)]
     compared = []
     for alone, post in zip(tagger.many(texts), tagger.many(texts, [photo] * 10), strict=True):
         without = {(entity.type, entity.words): entity.score for entity in alone.entities}
         compared += [
-            (entity.evidence.picture_drop, entity.score - without[entity.type, entity.words])
+            (entity.evidence.image_drop, entity.score - without[entity.type, entity.words])
             for entity in post.entities
             if (entity.type, entity.words) in without
         ]
@@ -153,19 +151,17 @@ def test_the_drop_without_the_picture_is_what_tagging_without_it_gives(tagger: T
     assert max(map(abs, drops)) > 0.001
 
 
-def test_what_has_no_effect_has_a_drop_of_exactly_zero(make_run, extractor: PictureExtractor, photo: Path) -> None:
+def test_what_has_no_effect_has_a_drop_of_exactly_zero(make_run, extractor: ImageExtractor, photo: Path) -> None:
     # Untrained, stage 3 adds nothing to a word: whatever is hidden, the tags stay.
     post = Tagger(make_run(looked=False), extractor=extractor)(TEXT, photo)
     assert post.entities
     for entity in post.entities:
-        assert entity.evidence.picture_drop == 0
+        assert entity.evidence.image_drop == 0
         assert not entity.evidence.grid_drop.any()
         assert [item.drop for item in entity.evidence.objects] == [0] * 5
 
 
-def test_hiding_one_object_is_the_same_as_not_having_it(
-    tagger: Tagger, extractor: PictureExtractor, photo: Path
-) -> None:
+def test_hiding_one_object_is_the_same_as_not_having_it(tagger: Tagger, extractor: ImageExtractor, photo: Path) -> None:
     image = Image.open(photo).convert("RGB")
     features = extractor.encode(image, extractor.finder.find(photo, image))
     post = tagger(TEXT, features=features)
@@ -197,7 +193,7 @@ def test_plain_values_hold_the_evidence_of_each_entity(tagger: Tagger, photo: Pa
     values = json.loads(json.dumps(post.to_dict()))
     assert len(values["evidence"]) == len(values["entities"]) == len(post.entities) > 0
     for entity, seen in zip(post.entities, values["evidence"], strict=True):
-        assert seen["picture_drop"] == entity.evidence.picture_drop
+        assert seen["image_drop"] == entity.evidence.image_drop
         assert seen["grid_attention"] == entity.evidence.grid_attention.tolist()
         assert seen["grid_drop"] == entity.evidence.grid_drop.tolist()
         assert [item["drop"] for item in seen["objects"]] == [item.drop for item in entity.evidence.objects]
@@ -213,7 +209,7 @@ def test_a_raw_text_is_split_as_the_runs_corpus_is(make_run) -> None:
 
 @pytest.mark.parametrize("changes", [{}, {"coattention": False}, {"global_vision": False}, {"spatial": False}])
 def test_attention_is_weight_times_number_of_regions(
-    changes: dict, make_run, extractor: PictureExtractor, photo: Path
+    changes: dict, make_run, extractor: ImageExtractor, photo: Path
 ) -> None:
     run = make_run(**changes)
     post = Tagger(run, extractor=extractor)(TEXT, photo)
@@ -229,7 +225,7 @@ def test_attention_is_weight_times_number_of_regions(
 
 
 def test_a_run_that_learnt_from_annotated_objects_sees_tiles_of_unknown_class(
-    make_run, extractor: PictureExtractor, photo: Path
+    make_run, extractor: ImageExtractor, photo: Path
 ) -> None:
     tagger = Tagger(make_run("annotations"), extractor=extractor)
     post = tagger(TEXT, photo)
@@ -244,12 +240,12 @@ def test_a_run_that_learnt_from_annotated_objects_sees_tiles_of_unknown_class(
 
 def test_a_run_that_learnt_from_captions_names_the_remedy(make_run, photo: Path) -> None:
     tagger = Tagger(make_run(visual=VisualSource.from_captions("captions.txt")))
-    with pytest.raises(TaggerError, match="learnt from captions and cannot look at a picture: tag without one, or"):
+    with pytest.raises(TaggerError, match="learnt from captions and cannot look at an image: tag without one, or"):
         tagger(TEXT, photo)
     assert tagger(TEXT).tags
 
 
-def test_features_of_another_source_are_refused(tagger: Tagger, extractor: PictureExtractor, photo: Path) -> None:
+def test_features_of_another_source_are_refused(tagger: Tagger, extractor: ImageExtractor, photo: Path) -> None:
     image = Image.open(photo).convert("RGB")
     features = extractor.encode(image, extractor.finder.find(photo, image))
     wide = replace(features, grid=features.grid.repeat(2, axis=1), objects=features.objects.repeat(2, axis=1))
@@ -269,9 +265,9 @@ def test_a_tagger_is_made_of_a_run() -> None:
         Tagger("data/models/tiny")
 
 
-@pytest.mark.parametrize("content", [b"no picture", b"", None])
+@pytest.mark.parametrize("content", [b"no image", b"", None])
 @pytest.mark.parametrize("objects", ["tiles", None])
-def test_a_picture_that_cannot_be_opened_is_one_error_that_names_it(
+def test_a_image_that_cannot_be_opened_is_one_error_that_names_it(
     content: bytes | None, objects: str | None, tagger: Tagger, text_only: Tagger, tmp_path: Path
 ) -> None:
     path = tmp_path / "photo.jpg"
@@ -376,8 +372,8 @@ def test_one_text_is_not_taken_for_many(text_only: Tagger) -> None:
         text_only.many("ab")
 
 
-def test_pictures_are_neither_fetched_nor_empty() -> None:
+def test_images_are_neither_fetched_nor_empty() -> None:
     with pytest.raises(ImageError, match="download it first"):
-        open_picture("https://example.com/a.jpg")
+        load_image("https://example.com/a.jpg")
     with pytest.raises(ImageError, match="no pixels"):
-        open_picture(Image.new("RGB", (0, 3)))
+        load_image(Image.new("RGB", (0, 3)))

@@ -56,7 +56,7 @@ app.command("grid")(grid)
 
 @pytest.fixture
 def arguments(tiny: Corpus, tiny_folder: Path, tiny_encoder: str, tmp_path, monkeypatch) -> list[str]:
-    """What a command needs to train on captions, which stand in for pictures, in a folder of its own."""
+    """What a command needs to train on captions, which stand in for images, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     posts = [post for _, part in tiny.splits() for post in part]
     captions = "".join(
@@ -99,7 +99,7 @@ def test_a_grid_on_captions_of_other_posts_is_refused(arguments, tiny):
     for row in ("full", "caption_words"):
         result = CliRunner().invoke(app, ["train", *arguments, "--row", row])
         assert isinstance(result.exception, HamnerError)
-        assert f"none of the {len(tiny.test)} posts of tiny test has a picture or caption" in str(result.exception)
+        assert f"none of the {len(tiny.test)} posts of tiny test has an image or caption" in str(result.exception)
 
 
 def test_a_run_says_how_many_posts_it_saw_and_what_it_read(arguments, tiny):
@@ -168,7 +168,7 @@ def test_a_trained_run_is_put_to_other_tests(arguments, tiny):
     found = {(test.corpus, test.shuffled): test.file for test in retests(run)}
     assert found.keys() == {("tiny", 0), ("tiny", 100)}
     assert all(str(file) in said for file in found.values())
-    # As in training: its own test gives the run's predictions again, other pictures another relevance.
+    # As in training: its own test gives the run's predictions again, other images another relevance.
     assert found["tiny", 0].read_bytes() == run.predictions.read_bytes()
     other, own = (read_relevance(file) for file in (found["tiny", 100], run.predictions))
     assert list(other) == [post.id for post in tiny.test]
@@ -226,9 +226,9 @@ def test_a_run_in_half_precision_is_tested_and_tags_in_half_precision(arguments,
 @pytest.mark.parametrize(
     ("row", "options", "message"),
     [
-        ("text_only", ["--shuffled", "50"], "was not trained on its own pictures"),
+        ("text_only", ["--shuffled", "50"], "was not trained on its own images"),
         ("text_only", ["--captions", "captions.txt"], "reads no captions"),
-        ("shuffled_images", ["--shuffled", "50"], "was not trained on its own pictures"),
+        ("shuffled_images", ["--shuffled", "50"], "was not trained on its own images"),
     ],
 )
 def test_a_test_that_a_run_cannot_take_is_one_clear_error(arguments, tiny, row, options, message):
@@ -247,7 +247,7 @@ def test_another_corpus_needs_its_own_captions_and_a_test_needs_weights(argument
     assert "give those of other with --captions" in str(result.exception)
     Path("others.txt").write_text("nobody.jpg :a van\n", encoding="utf-8")
     result = CliRunner().invoke(app, ["retest", "run", "--on", str(other), "--captions", "others.txt"])
-    assert "posts of other test has a picture or caption to look at" in str(result.exception)
+    assert "posts of other test has an image or caption to look at" in str(result.exception)
     invoke("retest", "run", "--on", str(other), "--captions", "captions.txt")
     (other / "test.txt").write_text("IMGID:1\nKelso\tB-PER\n", encoding="utf-8")
     same_name = Path(shutil.copytree(other, "elsewhere/tiny"))
@@ -267,12 +267,12 @@ def test_a_run_is_not_tested_where_its_classes_mean_something_else(arguments, ti
     assert "knows the classes of objects (none), badge ..., and tiny has (none) ..." in str(result.exception)
 
 
-def test_a_greater_share_exchanges_the_same_pictures_and_more():
+def test_a_greater_share_exchanges_the_same_images_and_more():
     some, more, all_ = (exchanged(20, 1, share) for share in (0.25, 0.5, 1.0))
     assert [len(other) for other in (some, more, all_)] == [5, 10, 20]
     assert some.keys() < more.keys() < all_.keys()
     for other in (some, more, all_):
-        assert other.keys() == set(other.values())  # each picture serves once
+        assert other.keys() == set(other.values())  # each image serves once
         assert all(number != taken for number, taken in other.items())
     assert exchanged(20, 2) != all_
 
@@ -449,9 +449,9 @@ def test_features_of_a_grid_are_made_once_with_a_report(arguments):
 
 
 def test_captions_leave_out_the_rows_of_geometry_and_are_read_as_words_too():
-    pictures = full_settings("twitter2017")
+    images = full_settings("twitter2017")
     captions = full_settings("twitter2017", of_captions(["captions.txt"]))
-    assert rows_of(pictures) == GRID
+    assert rows_of(images) == GRID
     assert set(GRID) - set(rows_of(captions)) == set(OF_GEOMETRY)
     assert set(rows_of(captions)) - set(GRID) == {CAPTION_WORDS}
 
@@ -490,7 +490,7 @@ def test_every_row_of_the_grid_has_a_name_of_its_own():
     ("options", "message"),
     [
         (["--set", "seed=5"], "seed is set by --seed"),
-        (["--set", "pictures=shuffled"], "pictures is set by --row shuffled_images"),
+        (["--set", "images=shuffled"], "images is set by --row shuffled_images"),
         (["--set", "epochs=2"], "the setting 'epochs' is given twice"),
         (["--row", "text_only", "--set", "visual.max_objects=3"], "a text_only model looks at nothing"),
     ],
@@ -515,7 +515,7 @@ def stop() -> None:
     raise HamnerError("enough")
 
 
-def test_another_list_of_pictures_is_another_run(tiny, tmp_path):
+def test_another_list_of_images_is_another_run(tiny, tmp_path):
     config = study_config("twitter2017", "full")
     corpus = replace(tiny, folder=tmp_path)
     without = identity(corpus, config)["inputs"]

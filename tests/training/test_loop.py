@@ -30,7 +30,7 @@ from hamner.training.checkpoints import (
 )
 from hamner.training.inputs import Words, read_words
 from hamner.training.loop import build_model, parameter_groups, trained_model, warmup_then_linear
-from hamner.training.runs import CALIBRATION, RETESTS, identity, pictures_sha256, require_same_sums, surroundings
+from hamner.training.runs import CALIBRATION, RETESTS, identity, images_sha256, require_same_sums, surroundings
 from hamner.vision.features import VisualSource
 
 # Trains like `train`, but in a process of its own, and says when a step of an epoch is under way.
@@ -155,7 +155,7 @@ def test_the_saved_weights_give_the_saved_predictions(run: Run, tiny: Corpus):
     batches = DataLoader(Split(items), batch_size=3, collate_fn=partial(collate, pad=0))
     predicted, relevance = predict(model, batches, items, len(tiny.test))
     assert [tuple(tags) for tags in predicted] == list(read_predictions(run.predictions).values())
-    assert relevance is None  # a text-only model has no picture to judge
+    assert relevance is None  # a text-only model has no image to judge
 
 
 @pytest.mark.parametrize(("judges", "expected"), [(True, [0.7, 0.4]), (False, None)])
@@ -167,7 +167,7 @@ def test_the_windows_of_a_post_are_put_together_and_the_greatest_relevance_count
     from hamner.training.loop import predict
 
     class Tagger(torch.nn.Module):
-        """Tags every word of window i with tag i, and gives its picture the relevance RHO[i]."""
+        """Tags every word of window i with tag i, and gives its image the relevance RHO[i]."""
 
         config = SimpleNamespace(vision=True, relevance=judges)
         decoder = SimpleNamespace(tags=("O", "B-PER", "I-PER"), decode=lambda tags, mask: tags)
@@ -487,23 +487,21 @@ def test_what_was_made_with_weights_goes_when_they_are_trained_anew(tiny: Corpus
     assert not any(file.exists() for file in stale)
 
 
-def test_another_picture_is_another_run_and_another_name_for_it_is_not(tiny: Corpus, tmp_path: Path):
+def test_another_image_is_another_run_and_another_name_for_it_is_not(tiny: Corpus, tmp_path: Path):
     def shown(*names: str | None) -> Corpus:
         posts = [replace(tiny.train[0], image=name and tmp_path / name) for name in names]
         return replace(tiny, train=tuple(replace(post, id=str(number)) for number, post in enumerate(posts)))
 
     for name, pixels in (("a", b"one"), ("b", b"one"), ("c", b"other")):
         (tmp_path / name).write_bytes(pixels)
-    with_pictures = TrainConfig(model=ModelConfig(vision=True), visual=VisualSource())
-    assert identity(shown("a"), with_pictures) == identity(shown("b"), with_pictures)
-    assert identity(shown("a"), with_pictures) != identity(shown("c"), with_pictures)
-    found = {
-        pictures_sha256(shown(*names)) for names in (("a", "c"), ("c", "a"), ("a", None), ("a", "lost"), ("a", "a"))
-    }
-    assert len(found) == 4  # a picture that is lost is none
+    with_images = TrainConfig(model=ModelConfig(vision=True), visual=VisualSource())
+    assert identity(shown("a"), with_images) == identity(shown("b"), with_images)
+    assert identity(shown("a"), with_images) != identity(shown("c"), with_images)
+    found = {images_sha256(shown(*names)) for names in (("a", "c"), ("c", "a"), ("a", None), ("a", "lost"), ("a", "a"))}
+    assert len(found) == 4  # an image that is lost is none
     file = tmp_path / "captions.txt"
     file.write_text("a.jpg :a van\n", encoding="utf-8")
-    captions = replace(with_pictures, visual=VisualSource.from_captions(str(file)))
+    captions = replace(with_images, visual=VisualSource.from_captions(str(file)))
     for blind in (TrainConfig(), captions):
         assert identity(shown("a"), blind) == identity(shown("c"), blind)
 

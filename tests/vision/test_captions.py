@@ -93,7 +93,7 @@ def test_phrases_stand_in_for_objects_and_the_caption_for_the_grid(tmp_path: Pat
     assert len(CaptionExtractor([tmp_path / "a.txt"], Letters(), 1).extract(Post("1", ("w",))).objects) == 1
 
 
-def test_a_post_has_the_caption_of_its_picture(tmp_path: Path) -> None:
+def test_a_post_has_the_caption_of_its_image(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("1.jpg :a van\n2.jpg :a flag\n3.jpg :\n")
     extractor = CaptionExtractor([tmp_path / "a.txt"], Letters(), max_objects=3)
     assert extractor.key(Post("1", ("w",), image=Path("2.png"))) == extractor.key(Post("2", ("w",)))

@@ -58,7 +58,7 @@ def test_annotations_give_the_best_objects_first(tmp_path: Path) -> None:
         ("[]", "not of the form"),
         ({"objects": []}, "not of the form"),
         ({"image": "b.png"}, '"objects" must be a list'),
-        ({"image": "a.png", "objects": []}, "the picture a.png is there twice"),
+        ({"image": "a.png", "objects": []}, "the image a.png is there twice"),
         ({"image": "b.png", "objects": [{"box": [0, 0, 1, 1]}]}, 'an object needs "box", "class"'),
         ({"image": "b.png", "objects": [{**DOG, "box": [0, 0, 1]}]}, '"box" must be [x1, y1, x2, y2]'),
         ({"image": "b.png", "objects": [{**DOG, "box": [0, 0, 224, 224]}]}, '"box" must be [x1, y1, x2, y2]'),
@@ -85,9 +85,9 @@ def test_what_is_kept_says_which_object_a_row_of_the_features_is() -> None:
     assert np.allclose(objects.boxes, [found[number].box for number in numbers])
 
 
-def test_a_picture_that_the_annotations_leave_out_is_an_error(tmp_path: Path) -> None:
+def test_a_image_that_the_annotations_leave_out_is_an_error(tmp_path: Path) -> None:
     finder = Annotations(write(tmp_path, {"image": "a.png", "objects": [DOG]}), max_objects=2)
-    with pytest.raises(AnnotationError, match=r"no line for the picture b\.png"):
+    with pytest.raises(AnnotationError, match=r"no line for the image b\.png"):
         finder.known(tmp_path / "b.png")
 
 
@@ -112,9 +112,9 @@ def test_none_finds_nothing(tmp_path: Path) -> None:
     assert len(NoObjects().find(tmp_path, BLANK).boxes) == 0
 
 
-def test_mask_rcnn_gives_boxes_within_the_picture_and_classes_of_coco(tmp_path: Path) -> None:
+def test_mask_rcnn_gives_boxes_within_the_image_and_classes_of_coco(tmp_path: Path) -> None:
     finder = MaskRCNN(max_objects=3, min_score=0.0, weights="random", seed=0)
-    finder.network.transform.min_size = (64,)  # a small picture stays small: this test is not about speed
+    finder.network.transform.min_size = (64,)  # a small image stays small: this test is not about speed
     finder.network.rpn._pre_nms_top_n = finder.network.rpn._post_nms_top_n = {"training": 50, "testing": 50}
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
     found = finder.find(tmp_path, noise)
@@ -137,7 +137,7 @@ sides = st.integers(1, 300)
 
 
 @given(x=st.tuples(shares, shares), y=st.tuples(shares, shares), size=st.tuples(sides, sides))
-def test_a_crop_lies_within_the_picture_and_covers_its_box(
+def test_a_crop_lies_within_the_image_and_covers_its_box(
     x: tuple[float, float], y: tuple[float, float], size: tuple[int, int]
 ) -> None:
     width, height = size

@@ -24,12 +24,12 @@ from hamner.vision.store import SHARD, FeatureError
 
 
 class Colours:
-    """A stand-in for a backbone: the mean colour of the picture, and one object that is the whole picture.
+    """A stand-in for a backbone: the mean colour of the image, and one object that is the whole image.
 
-    It may take its time, and stand still for good after so many pictures.
+    It may take its time, and stand still for good after so many images.
     """
 
-    class_names = ("(none)", "picture")
+    class_names = ("(none)", "image")
     regions, channels, max_objects, workers = 4, 3, 2, 1
 
     def __init__(self, scale: float = 1.0, delay: float = 0.0, stands_still_after: int | None = None) -> None:
@@ -39,7 +39,7 @@ class Colours:
 
     def key(self, post: Post) -> str:
         if post.image is None:
-            raise ImageError("no picture")
+            raise ImageError("no image")
         return image_sha256(post.image)
 
     def extract(self, post: Post) -> VisualFeatures:
@@ -128,7 +128,7 @@ def test_another_extractor_has_a_store_of_its_own(tmp_path: Path) -> None:
     assert stores[1]["1"].grid[0, 2] == 2 * stores[0]["1"].grid[0, 2] == 14
 
 
-def test_changed_pictures_are_computed_anew(tmp_path: Path) -> None:
+def test_changed_images_are_computed_anew(tmp_path: Path) -> None:
     posts = make_posts(tmp_path / "images", 2)
     FeatureStore(tmp_path / "features", Colours()).fill(posts, progress=False)
     Image.new("RGB", (4, 4), (200, 0, 0)).save(tmp_path / "images" / "1.png")
@@ -137,9 +137,9 @@ def test_changed_pictures_are_computed_anew(tmp_path: Path) -> None:
     assert store["1"].grid[0].tolist() == [200, 0, 0]
 
 
-def test_posts_without_a_readable_picture_are_reported_and_masked(tmp_path: Path) -> None:
+def test_posts_without_a_readable_image_are_reported_and_masked(tmp_path: Path) -> None:
     posts = make_posts(tmp_path / "images", 3)
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     posts += [
         Post("none", ("w",)),
         Post("gone", ("w",), image=tmp_path / "gone.png"),
@@ -151,9 +151,9 @@ def test_posts_without_a_readable_picture_are_reported_and_masked(tmp_path: Path
         store.fill(posts, progress=False)
         reasons = dict(store.missing)
         assert list(reasons) == ["none", "gone", "broken", "broken too"]
-        assert reasons["none"] == "no picture"
+        assert reasons["none"] == "no image"
         assert "gone.png: No such file" in reasons["gone"]
-        assert "broken.png: not a picture" in reasons["broken"] == reasons["broken too"]
+        assert "broken.png: not an image" in reasons["broken"] == reasons["broken too"]
         features = store["broken"]
         assert not features.image_present
         assert not features.object_mask.any()
@@ -161,10 +161,10 @@ def test_posts_without_a_readable_picture_are_reported_and_masked(tmp_path: Path
         report = store.report("mine")
         assert "3 posts with visual features, 4 without" in report
         assert "2 x" in report
-        assert "1 x no picture" in report
+        assert "1 x no image" in report
 
 
-def test_one_id_for_two_pictures_is_an_error(tmp_path: Path) -> None:
+def test_one_id_for_two_images_is_an_error(tmp_path: Path) -> None:
     posts = make_posts(tmp_path / "images", 2)
     with pytest.raises(FeatureError, match="'0'"):
         FeatureStore(tmp_path, Colours()).fill([posts[0], Post("0", ("w",), image=posts[1].image)], progress=False)
@@ -253,7 +253,7 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None
 
 
 def start_filling(folder: Path, **options: float) -> subprocess.Popen[str]:
-    """Another process that waits for the file `go`, fills the store, and prints how many pictures it has computed."""
+    """Another process that waits for the file `go`, fills the store, and prints how many images it has computed."""
     code = f"""
 import sys, time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From picture files to features with the real backbones; real tweets' pictures where they are at hand."""
+"""From image files to features with the real backbones; real tweets' images where they are at hand."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 from hamner.corpora.post import Corpus, Post
 from hamner.devices import cpu_threads
-from hamner.vision import FeatureStore, PictureExtractor, VisualSource, load_backbone, open_image
+from hamner.vision import FeatureStore, ImageExtractor, VisualSource, load_backbone, open_image
 from hamner.vision.commands import features as features_command
 from hamner.vision.objects import MaskRCNN, NoObjects, Objects, Tiles, crop
 
 CORPORA = os.environ.get("HAMNER_CORPORA")
-PICTURES = sorted((Path(CORPORA).parent / "images").glob("*/*")) if CORPORA else []
-needs_pictures = pytest.mark.skipif(not PICTURES, reason="HAMNER_CORPORA names no folder with real pictures beside it")
+IMAGES = sorted((Path(CORPORA).parent / "images").glob("*/*")) if CORPORA else []
+needs_images = pytest.mark.skipif(not IMAGES, reason="HAMNER_CORPORA names no folder with real images beside it")
 
 
 def draw(path: Path, seed: int = 0) -> Path:
@@ -72,7 +72,7 @@ def test_changed_annotations_are_computed_anew(corpus: Corpus, tmp_path: Path) -
     assert store["2"].boxes[0].tolist() == [0, 0, 0.25, 0.25]
 
 
-def test_features_never_depend_on_the_pictures_beside_them(corpus: Corpus, tmp_path: Path) -> None:
+def test_features_never_depend_on_the_images_beside_them(corpus: Corpus, tmp_path: Path) -> None:
     alone = Corpus("one", tmp_path, (), (), corpus.test, {})
     stores = [
         FeatureStore.open(posts, VisualSource(objects="tiles"), tmp_path / name, progress=False)
@@ -92,39 +92,39 @@ def test_the_command_fills_a_store_and_reports(corpus: Corpus, tmp_path: Path, m
     assert first.exit_code == second.exit_code == 0, first.output
     assert "three: 2 posts with visual features, 1 without" in first.stderr
     assert "1.png: No such file" in first.stderr
-    assert "picture/s" in first.stderr
+    assert "image/s" in first.stderr
     assert Path(first.stdout.strip()).is_dir()
     assert "2/2" not in second.stderr
 
 
-@needs_pictures
-@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
-def test_every_real_picture_opens(path: Path) -> None:
+@needs_images
+@pytest.mark.parametrize("path", IMAGES, ids=lambda path: path.stem)
+def test_every_real_image_opens(path: Path) -> None:
     image = open_image(path)
     assert image.mode == "RGB"
     assert min(image.size) > 100
 
 
-@needs_pictures
-def test_real_pictures_go_through_lite0_and_tiles(tmp_path: Path) -> None:
-    posts = tuple(Post(path.stem, ("word",), image=path) for path in PICTURES[::5])
+@needs_images
+def test_real_images_go_through_lite0_and_tiles(tmp_path: Path) -> None:
+    posts = tuple(Post(path.stem, ("word",), image=path) for path in IMAGES[::5])
     corpus = Corpus("real", tmp_path, posts, (), (), {})
     store = FeatureStore.open(corpus, VisualSource(objects="tiles"), tmp_path / "features", progress=False)
     assert store.missing == []
     grids = np.stack([store[post.id].grid for post in posts])
-    assert grids.std(axis=0).max() > 0.1  # the pictures differ
+    assert grids.std(axis=0).max() > 0.1  # the images differ
     assert all(store[post.id].object_mask.sum() == 5 for post in posts)
 
 
-@needs_pictures
-def test_a_real_picture_goes_through_resnet152_and_mask_rcnn(tmp_path: Path) -> None:
+@needs_images
+def test_a_real_image_goes_through_resnet152_and_mask_rcnn(tmp_path: Path) -> None:
     finder = MaskRCNN(max_objects=2, min_score=0.0, weights="random")
     finder.network.transform.min_size = (224,)  # not the usual 800 pixels: this test is not about speed
     finder.network.rpn._pre_nms_top_n = finder.network.rpn._post_nms_top_n = {"training": 50, "testing": 50}
     backbone = load_backbone("resnet152", weights="random")
-    extractor = PictureExtractor(backbone, finder, max_objects=2, crop_size=128)
+    extractor = ImageExtractor(backbone, finder, max_objects=2, crop_size=128)
     store = FeatureStore(tmp_path, extractor)
-    store.fill([Post("a", ("word",), image=PICTURES[0])], progress=False)
+    store.fill([Post("a", ("word",), image=IMAGES[0])], progress=False)
     features = store["a"]
     assert features.grid.shape == (49, 2048)
     assert features.object_mask.any()
@@ -132,7 +132,7 @@ def test_a_real_picture_goes_through_resnet152_and_mask_rcnn(tmp_path: Path) -> 
 
 
 def test_features_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:
-    extractor = PictureExtractor(load_backbone("efficientnet-lite0"), Tiles(), max_objects=8, crop_size=128)
+    extractor = ImageExtractor(load_backbone("efficientnet-lite0"), Tiles(), max_objects=8, crop_size=128)
     post = Post("a", ("word",), image=draw(tmp_path / "a.png"))
     found = []
     for count in (1, 2, 3):
@@ -147,7 +147,7 @@ def test_features_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None
 
 
 def test_an_image_in_memory_can_be_encoded_with_any_objects(tmp_path: Path) -> None:
-    extractor = PictureExtractor(load_backbone("efficientnet-lite0"), NoObjects(), max_objects=8, crop_size=128)
+    extractor = ImageExtractor(load_backbone("efficientnet-lite0"), NoObjects(), max_objects=8, crop_size=128)
     image = open_image(draw(tmp_path / "a.png"))
     assert extractor.encode(image, Objects.of([], (), 8)).object_mask.sum() == 0
     assert extractor.encode(image, Tiles().find(tmp_path, image)).object_mask.sum() == 5

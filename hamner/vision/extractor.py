@@ -1,4 +1,4 @@
-"""From a picture to its features: one picture at a time, so that they never depend on the pictures beside it."""
+"""From an image to its features: one image at a time, so that they never depend on the images beside it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hamner.vision.features import VisualFeatures, VisualSource, digest
 from hamner.vision.objects import MARGIN, ObjectFinder, Objects, crop, object_finder
 
 MOST_WORKERS = 8
-"""Pictures at a time at most, for each needs memory of its own."""
+"""Images at a time at most, for each needs memory of its own."""
 
 
-class PictureExtractor:
-    """The whole picture through the backbone for the grid, and each object's crop through the same backbone.
+class ImageExtractor:
+    """The whole image through the backbone for the grid, and each object's crop through the same backbone.
 
-    Batches are the crops of one picture, never of several, and on one CPU thread: on several cores so many pictures at
+    Batches are the crops of one image, never of several, and on one CPU thread: on several cores so many images at
     a time are the fastest, and the sums inside a convolution, which differ in the last bit between batch sizes and
     numbers of threads, come out the same in every corpus and whatever the number of cores.
     """
@@ -49,7 +49,7 @@ class PictureExtractor:
         }
 
     @classmethod
-    def load(cls, source: VisualSource, corpus_folder: Path, device: str = "cpu") -> PictureExtractor:
+    def load(cls, source: VisualSource, corpus_folder: Path, device: str = "cpu") -> ImageExtractor:
         """What `source` describes; annotations are read from `corpus_folder`.
 
         Raises WeightsError, AnnotationError, DeviceError.
@@ -60,26 +60,26 @@ class PictureExtractor:
         return cls(backbone, finder, source.max_objects, source.crop_size)
 
     def key(self, post: Post) -> str:
-        """What the post's features are known by: its picture's bytes, and what the data says is in it.
+        """What the post's features are known by: its image's bytes, and what the data says is in it.
 
         Raises ImageError when there is no such file, AnnotationError when the data must say what is in it and does not.
         """
         if post.image is None:
-            raise ImageError("no picture")
+            raise ImageError("no image")
         pixels = image_sha256(post.image)
         known = self.finder.known(post.image)
         return digest([pixels, known]) if known else pixels
 
     def extract(self, post: Post) -> VisualFeatures:
-        """The features of the post's picture. Raises ImageError when it cannot be read."""
+        """The features of the post's image. Raises ImageError when it cannot be read."""
         if post.image is None:
-            raise ImageError("no picture")
+            raise ImageError("no image")
         image = open_image(post.image)
         with cpu_threads(1):
             return self.encode(image, self.finder.find(post.image, image))
 
     def encode(self, image: Image.Image, objects: Objects) -> VisualFeatures:
-        """The features of an RGB picture with the given objects (at most `max_objects`)."""
+        """The features of an RGB image with the given objects (at most `max_objects`)."""
         features = VisualFeatures.absent(self.regions, self.channels, self.max_objects)
         crops = [self.backbone.transform(crop(image, box), self.crop_size) for box in objects.boxes.tolist()]
         with cpu_threads(1):
