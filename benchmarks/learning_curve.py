@@ -15,8 +15,8 @@ from dataclasses import replace
 
 from hamner.corpora import Corpus, load_corpus, project_folder
 from hamner.evaluation import read_predictions
+from hamner.reproduction.model import trained_model
 from hamner.study.minitweets import mentions_of, type_accuracy
-from hamner.study.reproduction import trained_model
 from hamner.training import train
 from hamner.training.rows import study_config
 from hamner.vision.store import FEATURES

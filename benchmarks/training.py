@@ -25,10 +25,10 @@ from torch.optim import AdamW
 
 from hamner.corpora import load_corpus
 from hamner.devices import existing_device
+from hamner.encoders import load_tokenizer
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
-from hamner.model.text import load_tokenizer
 from hamner.training.batching import Split, Window, collate, length_buckets, piece_limit, windows
 from hamner.training.config import TrainConfig
 from hamner.training.loop import build_model, parameter_groups

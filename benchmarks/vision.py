@@ -31,9 +31,7 @@ from hamner.corpora.post import Post
 from hamner.vision import FeatureStore, VisualFeatures
 
 
-def speed(
-    images: Path | None, count: int, seconds: float, backbone_name: str, weights: str, device: str
-) -> None:
+def speed(images: Path | None, count: int, seconds: float, backbone_name: str, weights: str, device: str) -> None:
     import torch
 
     from hamner.devices import existing_device

@@ -12,9 +12,10 @@ from hamner.corpora.commands import app as corpora
 from hamner.errors import HamnerError
 from hamner.evaluation.commands import evaluate
 from hamner.minitweets.commands import build
-from hamner.study.commands import figures, measure, reproduce, students, tables
+from hamner.reproduction.commands import figures, reproduce, students
+from hamner.study.commands import measure, tables
 from hamner.tagger.commands import calibrate, tag
-from hamner.training.commands import ablate, grid, retest, train
+from hamner.training.commands import ablate, retest, sweep, train
 from hamner.vision.commands import features
 
 app = typer.Typer(
@@ -31,7 +32,7 @@ app.command()(features)
 app.command()(train)
 app.command()(ablate)
 app.command()(retest)
-app.command()(grid)
+app.command()(sweep)
 app.command()(tag)
 app.command()(calibrate)
 app.command()(tables)

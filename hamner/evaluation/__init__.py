@@ -1,6 +1,5 @@
 """Scoring of predicted tags: protocols, intervals and tests, kinds of mistakes, calibration."""
 
-from hamner.evaluation.calibration import Reliability, reliability
 from hamner.evaluation.intervals import (
     Interval,
     PairedTest,
@@ -13,12 +12,13 @@ from hamner.evaluation.intervals import (
     welch,
     wilson,
 )
-from hamner.evaluation.mistakes import KINDS, Match, count_kinds, match_posts, match_spans
+from hamner.evaluation.mistakes import ERROR_KINDS, Match, count_kinds, match_posts, match_spans
 from hamner.evaluation.predictions import PredictionsError, align, read_predictions, read_relevance, write_predictions
+from hamner.evaluation.reliability import Reliability, reliability
 from hamner.evaluation.scoring import PRF, Score, ScoringError, post_counts, score, training_mentions
 
 __all__ = [
-    "KINDS",
+    "ERROR_KINDS",
     "PRF",
     "Interval",
     "Match",

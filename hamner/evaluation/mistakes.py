@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hamner.corpora.tags import Span
 from hamner.evaluation.scoring import Tags, read_spans
 
-KINDS = ("correct", "wrong_type", "wrong_boundary", "wrong_both", "missed", "spurious")
+ERROR_KINDS = ("correct", "wrong_type", "wrong_boundary", "wrong_both", "missed", "spurious")
 
 
 class Match(NamedTuple):
@@ -42,13 +42,15 @@ def match_spans(gold: Iterable[Span], predicted: Iterable[Span]) -> list[Match]:
         for guess in left_predicted:
             overlap = min(truth.end, guess.end) - max(truth.start, guess.start)
             if overlap > 0:
-                candidates.append((KINDS.index(_kind(truth, guess)), -overlap, truth.start, guess.start, truth, guess))
+                candidates.append(
+                    (ERROR_KINDS.index(_kind(truth, guess)), -overlap, truth.start, guess.start, truth, guess)
+                )
     matches = []
     for kind, _, _, _, truth, guess in sorted(candidates):
         if truth in left_gold and guess in left_predicted:
             left_gold.remove(truth)
             left_predicted.remove(guess)
-            matches.append(Match(KINDS[kind], truth, guess))
+            matches.append(Match(ERROR_KINDS[kind], truth, guess))
     matches += [Match("missed", truth, None) for truth in left_gold]
     matches += [Match("spurious", None, guess) for guess in left_predicted]
     return matches
@@ -57,7 +59,7 @@ def match_spans(gold: Iterable[Span], predicted: Iterable[Span]) -> list[Match]:
 def count_kinds(matches: Iterable[Iterable[Match]]) -> dict[str, int]:
     """How often each kind occurs over all posts, zeros included."""
     found = Counter(match.kind for post in matches for match in post)
-    return {kind: found[kind] for kind in KINDS}
+    return {kind: found[kind] for kind in ERROR_KINDS}
 
 
 def _kind(gold: Span, predicted: Span) -> str:

@@ -16,14 +16,14 @@ from hamner.corpora.tags import TYPES
 from hamner.errors import HamnerError
 from hamner.minitweets.icons import TOPICS, Icons, icons_by_split
 from hamner.minitweets.names import Names, names_by_split
-from hamner.minitweets.scenes import DIRECTIONS, KINDS, Scene, compose
+from hamner.minitweets.scenes import DIRECTIONS, IMAGE_KINDS, Scene, compose
 from hamner.minitweets.templates import DIRECTIONS as DIRECTION_WORDS
 from hamner.minitweets.templates import DOINGS, EVENTS, TEMPLATES, tweet
 
 IMAGES = {
     "train": {"single": 384, "marked": 192, "pair": 768, "group": 768},
-    "valid": dict.fromkeys(KINDS, 64),
-    "test": dict.fromkeys(KINDS, 128),
+    "valid": dict.fromkeys(IMAGE_KINDS, 64),
+    "test": dict.fromkeys(IMAGE_KINDS, 128),
 }
 """Images of each kind, with two posts each of its cue (of one subject: see `_single`). In train most are pairs and
 groups, for `position` and `relation` are learnt last."""
@@ -125,7 +125,7 @@ class _Split:
                 )
         images = sum(many.values())
         self.numbers = iter(rng.sample(range(first_number + 1, first_number + images + 1), images))
-        self.topics = {kind: iter(_evenly(TOPICS, many[kind], rng)) for kind in KINDS}
+        self.topics = {kind: iter(_evenly(TOPICS, many[kind], rng)) for kind in IMAGE_KINDS}
         self.images: list[Scene] = []
 
     def wanted(self) -> list[_Wanted]:
@@ -211,7 +211,7 @@ class _Split:
         for type in TYPES:
             clear = [name for name, of in (*self.names.clear, *self.names.clear_unseen) if of == type]
             names = iter(_evenly(clear, self.many["single"] // 4, self.rng))
-            for kind in KINDS:
+            for kind in IMAGE_KINDS:
                 fitting = [image for image in self.images if image.kind == kind and self._shows(image, type)]
                 for image in self.rng.sample(fitting, self.many["single"] // 16):
                     answer = tuple(i for i in image.subjects() if image.objects[i].type == type)

@@ -19,7 +19,7 @@ from hamner.minitweets.art import CARRIERS, TREATMENTS, draw, random_palette, sh
 from hamner.minitweets.backgrounds import SIDE, background
 from hamner.minitweets.icons import Concept, Icons
 
-KINDS = ("single", "pair", "marked", "group")
+IMAGE_KINDS = ("single", "pair", "marked", "group")
 DIRECTIONS = ("horizontal", "vertical", "size")
 THINGS = 3
 RING = 1.22

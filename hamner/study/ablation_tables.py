@@ -15,32 +15,29 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from hamner.corpora import TYPES, load_corpus, project_folder
-from hamner.drawing.matrix import draw_matrix
-from hamner.drawing.style import GREY, PALE, VERMILION, styled
 from hamner.errors import HamnerError
 from hamner.evaluation import over_seeds, welch
 from hamner.files import written_whole
 from hamner.minitweets import CUES
-from hamner.model.ablations import OF_TEXT, ROWS
 from hamner.model.config import ModelConfig
 from hamner.study.minitweets import accuracies, ceilings, measured, sampling_error
 from hamner.study.tables import markdown_table, name_of, results, runs_of
 from hamner.training import Run
+from hamner.training.identity import difference, flat, identity
 from hamner.training.rows import (
     EVERY_ROW,
-    GRID,
+    OF_TEXT,
+    ROWS,
     SEEDS,
+    STUDY_ROWS,
     config_of_row,
     full_settings,
     of_captions,
     row_of_run,
     study_config,
 )
-from hamner.training.runs import difference, flat, identity
 
 ABILITY = {
     "text_only": "text_only",
@@ -69,19 +66,19 @@ def minitweets_runs() -> tuple[list[Run], list[Run]]:
     others: list[Run] = []
     for run in runs_of(corpus.name):
         row, seed = row_of_run(run.config), run.config.seed
-        of_study = data | {"config": study_config(corpus.name, row, seed).to_dict()} if row in GRID else None
+        of_study = data | {"config": study_config(corpus.name, row, seed).to_dict()} if row in STUDY_ROWS else None
         same = of_study is not None and difference(run.record, of_study) is None
         (chosen if same else others).append(run)
     return chosen, others
 
 
 def coverage(found: Sequence[Run]) -> pd.DataFrame:
-    """Which of the study's SEEDS have a record: rows of the ablation grid by `recorded` and `missing`, in words."""
+    """Which of the study's SEEDS have a record: ablation rows by `recorded` and `missing`, in words."""
     of_row: dict[str, set[int]] = {}
     for run in found:
         of_row.setdefault(row_of_run(run.config), set()).add(run.config.seed)
     lines = {}
-    for row in GRID:
+    for row in STUDY_ROWS:
         recorded = of_row.get(row, set())
         lines[row] = {
             "recorded": ", ".join(map(str, sorted(recorded))) or "none",
@@ -108,7 +105,7 @@ def require_one_change(found: Sequence[Run]) -> None:
 
 
 def expected_beside_measured(found: Sequence[Run]) -> pd.DataFrame:
-    """Type accuracy on minitweets' test of every row of the grid, by cue: a line for each row and cue.
+    """Type accuracy on minitweets' test of every ablation row, by cue: a line for each row and cue.
 
     Columns: row, cue, ability (that is missing), expected (the generator's ceiling), seeds, names, mean, sd, min, max
     over seeds, cost (mean of `full` minus mean, over the seeds that both have), tolerance (two sampling errors of a
@@ -118,10 +115,10 @@ def expected_beside_measured(found: Sequence[Run]) -> pd.DataFrame:
 
     Raises HamnerError for runs of another minitweets, or such as differ in more than their row and seed.
     """
-    chosen = [run for run in found if row_of_run(run.config) in GRID]
+    chosen = [run for run in found if row_of_run(run.config) in STUDY_ROWS]
     require_one_change(chosen)
     ceiling = ceilings(load_corpus("minitweets"))
-    lines = pd.DataFrame([(row, cue) for row in GRID for cue in CUES], columns=["row", "cue"])
+    lines = pd.DataFrame([(row, cue) for row in STUDY_ROWS for cue in CUES], columns=["row", "cue"])
     lines["ability"] = [ABILITY.get(row, "all") for row in lines.row]
     lines["expected"] = [float(ceiling.loc[line.ability, line.cue]) for line in lines.itertuples()]
     by_run = accuracies(chosen)
@@ -140,11 +137,11 @@ def expected_beside_measured(found: Sequence[Run]) -> pd.DataFrame:
 
 
 def _over_shared_seeds(by_run: pd.DataFrame) -> tuple[dict[str, pd.Series], dict[str, pd.Series]]:
-    """Type accuracy by cue of each row of the grid, and of `full`, mean over the seeds that both have."""
+    """Type accuracy by cue of each ablation row, and of `full`, mean over the seeds that both have."""
     of_run = by_run.pivot(index=["row", "seed"], columns="cue", values="accuracy").reindex(columns=list(CUES))
     own: dict[str, pd.Series] = {}
     full: dict[str, pd.Series] = {}
-    for row in GRID:
+    for row in STUDY_ROWS:
         seeds = [seed for other, seed in of_run.index if other == row and ("full", seed) in of_run.index]
         for name, means in ((row, own), ("full", full)):
             means[row] = of_run[of_run.index.isin([(name, seed) for seed in seeds])].mean()
@@ -153,7 +150,7 @@ def _over_shared_seeds(by_run: pd.DataFrame) -> tuple[dict[str, pd.Series], dict
 
 def by_cue(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """One column of `expected_beside_measured`, row by cue."""
-    return table.pivot(index="row", columns="cue", values=column).loc[list(GRID), list(CUES)]
+    return table.pivot(index="row", columns="cue", values=column).loc[list(STUDY_ROWS), list(CUES)]
 
 
 def write_minitweets(folder: Path | None = None) -> list[Path]:
@@ -225,7 +222,7 @@ def command_of(run: Run) -> str:
     """The `hamner train` command that makes this run, with every setting in which it differs from its preset
     and on as many threads.
 
-    Raises HamnerError for a run that is no row of the grid: no single option makes it.
+    Raises HamnerError for a run that is no ablation row: no single option makes it.
     """
     row, corpus, config = row_of_run(run.config), run.record["corpus"]["name"], run.config
     if row not in EVERY_ROW:
@@ -253,27 +250,3 @@ def _verdict(mean: float, full: float, ceiling: float, tolerance: float) -> str:
     if abs(mean - wanted) <= tolerance:
         return "as expected"
     return "lower" if mean < wanted else "higher"
-
-
-@styled
-def expected_and_measured(table: pd.DataFrame) -> Figure:
-    """Two maps of type accuracy, row by cue, in percent: the ceilings, and what was measured (mean over seeds).
-
-    `table` is that of `expected_beside_measured`. Frames mark where the ceiling is below 1: what the row must cost.
-    Rows without a record are empty.
-    """
-    figure = Figure(figsize=(6.4, 6.2))
-    panels = figure.subplots(1, 2, sharey=True)
-    ceiling = by_cue(table, "expected")
-    for axes, title, column in zip(panels, ("expected", "measured"), ("expected", "mean"), strict=True):
-        values = 100 * by_cue(table, column).astype(float)
-        draw_matrix(axes, values, "{:.0f}".format, (0, 100))
-        for row, cue in np.argwhere((ceiling < 1) & values.notna()):
-            inside = (cue + 0.06, row + 0.06)
-            axes.add_patch(Rectangle(inside, 0.88, 0.88, fill=False, edgecolor=VERMILION, linewidth=2))
-        for row in np.flatnonzero(values.isna().all(axis=1)):
-            axes.add_patch(Rectangle((0, int(row)), len(CUES), 1, facecolor=PALE, edgecolor="white", zorder=0))
-            axes.text(len(CUES) / 2, row + 0.5, "no record", ha="center", va="center", color=GREY, fontsize=9)
-        axes.set_title(title)
-    figure.supxlabel("type accuracy (%) by cue; frames: the ceiling is below 100", fontsize=10)
-    return figure

@@ -10,18 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from hamner.corpora import Post
-from hamner.drawing.parts import shared_legend
-from hamner.drawing.style import BLUE, CORPUS_NAMES, GREY, VERMILION, styled
 from hamner.evaluation import (
     Interval,
     align,
     bootstrap_interval_of_mean,
     paired_bootstrap_of_means,
     read_predictions,
-    welch,
 )
 from hamner.study.ablation_tables import require_one_change
 from hamner.study.tables import by_row, name_of
@@ -98,40 +94,3 @@ def _lines(
             line["p_value"] = test.p_value
         lines.append(line)
     return lines
-
-
-@styled
-def gains(table: pd.DataFrame, reference: str = "text_only") -> Figure:
-    """F1 of each row minus the reference's, in points: a panel for each corpus, a lane for each row.
-
-    `table` has the lines of `differences`. Dots are seeds; a bar is their mean and its interval over posts, the thin
-    line behind it that over seeds (`welch`). Where there are several encoders or sources, their lanes say which.
-    """
-    table = table[(table.reference == reference) & table.difference.notna()]
-    corpora = list(dict.fromkeys(table.corpus))
-    several = len(table[["encoder", "source"]].drop_duplicates()) > 1
-    lanes = {tuple(name): None for name in table[["row", "encoder", "source"]].itertuples(index=False)}
-    names = sorted(lanes, key=lambda name: (name[1:], place(name[0])))
-    figure = Figure(figsize=(6.4, 1.2 + 0.4 * len(names)))
-    panels = figure.subplots(1, max(1, len(corpora)), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, corpus in zip(panels, corpora, strict=False):
-        axes.axvline(0, color=GREY, linewidth=1)
-        for lane, (row, encoder, source) in enumerate(names):
-            lines = table[(table.corpus == corpus) & (table.row == row)]
-            lines = lines[(lines.encoder == encoder) & (lines.source == source)]
-            seeds, mean = lines[lines.seed != "mean"], lines[lines.seed == "mean"]
-            if lines.empty:
-                axes.text(0, lane, " no record", color=GREY, va="center", fontsize=9)
-            if interval := welch(seeds.f1.tolist(), (seeds.f1 - seeds.difference).tolist()):
-                axes.hlines(lane, *interval, color=GREY, linewidth=1, label="95 % over seeds")
-            bars = axes.hlines([lane] * len(mean), mean.difference_low, mean.difference_high, color=BLUE, linewidth=2)
-            bars.set_label("mean, 95 % over posts")
-            axes.plot(mean.difference, [lane] * len(mean), "|", color=BLUE, markersize=12, markeredgewidth=2)
-            dots: dict[str, Any] = {"color": VERMILION, "markersize": 4, "alpha": 0.8, "label": "one seed"}
-            axes.plot(seeds.difference, [lane - 0.28] * len(seeds), "o", **dots)
-        axes.set_yticks(range(len(names)), [", ".join(name) if several else name[0] for name in names])
-        axes.set_ylim(len(names) - 0.4, -0.7)
-        axes.set_xlabel(f"F1 minus {reference} (points)")
-        axes.set_title(CORPUS_NAMES[corpus])
-    shared_legend(figure, panels)
-    return figure

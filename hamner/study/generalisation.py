@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from hamner.corpora import Post
-from hamner.drawing.parts import shared_legend
-from hamner.drawing.style import BLUE, CORPUS_NAMES, GREY, VERMILION, styled
 from hamner.evaluation import align, bootstrap_interval_of_mean, paired_bootstrap_of_means, read_predictions
 from hamner.study.tables import by_row, name_of
 from hamner.training import Run
@@ -77,40 +74,3 @@ def generalisation(
 def _place(group: Sequence[Run]) -> tuple[Any, ...]:
     name = name_of(group[0])
     return name["corpus"], name["encoder"], place(row_of_run(group[0].config)), name["source"]
-
-
-@styled
-def noise(table: pd.DataFrame) -> Figure:
-    """F1 of the full model by the share of test images (or captions) that belong to other posts, by corpus.
-
-    `table` has the lines of `generalisation`. A bar is the interval over posts of the seeds' mean; dots are seeds. The
-    dashed line is text only, where it is in the table.
-    """
-    own = table[table.trained_on == table.tested_on]
-    full = own[own.row == "full"]
-    corpora = list(dict.fromkeys(full.trained_on[full.shuffled > 0]))
-    figure = Figure(figsize=(6.4, 3))
-    panels = figure.subplots(1, max(1, len(corpora)), squeeze=False)[0]
-    for axes, corpus in zip(panels, corpora, strict=False):
-        lines = full[full.trained_on == corpus]
-        seeds, mean = lines[lines.seed != "mean"], lines[lines.seed == "mean"]
-        error = [mean.f1 - mean.low, mean.high - mean.f1]
-        line: dict[str, Any] = {
-            "color": BLUE,
-            "markersize": 5,
-            "linewidth": 1.2,
-            "label": "full, mean, 95 % over posts",
-        }
-        axes.errorbar(mean.shuffled, mean.f1, error, fmt="o-", **line)
-        dots: dict[str, Any] = {"color": VERMILION, "markersize": 3, "alpha": 0.8, "label": "full, one seed"}
-        axes.plot(seeds.shuffled + 2.5, seeds.f1, "o", **dots)
-        plain = own[(own.trained_on == corpus) & (own.row == "text_only") & (own.seed == "mean")]
-        for f1 in plain.f1:
-            axes.axhline(f1, color=GREY, linestyle="--", linewidth=1, label="text_only, mean")
-        axes.set_xticks(sorted(set(lines.shuffled)))
-        axes.set_title(CORPUS_NAMES[corpus])
-    looked_at = "captions" if full.source.str.startswith("captions").all() else "images"
-    figure.supxlabel(f"{looked_at} that belong to other posts (%)", fontsize=11)
-    panels[0].set_ylabel("F1 (%)")
-    shared_legend(figure, panels)
-    return figure

@@ -12,10 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 from hamner.corpora import SPLITS, VERSIONS, Corpus, load_corpus, project_folder, statistics
+from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
 from hamner.evaluation import read_relevance
 from hamner.files import written_whole
-from hamner.model.text import load_tokenizer
 from hamner.study.differences import differences
 from hamner.study.generalisation import generalisation
 from hamner.study.relatedness import agreement, by_score, read_scores

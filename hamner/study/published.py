@@ -6,24 +6,20 @@ percent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import cycle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from hamner.corpora import TYPES, project_folder
-from hamner.drawing.parts import shared_legend
-from hamner.drawing.style import BLACK, BLUE, CORPUS_NAMES, PALE, VERMILION, styled
+from hamner.drawing.style import CORPUS_NAMES
 from hamner.errors import HamnerError
 from hamner.files import written_whole
 from hamner.study.measured import measured_differences
 from hamner.study.tables import MEASURES, markdown_table, results, runs_of
 from hamner.training import Run
-from hamner.training.rows import place
 
 ENCODER_SIZES = ("none", "small", "base", "large", "unknown")
 """Groups within which F1 may be compared; `small` (minilm, 6 layers of 384) is ours alone."""
@@ -141,42 +137,3 @@ def per_type_beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame
 def _model(line: Any) -> str:
     """How a table names a line of `results`."""
     return ", ".join(part for part in (f"hamner {line.row}", line.encoder, line.source) if part)
-
-
-@styled
-def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """F1 of published models and ours in lanes of one encoder size, a panel for each corpus.
-
-    `tables` maps a corpus to its `beside_published`. Each row of ours has a marker of its own. A model without a number
-    is not drawn, but the paper's lane says when the paper's own row is empty.
-    """
-    rows = sorted({row for table in tables.values() for row in table.row.dropna()}, key=place)
-    markers = dict(zip(rows, cycle("Ds^vP"), strict=False))
-    figure = Figure(figsize=(6.4, 3.6))
-    panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
-    for axes, (corpus, table) in zip(panels, tables.items(), strict=True):
-        for lane, size in enumerate(ENCODER_SIZES):
-            axes.axhline(lane, color=PALE, linewidth=1, zorder=0)
-            group = table[table.encoder_size == size].sort_values("f1")
-            paper = group.model == PAPER
-            known = group[group.f1.notna() & ~paper]
-            # Neighbours step up and down in turn, or close values would hide one another.
-            steps = pd.Series(lane + 0.13 * (np.arange(len(known)) % 3 - 1), index=known.index)
-            looks = [(known.status != OURS, "o", BLUE, "published")]
-            looks += [(known.row == row, markers[row], VERMILION, f"{OURS}: {row}") for row in rows]
-            for chosen, marker, colour, label in looks:
-                some = known[chosen]
-                axes.plot(some.f1, steps[some.index], marker, color=colour, markersize=5, alpha=0.7, label=label)
-            if group.f1[paper].notna().any():
-                axes.plot(group.f1[paper], [lane] * paper.sum(), "*", color=BLACK, markersize=12, label="the paper")
-            elif paper.any():
-                axes.text(0.02, lane - 0.3, "the paper: not seen", transform=axes.get_yaxis_transform(), fontsize=9)
-        axes.set_title(CORPUS_NAMES[corpus])
-        axes.set_xlabel("F1 (%)")
-        axes.set_yticks(range(len(ENCODER_SIZES)), ENCODER_SIZES)
-        axes.set_ylim(len(ENCODER_SIZES) - 0.5, -0.5)
-        axes.tick_params(left=False)
-        axes.spines["left"].set_visible(False)
-    panels[0].set_ylabel("text encoder")
-    shared_legend(figure, panels)
-    return figure

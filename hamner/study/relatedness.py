@@ -12,11 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from scipy.stats import bootstrap, mannwhitneyu, spearmanr
 
-from hamner.drawing.parts import shared_legend
-from hamner.drawing.style import BLUE, CORPUS_NAMES, GREY, ORANGE, styled
 from hamner.errors import HamnerError
 
 SCORES = ("strong", "weak")
@@ -95,41 +92,3 @@ def _joined(relevance: Mapping[str, float], scores: pd.DataFrame) -> pd.DataFram
 
 def _spearman(one: Any, other: Any) -> float:
     return float(spearmanr(one, other).statistic)
-
-
-@styled
-def relevance_by_relatedness(table: pd.DataFrame) -> Figure:
-    """Mean rho by group of an outside score, a panel for each corpus: own images, and those of other posts.
-
-    `table` has the lines of `by_score` of several runs, with the columns corpus, encoder, source, row and seed beside
-    them. Each run is a line, with 95 % intervals of its means; a mark by itself stands for posts whose image is
-    unreadable.
-    """
-    corpora = list(dict.fromkeys(table.corpus))
-    figure = Figure(figsize=(6.4, 3.2))
-    panels = figure.subplots(1, len(corpora), sharey=True, squeeze=False)[0]
-    groups = [str(number + 1) for number in range(GROUPS)]
-    seen = "caption" if table.source.str.startswith("captions").all() else "image"
-    looks = {"full": (BLUE, f"own {seen}"), "shuffled_images": (ORANGE, f"{seen} of another post")}
-    for axes, corpus in zip(panels, corpora, strict=True):
-        runs = list(table[table.corpus == corpus].groupby(["encoder", "source", "row", "seed"]))
-        # Side by side, or runs of equal relevance would hide one another.
-        for shift, ((_, _, row, _), lines) in zip(np.linspace(-0.15, 0.15, len(runs)), runs, strict=True):
-            colour, label = looks[row]
-            of_group = lines.set_index("group")
-            error = 1.96 * of_group.rho_sd / np.sqrt(of_group.posts)
-            look: dict[str, Any] = {"color": colour, "markersize": 4, "linewidth": 1, "elinewidth": 1}
-            axes.errorbar(shift + np.arange(GROUPS), of_group.rho[groups], error[groups], fmt="o-", label=label, **look)
-            if "unreadable" in error:
-                axes.errorbar(
-                    [GROUPS + 0.5 + shift], of_group.rho[["unreadable"]], error[["unreadable"]], fmt="D", **look
-                )
-        axes.set_xticks(range(GROUPS), groups)
-        if (table.group[table.corpus == corpus] == "unreadable").any():
-            axes.axvline(GROUPS - 0.25, color=GREY, linewidth=0.8, linestyle=":")
-            axes.set_xticks([*range(GROUPS), GROUPS + 0.5], [*groups, "not\nreadable"])
-        axes.set_title(CORPUS_NAMES[corpus])
-    figure.supxlabel("fifth of posts by outside score", fontsize=11)
-    panels[0].set_ylabel("mean ρ")
-    shared_legend(figure, panels)
-    return figure

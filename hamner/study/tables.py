@@ -14,8 +14,9 @@ from hamner.errors import HamnerError
 from hamner.evaluation import Spread, over_seeds
 from hamner.files import written_whole
 from hamner.training import Run
+from hamner.training.identity import difference
 from hamner.training.rows import row_of_run
-from hamner.training.runs import difference, encoder_name
+from hamner.training.runs import encoder_name
 from hamner.vision.features import VisualSource
 
 MEASURES = ("precision", "recall", "f1")

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hamner.tagger.calibration import calibrate, judged_entities
     from hamner.tagger.evidence import Evidence, SeenObject
-    from hamner.tagger.tagger import Entity, TaggedPost, Tagger, TaggerError
+    from hamner.tagger.post import Entity, TaggedPost
+    from hamner.tagger.tagger import Tagger, TaggerError
 
 _HOME = {
-    "Entity": "hamner.tagger.tagger",
+    "Entity": "hamner.tagger.post",
     "Evidence": "hamner.tagger.evidence",
     "SeenObject": "hamner.tagger.evidence",
-    "TaggedPost": "hamner.tagger.tagger",
+    "TaggedPost": "hamner.tagger.post",
     "Tagger": "hamner.tagger.tagger",
     "TaggerError": "hamner.tagger.tagger",
     "calibrate": "hamner.tagger.calibration",

@@ -12,8 +12,9 @@ from hamner.corpora.post import Corpus
 from hamner.corpora.tags import spans
 from hamner.tagger.confidence import TEMPERATURES, calibrated
 from hamner.tagger.tagger import Tagger, TaggerError
+from hamner.training.identity import require_data_of
 from hamner.training.inputs import images_of, open_store, posts_seen
-from hamner.training.runs import CALIBRATION, Run, require_data_of, write_json
+from hamner.training.runs import CALIBRATION, Run, write_json
 from hamner.vision.store import FEATURES
 
 AT_ONCE = 64

@@ -16,7 +16,7 @@ from hamner.files import written_whole
 
 if TYPE_CHECKING:
     from hamner.tagger.evidence import Evidence
-    from hamner.tagger.tagger import TaggedPost
+    from hamner.tagger.post import TaggedPost
 
 
 def tag(

@@ -19,7 +19,8 @@ from PIL import Image
 from hamner.drawing.parts import HALO, MAP, colour_bar, draw_box, draw_image, draw_regions, scale_from_0
 from hamner.drawing.style import BLACK, GREY, TYPE_COLOURS, Drawn, styled
 from hamner.tagger.evidence import SeenObject
-from hamner.tagger.tagger import Entity, TaggedPost, load_image
+from hamner.tagger.post import Entity, TaggedPost
+from hamner.tagger.tagger import load_image
 
 COLUMNS = 72
 """Characters a line."""

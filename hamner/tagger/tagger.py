@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,13 +16,14 @@ from hamner.corpora.post import Post
 from hamner.corpora.tags import Span, spans
 from hamner.corpora.words import has_half_surrogate
 from hamner.devices import existing_device
+from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
 from hamner.images import ImageInput, load_image
 from hamner.model.batch import Batch
 from hamner.model.intra_modality import GRAINS
-from hamner.model.text import load_tokenizer
 from hamner.tagger.confidence import TEMPERATURES, calibrated, span_probabilities
 from hamner.tagger.evidence import Evidence, evidence_of
+from hamner.tagger.post import Entity, TaggedPost
 from hamner.tagger.words import split_words
 from hamner.training.batching import Split, collate, piece_limit, windows
 from hamner.training.loop import trained_model
@@ -30,8 +31,6 @@ from hamner.training.runs import CALIBRATION, Run
 from hamner.vision.features import VisualFeatures
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from hamner.vision.extractor import ImageExtractor
 
 BATCH = 16
@@ -41,79 +40,6 @@ Text = str | Sequence[str]
 
 class TaggerError(HamnerError):
     """A run cannot tag, or not this post."""
-
-
-@dataclass(frozen=True)
-class Entity:
-    """A name that was found.
-
-    `text` is what stands from character `start` to `end` (exclusive) of the post's text; `words` its first and its last
-    word. `score` is the probability that exactly this span is an entity of this type (see `span_probabilities`),
-    calibrated where the post says so.
-    """
-
-    text: str
-    type: str
-    start: int
-    end: int
-    score: float
-    words: tuple[int, int]
-    evidence: Evidence | None = field(default=None, repr=False, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """With the keys of transformers' token-classification pipeline with an aggregation strategy."""
-        return {
-            "entity_group": self.type,
-            "score": self.score,
-            "word": self.text,
-            "start": self.start,
-            "end": self.end,
-        }
-
-
-@dataclass(frozen=True)
-class TaggedPost:
-    """A post with its tags.
-
-    `text` is the raw text, or the words joined by a space; word i is `text[offsets[i][0]:offsets[i][1]]`. `relevance`
-    (rho) says how much the image counted, from 0 to 1, and `integration` (beta) how much each of its grains; both are
-    None when no image was looked at, and `notes` say why. Of a post that was read in several windows they are those
-    of the window with the greatest relevance.
-    """
-
-    text: str
-    words: tuple[str, ...]
-    offsets: tuple[tuple[int, int], ...]
-    tags: tuple[str, ...]
-    entities: tuple[Entity, ...]
-    relevance: float | None
-    integration: dict[str, float] | None
-    calibrated: bool
-    notes: tuple[str, ...] = ()
-    image: ImageInput | None = field(default=None, repr=False, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; `entities` as `Entity.to_dict` gives them, `evidence` of each in the same order."""
-        return {
-            "text": self.text,
-            "words": list(self.words),
-            "tags": list(self.tags),
-            "entities": [entity.to_dict() for entity in self.entities],
-            "evidence": [None if one.evidence is None else one.evidence.to_dict() for one in self.entities],
-            "relevance": self.relevance,
-            "integration": self.integration,
-            "calibrated": self.calibrated,
-            "notes": list(self.notes),
-        }
-
-    def show(self) -> Figure:
-        """Draw the words with their entities, and the image with its boxes and each entity's attention.
-
-        As the last value of a notebook's cell the figure is shown.
-        """
-        from hamner.tagger.figure import tagged_post  # here, for matplotlib is not needed to tag
-
-        return tagged_post(self)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`hamner train`, `hamner ablate`, `hamner retest` and `hamner grid`."""
+"""`hamner train`, `hamner ablate`, `hamner retest` and `hamner sweep`."""
 
 from __future__ import annotations
 
@@ -130,13 +130,13 @@ def ablate(
     share FOLDER: no run is done twice. With `--threads 1` several processes share the cores fairly.
     """
     from hamner.corpora import load_corpus
-    from hamner.training.grid import Part, train_grid
     from hamner.training.rows import full_settings, rows_of
+    from hamner.training.sweep import Part, train_sweep
 
     given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings)
     loaded = load_corpus(corpus, root)
     full = full_settings(loaded.name, given, preset)
-    train_grid([Part(loaded, full, rows or rows_of(full))], range(1, seeds + 1), folder, threads)
+    train_sweep([Part(loaded, full, rows or rows_of(full))], range(1, seeds + 1), folder, threads)
 
 
 def retest(
@@ -178,7 +178,7 @@ def retest(
             typer.echo(f"{found.file}: F1 {100 * score(gold, predicted).overall.f1:.2f} (seqeval protocol)")
 
 
-def grid(
+def sweep(
     corpora: Annotated[
         list[str] | None,
         typer.Argument(metavar="CORPUS", show_default=False, help="The corpora. [default: twitter2015 twitter2017]"),
@@ -199,15 +199,15 @@ def grid(
     threads: Threads = None,
     root: Root = None,
 ) -> None:
-    """Make the whole grid: `hamner ablate` on each corpus, then `hamner retest`: text_only and full on the other
+    """Run the whole study: `hamner ablate` on each corpus, then `hamner retest`: text_only and full on the other
     corpora, and full with 25, 50, 75 and 100 percent of its own test's images exchanged.
 
     What is finished is skipped, what was cut off resumed, and several processes or machines may share FOLDER: nothing
     is done twice. Afterwards `hamner measure` and `hamner tables` make the tables of what is in data/runs.
     """
     from hamner.corpora import load_corpus
-    from hamner.training.grid import Part, retest_grid, train_grid
     from hamner.training.rows import full_settings, rows_of
+    from hamner.training.sweep import Part, retest_sweep, train_sweep
 
     loaded = [load_corpus(name, root) for name in corpora or ("twitter2015", "twitter2017")]
     for name, count in Counter(corpus.name for corpus in loaded).items():
@@ -219,8 +219,8 @@ def grid(
         given = _given_settings(text_encoder, backbone, objects, files.get(corpus.name), epochs, settings)
         full = full_settings(corpus.name, given, preset)
         parts.append(Part(corpus, full, rows_of(full)))
-    runs = train_grid(parts, range(1, seeds + 1), folder, threads)
-    missing = retest_grid(runs, loaded, files, threads)
+    runs = train_sweep(parts, range(1, seeds + 1), folder, threads)
+    missing = retest_sweep(runs, loaded, files, threads)
     typer.echo(f"{folder} has all {len(runs)} runs")
     for reason, of_reason in groupby(sorted(missing, key=missing.__getitem__), missing.__getitem__):
         tests = [str(file) for file in of_reason]

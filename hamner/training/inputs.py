@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus, Post
+from hamner.encoders import PhraseEncoder
 from hamner.errors import HamnerError
 from hamner.model.batch import Batch
 from hamner.model.hamner import HamNer
-from hamner.model.text import PhraseEncoder
 from hamner.training.batching import Item, Split, length_buckets
 from hamner.training.config import TrainConfig
 from hamner.vision.captions import image_name, read_captions_of

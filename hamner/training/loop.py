@@ -28,28 +28,25 @@ from hamner.corpora.post import Corpus, Post
 from hamner.corpora.tags import PROTOCOLS, TAGS
 from hamner.corpora.words import marks_apart
 from hamner.devices import cpu_threads
+from hamner.encoders import load_encoder, load_tokenizer
 from hamner.errors import HamnerError
 from hamner.evaluation import score, training_mentions, write_predictions
 from hamner.files import file_sha256
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
-from hamner.model.text import load_encoder, load_tokenizer
 from hamner.training.batching import Split, Window, collate, length_buckets, piece_limit, share_of, windows
 from hamner.training.checkpoints import load_checkpoint, load_weights, read_progress, save_checkpoint, save_weights
 from hamner.training.config import TrainConfig
+from hamner.training.identity import encoder_sha256, identity, require_same, require_same_sums
 from hamner.training.inputs import Words, appended_texts, images_of, open_store, posts_seen, read_words, reading_of
 from hamner.training.runs import (
     CALIBRATION,
     RETESTS,
     Run,
     RunError,
-    encoder_sha256,
-    identity,
     only_user_of,
     peak_memory,
-    require_same,
-    require_same_sums,
     run_name,
     surroundings,
     write_json,

@@ -17,15 +17,16 @@ from accelerate import PartialState
 from torch.utils.data import DataLoader
 
 from hamner.corpora.post import Corpus
+from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
 from hamner.files import written_whole
-from hamner.model.text import load_tokenizer
 from hamner.training.batching import Split, collate, length_buckets, piece_limit, windows
 from hamner.training.config import TrainConfig
+from hamner.training.identity import difference, identity, require_data_of
 from hamner.training.inputs import appended_texts, exchanged, images_of, open_store, posts_seen
 from hamner.training.loop import predict, trained_model
-from hamner.training.runs import RETESTS, Run, difference, identity, only_user_of, require_data_of
+from hamner.training.runs import RETESTS, Run, only_user_of
 from hamner.vision.features import VisualFeatures
 from hamner.vision.store import FEATURES
 

@@ -1,4 +1,4 @@
-"""The study's runs: which rows it compares, and the config of each row of a corpus with a seed."""
+"""What the study compares: presets, ablation rows and controls, and the config of each row with a seed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,114 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hamner.model.ablations import CONTROLS, ablate, row_of
+from hamner.errors import HamnerError
+from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.training.config import ConfigError, TrainConfig
-from hamner.training.presets import merged, preset
 
-GRID = (
+ROWS: dict[str, dict[str, Any]] = {
+    "full": {},
+    "text_only": {"vision": False},
+    "no_local_text": {"local_text": False},  # and with it word shapes, which the convolution reads
+    "no_global": {"global_vision": False},
+    "no_objects": {"objects": False},
+    "no_semantic": {"semantic": False},
+    "no_spatial": {"spatial": False},
+    "no_absolute_geometry": {"absolute_geometry": False},
+    "no_relative_geometry": {"relative_geometry": False},
+    "no_relevance": {"relevance": False},
+    "no_integration": {"integration": False},
+    "no_iteration": {"iterations": 0},
+    "one_iteration": {"iterations": 1},
+    "two_iterations": {"iterations": 2},
+    "three_iterations": {"iterations": 3},
+    "four_iterations": {"iterations": 4},
+    "no_coattention": {"coattention": False},
+}
+"""Row -> the settings that it changes. That the paper ablates the spatial and semantic encodings, relevance and
+iteration is *stated*; the other rows are *ours*."""
+
+OF_TEXT = ("text_encoder", "frozen_text", "layers", "local_text", "word_shapes", "dropout", "width", "heads")
+"""The settings that a text-only model has (`heads` because it must divide the width); all others are about images."""
+
+CONTROLS = ("blank_images", "shuffled_images")
+"""The full model on other data, at training and at test: a blank image, or another post's, in place of its own."""
+
+
+def ablate(config: ModelConfig, row: str) -> ModelConfig:
+    """The config of row `row` of the full model `config`; a control leaves it as it is, for it changes the data.
+
+    `text_only` has the defaults of all that is about images, so that it is one run beside whichever full model.
+
+    Raises ModelConfigError for an unknown row, and when `config` has no vision that could be taken away.
+    """
+    if row not in ROWS and row not in CONTROLS:
+        raise ModelConfigError(f"unknown ablation row {row!r}; there are {', '.join((*ROWS, *CONTROLS))}")
+    if not config.vision:
+        raise ModelConfigError("ablation rows are changes of the full model: its config needs vision=True")
+    if row == "text_only":
+        return ModelConfig(**{name: getattr(config, name) for name in OF_TEXT})
+    return replace(config, **ROWS.get(row, {}))
+
+
+def row_of(config: ModelConfig) -> str:
+    """The row that `config` is, by the settings that rows change; `custom` when it is none of them."""
+    full = replace(ModelConfig(), vision=True)
+    changed = {name: getattr(config, name) for row in ROWS.values() for name in row}
+    different = {name: value for name, value in changed.items() if value != getattr(full, name)}
+    if not config.vision:  # then what is about images makes no difference
+        return "custom" if any(name in OF_TEXT for name in different) else "text_only"
+    return next((row for row, settings in ROWS.items() if settings == different), "custom")
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "standard": {"model": {"visual_dropout": 0.5}},
+    "small": {
+        "epochs": 24,
+        "batch_size": 32,
+        "head_lr": 1.5e-3,
+        "weight_decay": 0.5,
+        "model": {
+            "frozen_text": True,
+            "layers": "mix",
+            "word_shapes": False,
+            "width": 64,
+            "dropout": 0.2,
+            "visual_dropout": 0.5,
+        },
+    },
+    "paper": {
+        "epochs": 20,
+        "batch_size": 24,
+        "encoder_lr": 3e-5,
+        "model": {"text_encoder": "bert-base-cased", "width": None, "heads": 12},
+        "visual": {"backbone": "resnet152", "objects": "maskrcnn", "max_objects": 5},
+    },
+}
+"""`standard`: a text encoder that learns along. `small`: a frozen encoder and a narrow model, for minitweets on a
+laptop; of few images it soon knows each by heart, against which its strong weight decay helps. `paper`: what the
+first author's code for a sibling (MGCMT) uses, for this paper's own settings are not known; its epochs are not known
+either, and `head_lr` stays *ours*. Left out is its dropout of 0.5 where modalities are fused: here that is another
+network, with the one `dropout`."""
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The settings of preset `name`, nested as `TrainConfig.to_dict` has them. Raises HamnerError for another name."""
+    if name not in PRESETS:
+        raise HamnerError(f"unknown preset {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def merged(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Nested settings put over one another; of two values for one setting the later holds."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            below = result.get(name)
+            result[name] = merged(below if isinstance(below, dict) else {}, value) if isinstance(value, dict) else value
+    return result
+
+
+STUDY_ROWS = (
     "full", "text_only", "no_local_text", "no_global", "no_objects", "no_semantic", "no_spatial",
     "no_absolute_geometry", "no_relative_geometry", "no_relevance", "no_integration", "no_iteration", "one_iteration",
     "three_iterations", "four_iterations", "no_coattention", "blank_images", "shuffled_images",
@@ -24,7 +127,7 @@ CAPTION_WORDS = "caption_words"
 OF_GEOMETRY = ("no_spatial", "no_absolute_geometry", "no_relative_geometry")
 """Rows that captions cannot exercise: a phrase has no place in the image, so there is nothing to take away."""
 
-EVERY_ROW = (*GRID, CAPTION_WORDS)
+EVERY_ROW = (*STUDY_ROWS, CAPTION_WORDS)
 """Those that the tables know, in their order; captions as words need captions."""
 
 SEEDS = (1, 2, 3)
@@ -73,9 +176,9 @@ def config_of_row(full: dict[str, Any], row: str, seed: int) -> TrainConfig:
 
 
 def rows_of(full: dict[str, Any]) -> tuple[str, ...]:
-    """The rows that the full model of these settings can exercise: those of GRID, or of EVERY_ROW for captions."""
+    """The rows that these settings can exercise: STUDY_ROWS, or with captions EVERY_ROW without the rows of geometry."""
     if full["visual"].get("backbone") != "captions":
-        return GRID
+        return STUDY_ROWS
     return tuple(row for row in EVERY_ROW if row not in OF_GEOMETRY)
 
 

@@ -66,7 +66,7 @@ corpus = load_corpus("minitweets")
 # cell computes those of the test images, which takes a minute.)
 
 # %%
-from hamner.study.attention import visual_features
+from hamner.study.pointing import visual_features
 
 store = visual_features(tagger, corpus, corpus.test)
 
@@ -165,10 +165,10 @@ tagged = {
 tagged["no image"] = tagger(post.words)
 
 # %%
-from hamner.study import stage_figures
+from hamner.figures import stages
 from hamner.drawing.style import save
 
-save(stage_figures.same_words(tagged), "same_words")
+save(stages.same_words(tagged), "same_words")
 
 # %% [markdown]
 # *One sentence of minitweets' test split with five images and with none: the type that the tagger gives to

@@ -42,7 +42,7 @@ from pathlib import Path
 import pandas as pd
 
 from hamner import load_corpus
-from hamner.study import figures
+from hamner.figures import text_side
 from hamner.drawing.style import save
 
 pd.options.display.max_columns = 40  # a post is wider than the twenty that pandas shows
@@ -241,7 +241,7 @@ all_counts = {**measured, "minitweets": counts}
 names = ["twitter2015", "twitter2017", "minitweets"]
 in_all = pd.DataFrame({name: all_counts[name].loc[TYPES].sum(axis=1) for name in names}).T
 shares = 100 * in_all.div(in_all.sum(axis=1), axis=0)
-save(figures.entity_types(shares), "entity_types")
+save(text_side.entity_types(shares), "entity_types")
 
 # %% [markdown]
 # *Share of each entity type among the entities (by B- tags, all splits) of each corpus.*
@@ -295,7 +295,7 @@ print("hamner:", parse_posts(f"IMGID:1\n{line}\n".encode(), Path("invented.txt")
 # for the joiner and its like, which `str.split` lets pass:
 
 # %%
-from hamner.model.text import load_tokenizer
+from hamner.encoders import load_tokenizer
 
 tokenizer = load_tokenizer("minilm")
 for word in ("Tallin", "\xa0", "\u200d", "\ufe0f"):
@@ -354,7 +354,7 @@ from hamner.study.measured import measured_lengths, piece_lengths
 
 lengths = {name: measured_lengths(name)["train"] for name in ("twitter2015", "twitter2017")}
 lengths["minitweets"] = piece_lengths(corpus)["train"]
-save(figures.post_lengths(lengths), "post_lengths")
+save(text_side.post_lengths(lengths), "post_lengths")
 
 # %% [markdown]
 # *Word pieces per training post (minilm's uncased vocabulary). The dashed line is the length to
@@ -431,7 +431,9 @@ buckets = length_buckets(sizes, 24, seed=1)
 bucketed = sorted(buckets, key=lambda batch: max(sizes[i] for i in batch))
 one = {"random order": random_batches(sizes)[0], "length buckets": bucketed[len(bucketed) // 2]}
 one["always to 128"] = one["random order"]
-save(figures.padding({way: [sizes[i] for i in batch] for way, batch in one.items()}), "padding")
+save(
+    text_side.padding({way: [sizes[i] for i in batch] for way, batch in one.items()}), "padding"
+)
 
 # %% [markdown]
 # *One batch of 24 posts of minitweets under three ways of padding: real pieces in blue, padding
@@ -460,7 +462,7 @@ cost = pd.DataFrame({name: per_real_piece(of_posts) for name, of_posts in length
 cost.round(2)
 
 # %%
-save(figures.padding_cost(cost), "padding_cost")
+save(text_side.padding_cost(cost), "padding_cost")
 
 # %% [markdown]
 # *Positions that the encoder computes for each real piece in one epoch of training, batches of

@@ -45,7 +45,7 @@ import torch
 
 from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder
-from hamner.study.attention import forward, visual_features
+from hamner.study.pointing import forward, visual_features
 
 pd.options.display.max_columns = 40  # a post is wider than the twenty that pandas shows
 
@@ -67,7 +67,7 @@ answers = pd.read_json(corpus.folder / "answers.jsonl", lines=True).set_index("i
 # what the paper states, a dashed one is ours, a dotted one the first author's related code.
 
 # %%
-from hamner.study import architecture
+from hamner.figures import architecture
 from hamner.drawing.style import save
 
 save(architecture.architecture(model), "architecture")
@@ -249,14 +249,14 @@ tuple(psi.shape)
 # %%
 from PIL import Image
 
-from hamner.study import stage_figures
+from hamner.figures import stages
 
 row = 1
 there = real[row]
 alike = psi[row, 1:, 1:].mean(dim=-1)[there][:, there].numpy()
 boxes = images.boxes[row][there].numpy()
 image = Image.open(posts[row].image)
-save(stage_figures.likeness(image, boxes, alike), "likeness")
+save(stages.likeness(image, boxes, alike), "likeness")
 
 # %% [markdown]
 # *The objects of a minitweets image, and how alike they are to the semantic encoder: cosine,
@@ -348,7 +348,7 @@ pd.DataFrame(from_one, columns=PHI_NAMES, index=range(1, len(from_one) + 1)).T.r
 # %%
 image = Image.open(posts[row].image)
 nearest = from_one[:, -1].astype(bool)
-drawn = stage_figures.geometry(image, boxes, seen_from, from_one[:, :2], nearest)
+drawn = stages.geometry(image, boxes, seen_from, from_one[:, :2], nearest)
 save(drawn, "geometry")
 
 # %% [markdown]
@@ -411,7 +411,7 @@ looks = {
     "semantic": output.trace.semantic[row, :, 1 + seen_from, 1:][:, there].numpy(),
     "spatial": output.trace.spatial[row, :, seen_from][:, there].numpy(),
 }
-save(stage_figures.heads(image, boxes, seen_from, looks), "heads")
+save(stages.heads(image, boxes, seen_from, looks), "heads")
 
 # %% [markdown]
 # *Attention of one object (black box) to the objects of its image, for each head of the

@@ -45,7 +45,7 @@ import torch
 
 from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder
-from hamner.study.attention import forward, visual_features
+from hamner.study.pointing import forward, visual_features
 
 # %% [markdown]
 # If the tagger's folder is not there, train it once, in the project's folder:
@@ -160,8 +160,8 @@ print("rho lies between {:.3f} and {:.3f}".format(*bounds))
 # %%
 from PIL import Image
 
-from hamner.study import stage_figures
-from hamner.study.attention import of_objects
+from hamner.figures import stages
+from hamner.study.pointing import of_objects
 from hamner.drawing.style import save
 
 regions = memory.mask.sum(dim=1, keepdim=True)  # (B, 1)
@@ -176,10 +176,8 @@ for row, post in enumerate(pair):
     title = f"{answers.cue[post.id]}: ρ = {output.relevance[row]:.2f}"
     boxes = batch.boxes[row].numpy()[real]
     image = Image.open(post.image)
-    pooled.append(
-        stage_figures.Pooled(title, image, on_grid[row], boxes, on_objects[row][real])
-    )
-save(stage_figures.image_vectors(pooled), "image_vectors")
+    pooled.append(stages.Pooled(title, image, on_grid[row], boxes, on_objects[row][real]))
+save(stages.image_vectors(pooled), "image_vectors")
 
 # %% [markdown]
 # *Two test posts of minitweets: their images, and the weights with which regions and objects
@@ -206,7 +204,7 @@ def blank(batch):
 # %%
 from dataclasses import replace
 
-from hamner.study.attention import BATCH
+from hamner.study.pointing import BATCH
 
 batches, outputs = [], {"own": [], "shuffled": [], "blank": []}
 for begin in range(0, len(corpus.test), BATCH):
@@ -257,7 +255,7 @@ assert ((own.about == "the words").to_numpy() == answers.relevant[ids].to_numpy(
 judged.groupby(["image", "about"], sort=False).rho.agg(["count", "mean", "std"]).round(3)
 
 # %%
-save(stage_figures.relevance_histogram(judged, tuple(bounds)), "relevance_histogram")
+save(stages.relevance_histogram(judged, tuple(bounds)), "relevance_histogram")
 
 # %% [markdown]
 # *Relevance on minitweets' test split, for own, shuffled and blank images. Each colour sums to
@@ -337,7 +335,7 @@ pd.DataFrame(rows).T.round(3)
 # %%
 real = judged[judged.image != "blank"]
 mean = real.pivot_table(index="topic", columns="seen", values="rho", aggfunc="mean")
-save(stage_figures.relevance_of_topics(mean), "relevance_of_topics")
+save(stages.relevance_of_topics(mean), "relevance_of_topics")
 
 # %% [markdown]
 # *Mean relevance by the topic of the words and that of the image, own and shuffled images of
@@ -449,7 +447,7 @@ beta = pd.DataFrame(
 )
 assert np.allclose(beta.sum(axis=1), 1, atol=1e-5)
 by_cue = beta.groupby(answers.cue[ids].to_numpy()).mean().loc[list(CUES)]
-save(stage_figures.integration(by_cue), "integration")
+save(stages.integration(by_cue), "integration")
 
 # %% [markdown]
 # *Mean of β over the test posts of each cue: how much the model gives to the whole image, to
@@ -519,9 +517,9 @@ unreadable = agreement[agreement.unreadable > 0]
 unreadable.set_index(["corpus", "row", "seed"])[["posts", "unreadable", "auc"]].round(2)
 
 # %%
-from hamner.study import relatedness
+from hamner.figures import comparisons
 
-save(relatedness.relevance_by_relatedness(groups), "relevance_by_relatedness")
+save(comparisons.relevance_by_relatedness(groups), "relevance_by_relatedness")
 
 # %% [markdown]
 # *Mean relevance of the test posts in five groups of equal size, from the least to the most

@@ -44,7 +44,9 @@ import torch
 
 from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder, spans
-from hamner.study import attention
+from hamner.figures import attention_maps
+from hamner.study import pointing
+from hamner.tagger import evidence
 from hamner.study.minitweets import CUES, mentions_of
 from hamner.drawing.style import save
 
@@ -64,7 +66,7 @@ tagger.model.requires_grad_(False)  # nothing is trained here
 posts = {post.id: post for post in corpus.test}
 names = mentions_of(corpus)
 chosen = [name for cue in CUES for name in [one for one in names if one.cue == cue][:24]]
-store = attention.visual_features(tagger, corpus, [posts[name.post] for name in chosen])
+store = pointing.visual_features(tagger, corpus, [posts[name.post] for name in chosen])
 
 # %% [markdown]
 # The first post of the cue *position* without an emoji (the font of the figures knows none): two
@@ -82,7 +84,7 @@ tagger(post.words, post.image, features=store[post.id]).show()
 # is computed again for the image's sake.
 
 # %%
-batch, output = attention.forward(tagger, [post], store)
+batch, output = pointing.forward(tagger, [post], store)
 trace = output.trace
 grains = pd.Series(trace.grain).map(dict(enumerate(["global", "semantic", "spatial"])))
 print("regions of the memory:", grains.value_counts(sort=False).to_dict())
@@ -156,7 +158,7 @@ assert torch.allclose(weights, trace.word_to_region[:, 0], atol=1e-5)
 from dataclasses import replace
 
 blind = replace(batch, image_mask=torch.zeros_like(batch.image_mask))
-states = attention.word_states(tagger.model, blind)
+states = pointing.word_states(tagger.model, blind)
 assert all(torch.equal(state, states["T0"]) for state in states.values())
 list(states)
 
@@ -169,7 +171,7 @@ from hamner.training.loop import build_model
 
 shape = {key: tagger.run.record["features"][key] for key in ("channels", "classes")}
 fresh = build_model(tagger.config.model, seed=1, **shape).eval()
-states = attention.word_states(fresh, batch)
+states = pointing.word_states(fresh, batch)
 assert torch.equal(states["H"], states["T0"])
 
 # %% [markdown]
@@ -187,7 +189,7 @@ def columns(weights):
     scaled = weights * mask.sum()
     grid = scaled[..., trace.grain == 0].mean(-1, keepdim=True)
     real = batch.object_mask[0]
-    return torch.cat([grid, attention.of_objects(trace, scaled)[..., real]], -1)
+    return torch.cat([grid, pointing.of_objects(trace, scaled)[..., real]], -1)
 
 
 # %%
@@ -196,7 +198,7 @@ maps = {f"iteration {number}": columns(step) for number, step in enumerate(steps
 maps["co-attention"] = columns(trace.co_regions[0])
 regions = ["grid"] + [str(k + 1) for k in range(int(batch.object_mask.sum()))]
 maps = {title: one.numpy() for title, one in maps.items()}
-save(attention.word_maps(post.words, regions, maps), "iteration_maps")
+save(attention_maps.word_maps(post.words, regions, maps), "iteration_maps")
 
 # %% [markdown]
 # *Where each word of one post looks, step by step: weight times number of regions, mean over heads;
@@ -216,7 +218,7 @@ def moves(trace, row, start):
 of_cue = {cue: [one for one in chosen if one.cue == cue] for cue in CUES}
 passes, rows = {}, {}
 for cue, some in of_cue.items():
-    passes[cue] = attention.forward(tagger, [posts[one.post] for one in some], store)
+    passes[cue] = pointing.forward(tagger, [posts[one.post] for one in some], store)
     looks = passes[cue][1].trace
     rows[cue] = [moves(looks, row, one.start) for row, one in enumerate(some)]
 titles = [f"{before} → {after}" for before, after in pairwise(maps)]
@@ -237,7 +239,7 @@ def right_type(cue):
     begins = [tagger.model.decoder.tags.index(f"B-{one.type}") for one in some]
     starts, each = [one.start for one in some], list(range(len(some)))
     found = {}
-    for step, state in attention.word_states(tagger.model, batch).items():
+    for step, state in pointing.word_states(tagger.model, batch).items():
         p = tagger.model.decoder.marginals(tagger.model.decoder(state), batch.word_mask)
         found[step] = p[each, starts, begins].mean().item()
     return found
@@ -249,7 +251,7 @@ def steps_by_cues():
 
 
 probability = steps_by_cues()
-save(attention.refinement(probability), "refinement")
+save(attention_maps.refinement(probability), "refinement")
 
 # %% [markdown]
 # *Mean probability of a name's right type (24 names of each cue) if the decoder read the words at
@@ -315,10 +317,10 @@ assert torch.allclose(H, H_of_model, atol=1e-5)
 # %%
 spread = over_words[0] * len(post.words)
 grid = spread[:, trace.grain == 0].mean(1, keepdim=True)
-to_words = torch.cat([grid, attention.of_objects(trace, spread)], 1)[:, : len(regions)]
+to_words = torch.cat([grid, pointing.of_objects(trace, spread)], 1)[:, : len(regions)]
 maps = {"each word over the regions": columns(over_regions[0]).numpy()}
 maps["each region over the words"] = to_words.numpy()
-save(attention.word_maps(post.words, regions, maps, "number of choices"), "co_attention")
+save(attention_maps.word_maps(post.words, regions, maps, "number of choices"), "co_attention")
 
 # %% [markdown]
 # *Co-attention of one post, both ways: a word over the regions (rows) and a region over the words
@@ -334,7 +336,7 @@ save(attention.word_maps(post.words, regions, maps, "number of choices"), "co_at
 # %%
 rows = []
 for cue, (batch, output) in passes.items():
-    *_, before, after = attention.word_states(tagger.model, batch).values()
+    *_, before, after = pointing.word_states(tagger.model, batch).values()
     moved = (after - before).norm(dim=-1) / before.norm(dim=-1)
     for row, one in enumerate(of_cue[cue]):
         begins = {span.start for span in spans(posts[one.post].tags)}
@@ -344,7 +346,7 @@ for cue, (batch, output) in passes.items():
 gates = pd.DataFrame(rows, columns=["cue", "name", "gate", "moved"])
 
 # %%
-save(attention.gate(gates), "gate")
+save(attention_maps.gate(gates), "gate")
 
 # %% [markdown]
 # *Left: the gate, mean over its channels. Right: what co-attention adds to a word, as a share of the
@@ -375,7 +377,7 @@ pd.DataFrame({"whole": probability.loc["H"], "without the last": without}).round
 # %% tags=["solution"]
 real = mask[0]
 rows = [
-    [attention.entropy(head[real].numpy()) for head in step[:, name.start]]
+    [evidence.entropy(head[real].numpy()) for head in step[:, name.start]]
     for step in trace.word_to_region[0]
 ]
 index = [f"iteration {i + 1}" for i in range(len(rows))]

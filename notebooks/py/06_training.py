@@ -43,7 +43,8 @@ import torch
 
 from hamner import Run, load_corpus
 from hamner.corpora import project_folder
-from hamner.study import ablation_tables, figures
+from hamner.figures import text_side
+from hamner.study import ablation_tables
 from hamner.drawing.style import save
 from hamner.vision.store import FEATURES
 
@@ -90,7 +91,7 @@ from hamner.training.runs import row_of_run
 found, _ = ablation_tables.minitweets_runs()
 full = [run for run in found if row_of_run(run.config) == "full"]
 assert full, "no record of the full model: make one with `hamner train minitweets --row full`"
-save(figures.learning_curves(full), "learning_curves")
+save(text_side.learning_curves(full), "learning_curves")
 
 # %% [markdown]
 # *Loss on train (logarithmic) and F1 on valid by epoch, one line for each seed that has a record;
@@ -191,7 +192,7 @@ table.assign(params=table.params.map(len)).rename(columns={"params": "tensors"})
 # A batch: posts as pieces, images as features.
 
 # %%
-from hamner.model.text import load_tokenizer
+from hamner.encoders import load_tokenizer
 from hamner.training.batching import Split, collate, windows
 from hamner.training.loop import images_of
 from hamner.vision.store import FeatureStore
@@ -395,7 +396,7 @@ diagrams = {
     "as the CRF gives it": reliability(confidence, right, bins=5),
     "with the temperature": reliability(calibrated(confidence, temperature), right, bins=5),
 }
-save(figures.reliability_diagram(diagrams), "reliability_diagram")
+save(text_side.reliability_diagram(diagrams), "reliability_diagram")
 
 # %% [markdown]
 # *Share of entities that are right, in the first 200 posts of minitweets' test, by confidence in bins

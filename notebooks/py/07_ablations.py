@@ -42,11 +42,12 @@ if importlib.util.find_spec("hamner") is None:
 import pandas as pd
 
 from hamner import load_corpus
+from hamner.figures import comparisons
 from hamner.study import ablation_tables
 from hamner.study.tables import runs_of
 from hamner.study.minitweets import CUES, ceilings, mentions_of
 from hamner.drawing.style import save
-from hamner.training.rows import GRID, row_of_run
+from hamner.training.rows import STUDY_ROWS, row_of_run
 
 # %% [markdown]
 # ## 1. The rows
@@ -56,7 +57,7 @@ from hamner.training.rows import GRID, row_of_run
 # too, since the convolution is what reads them.)
 
 # %%
-from hamner.model.ablations import CONTROLS, ROWS
+from hamner.training.rows import CONTROLS, ROWS
 
 
 def change(row):
@@ -64,7 +65,7 @@ def change(row):
     return ", ".join(f"{name} = {value}" for name, value in settings.items()) or "nothing"
 
 
-pd.Series({row: change(row) for row in GRID}, name="what changes").to_frame()
+pd.Series({row: change(row) for row in STUDY_ROWS}, name="what changes").to_frame()
 
 # %% [markdown]
 # The last two rows are *controls*. They change the data and not the model: every post gets a
@@ -74,7 +75,9 @@ pd.Series({row: change(row) for row in GRID}, name="what changes").to_frame()
 
 # %%
 assert CONTROLS == ("blank_images", "shuffled_images")
-assert set(GRID) == (set(ROWS) | set(CONTROLS)) - {"two_iterations"}  # full has two iterations
+assert set(STUDY_ROWS) == (set(ROWS) | set(CONTROLS)) - {
+    "two_iterations"
+}  # full has two iterations
 
 # %% [markdown]
 # ## 2. Six kinds of posts
@@ -185,7 +188,7 @@ ablation_tables.require_one_change(found)
 
 # %%
 table = ablation_tables.expected_beside_measured(found)
-save(ablation_tables.expected_and_measured(table), "expected_and_measured")
+save(comparisons.expected_and_measured(table), "expected_and_measured")
 
 # %% [markdown]
 # *Type accuracy on minitweets' test by row and cue, in percent. Left: the ceiling, computed from
@@ -362,7 +365,7 @@ assert (images_needed["mean"] <= images_needed.expected + 0.1).all()
 # No ceilings here: nobody knows what the images of Twitter-2015 and 2017 tell. What is left is
 # F1 over seeds, and the difference to the model that sees no image. `captions`
 # means that a caption stood in for each image, because the images may not be handed on. The
-# row `caption_words` is a baseline outside the grid: text only, with each post's caption simply put
+# row `caption_words` is a baseline outside the ablation rows: text only, with each post's caption simply put
 # behind its words.
 
 # %%
@@ -397,7 +400,7 @@ from hamner.training.rows import OF_GEOMETRY
 
 for name in ("twitter2015", "twitter2017"):
     seen = set(lines[lines.corpus == name].row)
-    missing = [row for row in GRID if row not in seen.union(OF_GEOMETRY)]
+    missing = [row for row in STUDY_ROWS if row not in seen.union(OF_GEOMETRY)]
     print(f"{name}: {', '.join(missing) or 'none'}")
 
 # %% [markdown]

@@ -42,7 +42,9 @@ import pandas as pd
 
 from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder
-from hamner.study import attention
+from hamner.figures import attention_maps
+from hamner.study import pointing
+from hamner.tagger import evidence
 from hamner.drawing.style import save
 
 # %% [markdown]
@@ -73,7 +75,7 @@ pd.Series([name.cue for name in names]).value_counts()[list(CUES)].to_frame("nam
 
 # %%
 chosen = [name for cue in CUES for name in [one for one in names if one.cue == cue][:48]]
-store = attention.visual_features(tagger, corpus, [posts[name.post] for name in chosen])
+store = pointing.visual_features(tagger, corpus, [posts[name.post] for name in chosen])
 len(chosen)
 
 # %% [markdown]
@@ -111,8 +113,8 @@ circled.show()
 # post, and of nothing at all (1 everywhere, plus noise of one percent).
 
 # %%
-batch, output = attention.forward(tagger, [posts[first("scene").post]], store)
-weights = attention.attention(output.trace, batch.images)[0]  # words x regions
+batch, output = pointing.forward(tagger, [posts[first("scene").post]], store)
+weights = evidence.attention(output.trace, batch.images)[0]  # words x regions
 on_grid = weights[:, output.trace.grain == 0].numpy()
 on_grid.shape
 
@@ -125,7 +127,7 @@ words = posts[first("scene").post].words
 other = 0 if start else len(words) - 1
 maps = {f"“{words[i]}”": on_grid[i] for i in (start, other)} | {"noise": noise}
 image = load_image(posts[first("scene").post].image)
-save(attention.honest_scales(image, maps), "honest_scales")
+save(attention_maps.honest_scales(image, maps), "honest_scales")
 
 # %% [markdown]
 # *Three maps over one image: above each stretched to its own range, below all on one scale. The
@@ -139,8 +141,8 @@ save(attention.honest_scales(image, maps), "honest_scales")
 # %%
 from hamner.tagger.evidence import FLAT
 
-assert attention.entropy(noise) > FLAT
-pd.Series({title: attention.entropy(values) for title, values in maps.items()}).round(3)
+assert evidence.entropy(noise) > FLAT
+pd.Series({title: evidence.entropy(values) for title, values in maps.items()}).round(3)
 
 # %%
 share = on_grid[start].sum() / weights[start].sum()
@@ -167,13 +169,13 @@ def case(name):
         return None
     said = f"said {found[0].type} {found[0].score:.2f}, is {name.type}"
     title = f"{found[0].text} ({name.cue})\n{said}\nrelevance {tagged.relevance:.2f}"
-    (boxes,) = attention.answer_boxes(corpus, [name])
-    return attention.Case(title, load_image(tagged.image), found[0].evidence, boxes)
+    (boxes,) = pointing.answer_boxes(corpus, [name])
+    return attention_maps.Case(title, load_image(tagged.image), found[0].evidence, boxes)
 
 
 # %%
 four = [case(first(cue)) for cue in ("scene", "object", "position", "unrelated")]
-drawn = attention.attention_and_occlusion([one for one in four if one is not None])
+drawn = attention_maps.attention_and_occlusion([one for one in four if one is not None])
 save(drawn, "attention_and_occlusion")
 
 # %% [markdown]
@@ -197,7 +199,7 @@ save(drawn, "attention_and_occlusion")
 # name's first word and the drop without the object.
 
 # %%
-seen = attention.seen_objects(tagger, corpus, chosen, store)
+seen = pointing.seen_objects(tagger, corpus, chosen, store)
 columns = ["cue", "said", "relevance", "object", "answer", "attention", "drop", "image_drop"]
 seen[columns].head(8).round(2).replace(-0.0, 0.0)
 
@@ -231,7 +233,7 @@ print(f"AUC of relevance: {mannwhitneyu(related, misleading).statistic / pairs:.
 # Now each object: what it was given, against what it was worth.
 
 # %%
-save(attention.attention_against_drop(seen), "attention_against_drop")
+save(attention_maps.attention_against_drop(seen), "attention_against_drop")
 
 # %% [markdown]
 # *Each dot is an object that a name could look at: its attention, and the fall in probability
@@ -259,12 +261,12 @@ pd.Series(ranks).round(2).to_frame("rank correlation")
 # that may be three of seven, so a raw score means nothing without it.
 
 # %%
-games = attention.pointing_game(seen)
+games = pointing.pointing_game(seen)
 shares = games.groupby("cue")[["attention", "occlusion", "chance", "right"]].mean()
 shares.loc[[cue for cue in CUES if cue in shares.index]].round(2)
 
 # %%
-save(attention.pointing(games), "pointing_game")
+save(attention_maps.pointing(games), "pointing_game")
 
 # %% [markdown]
 # *Share of names whose object of most attention, or of greatest drop, carries the answer, by cue
@@ -286,7 +288,7 @@ from hamner.training.loop import build_model
 untrained = Tagger.from_pretrained(tagger.run.folder)
 shape = {key: tagger.run.record["features"][key] for key in ("channels", "classes")}
 untrained.model = build_model(tagger.config.model, seed=7, **shape).eval()
-control = attention.pointing_game(attention.seen_objects(untrained, corpus, chosen, store))
+control = pointing.pointing_game(pointing.seen_objects(untrained, corpus, chosen, store))
 played = control.groupby("cue")[["attention", "chance"]].mean()
 played.loc[[cue for cue in CUES if cue in played.index]].round(2)
 
@@ -331,7 +333,9 @@ for kind in kinds:
 print(f"{len(cases)} of {len(kinds)} kinds have such a name")
 
 # %%
-save(attention.attention_and_occlusion(cases), "attention_failures") if cases else "no failures"
+save(
+    attention_maps.attention_and_occlusion(cases), "attention_failures"
+) if cases else "no failures"
 
 # %% [markdown]
 # *The first name of each kind, among those that need the image; columns as before.*
@@ -351,10 +355,10 @@ centre = (np.stack(np.meshgrid(range(7), range(7)), -1).reshape(-1, 1, 2) + 0.5)
 rows = []
 for cue in ("scene", "object", "relation", "position"):
     some = [name for name in chosen if name.cue == cue]
-    batch, output = attention.forward(tagger, [posts[name.post] for name in some], store)
-    weights = attention.attention(output.trace, batch.images)
+    batch, output = pointing.forward(tagger, [posts[name.post] for name in some], store)
+    weights = evidence.attention(output.trace, batch.images)
     looked = weights[:, :, output.trace.grain == 0]
-    for row, (name, boxes) in enumerate(zip(some, attention.answer_boxes(corpus, some))):
+    for row, (name, boxes) in enumerate(zip(some, pointing.answer_boxes(corpus, some))):
         inside = ((centre > boxes[:, :2]) & (centre < boxes[:, 2:])).all(-1).any(1)
         share = (looked[row, name.start].sum() / weights[row, name.start].sum()).item()
         rows.append((cue, inside[looked[row, name.start].argmax()], inside.mean(), share))

@@ -39,6 +39,7 @@ if importlib.util.find_spec("hamner") is None:
 # %%
 import pandas as pd
 
+from hamner.figures import comparisons
 from hamner.study import ablation_tables, published
 from hamner.drawing.style import save
 from hamner.study.tables import results, runs, runs_of
@@ -92,7 +93,7 @@ from hamner.training.runs import row_of_run
 tables = {corpus: published.beside_published(corpus, runs()) for corpus in CORPORA}
 two = [run for run in runs() if row_of_run(run.config) in ("text_only", "full")]
 drawn = {corpus: published.beside_published(corpus, two) for corpus in CORPORA}
-save(published.f1_by_encoder_size(drawn), "f1_by_encoder_size")
+save(comparisons.f1_by_encoder_size(drawn), "f1_by_encoder_size")
 
 # %% [markdown]
 # *F1 of published models and of two of our rows, text only and the full model (mean over seeds), on
@@ -191,7 +192,7 @@ over_seeds.drop(columns="encoder").round(2)
 # Below, `low` and `high` are over posts, `seeds_low` and `seeds_high` over seeds.
 
 # %%
-from hamner.model.ablations import ROWS
+from hamner.training.rows import ROWS
 from hamner.study import differences
 from hamner.study.measured import measured_differences
 
@@ -230,7 +231,7 @@ rounded(beside("text_only"))
 rounded(beside("shuffled_images").query("row == 'full'"))
 
 # %%
-save(differences.gains(measured), "gains")
+save(comparisons.gains(measured), "gains")
 
 # %% [markdown]
 # *F1 of each row minus that of text only, in points, on the same posts; captions in place of
@@ -299,7 +300,7 @@ print_passing(prices)
 
 # %%
 parts = measured[measured.row.isin(set(ROWS) - {"text_only"})]
-save(differences.gains(parts, "full"), "prices")
+save(comparisons.gains(parts, "full"), "prices")
 
 # %% [markdown]
 # *F1 of each row minus that of the full model, in points, on the same posts; captions in place of
@@ -400,7 +401,6 @@ pd.DataFrame(
 # First the other corpus. A line whose two corpora are the same is the run's own test.
 
 # %%
-from hamner.study import generalisation
 from hamner.study.measured import measured_generalisation
 
 retested = measured_generalisation()
@@ -416,7 +416,7 @@ mean_of_seeds.set_index(places)[["f1", "low", "high"]].round(2)
 # Then noise. A growing share of the test posts see the caption of another post:
 
 # %%
-save(generalisation.noise(retested), "noise")
+save(comparisons.noise(retested), "noise")
 
 # %% [markdown]
 # *F1 of the full model when a share of the captions belongs to other posts: mean over seeds with its
@@ -521,7 +521,7 @@ by_protocol = results(real).pivot(
 #
 # ```bash
 # hamner ablate minitweets --threads 1
-# hamner grid --captions twitter2015=FILE --captions twitter2017=FILE --threads 1
+# hamner sweep --captions twitter2015=FILE --captions twitter2017=FILE --threads 1
 # ```
 #
 # The two further seeds of three rows, once for each corpus:

@@ -26,7 +26,7 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.support.wait import WebDriverWait
 
 from hamner.corpora import TYPES, load_corpus
-from hamner.study.notebooks import METADATA
+from hamner.reproduction.notebooks import METADATA
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "data" / "models" / "minitweets-full"

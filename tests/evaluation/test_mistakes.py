@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hamner.corpora.tags import PROTOCOLS, TAGS, TYPES, Span, spans
-from hamner.evaluation import KINDS, count_kinds, match_posts, match_spans, score
+from hamner.evaluation import ERROR_KINDS, count_kinds, match_posts, match_spans, score
 
 pairs = st.lists(st.tuples(st.sampled_from(TAGS), st.sampled_from(TAGS)), max_size=10).map(
     lambda tags: ([gold for gold, _ in tags], [predicted for _, predicted in tags])
@@ -61,7 +61,7 @@ def test_kinds_add_up_to_the_counts_of_the_score(protocol, tags):
     kinds = count_kinds(match_posts(gold, predicted, protocol))
     overall = score(gold, predicted, protocol).overall
     paired = kinds["correct"] + kinds["wrong_type"] + kinds["wrong_boundary"] + kinds["wrong_both"]
-    assert tuple(kinds) == KINDS
+    assert tuple(kinds) == ERROR_KINDS
     assert kinds["correct"] == overall.correct
     assert paired + kinds["missed"] == overall.gold == len(spans(gold[0], protocol))
     assert paired + kinds["spurious"] == overall.predicted

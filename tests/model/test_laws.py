@@ -12,12 +12,12 @@ from torch.optim import SGD
 
 from hamner.corpora.tags import TAGS
 from hamner.model import relevance
-from hamner.model.ablations import ROWS, ablate
 from hamner.model.batch import Batch, ImageFeatures, Trace
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.hamner import HamNer
 from hamner.training.config import TrainConfig
 from hamner.training.loop import parameter_groups
+from hamner.training.rows import ROWS, ablate
 from tests.model.conftest import CHANNELS, FULL, build, rows_of, tiny_bert
 
 OBJECT_FIELDS = ("objects", "boxes", "classes", "scores", "object_mask", "box_mask")

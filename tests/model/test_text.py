@@ -10,17 +10,10 @@ import torch
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from hamner.devices import cpu_threads
+from hamner.encoders import EncoderError, PhraseEncoder, encoder_source, load_encoder, load_tokenizer
 from hamner.model.batch import Batch
 from hamner.model.hamner import HamNer
-from hamner.model.text import (
-    SHAPES,
-    EncoderError,
-    PhraseEncoder,
-    encoder_source,
-    load_encoder,
-    load_tokenizer,
-    word_shape,
-)
+from hamner.model.text import SHAPES, word_shape
 from tests.model.conftest import FULL, build
 
 

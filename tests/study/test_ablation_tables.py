@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from hamner.corpora import PROTOCOLS, TYPES, load_corpus, project_folder
 from hamner.errors import HamnerError
 from hamner.evaluation import welch, write_predictions
-from hamner.study import ablation_tables, figures, minitweets
+from hamner.figures import text_side
+from hamner.study import ablation_tables, minitweets
 from hamner.study.ablation_tables import (
     by_cue,
     command_of,
@@ -23,7 +24,7 @@ from hamner.study.ablation_tables import (
 )
 from hamner.study.minitweets import CUES, ceilings, mentions_of
 from hamner.training import Run, TrainConfig
-from hamner.training.rows import GRID, config_of_row, full_settings, of_captions
+from hamner.training.rows import STUDY_ROWS, config_of_row, full_settings, of_captions
 
 
 def config_of(row: str, seed: int = 1, corpus: str = "minitweets", **settings: object) -> TrainConfig:
@@ -91,7 +92,7 @@ def table(some_runs):
 
 
 def test_every_row_and_cue_has_an_expectation_whatever_has_a_record(table):
-    assert len(table) == len(GRID) * len(CUES)
+    assert len(table) == len(STUDY_ROWS) * len(CUES)
     assert table.expected.between(0, 1).all()
     assert set(table[table.seeds > 0].row) == {"full", "no_spatial", "no_semantic"}
     without = table[table.seeds == 0]
@@ -120,7 +121,7 @@ def test_a_row_costs_nothing_to_a_full_model_that_lacks_the_ability_itself(make_
 
 def test_the_coverage_says_which_seeds_are_missing(some_runs):
     found = coverage(some_runs)
-    assert list(found.index) == list(GRID)
+    assert list(found.index) == list(STUDY_ROWS)
     assert found.loc["full"].tolist() == ["1, 2", "3"]
     assert found.loc["text_only"].tolist() == ["none", "1, 2, 3"]
 
@@ -229,20 +230,20 @@ def test_the_map_frames_what_a_row_must_cost_and_says_which_rows_have_no_record(
     expected, found = ablation_tables.expected_and_measured(table).axes
     frames = int((table.expected < 1).sum())
     assert len(expected.patches) == frames
-    without = len(GRID) - 3
+    without = len(STUDY_ROWS) - 3
     assert sum(text.get_text() == "no record" for text in found.texts) == without
     assert len(found.patches) == int((table[table.seeds > 0].expected < 1).sum()) + without
 
 
 def test_learning_curves_have_a_line_for_each_run_and_a_ring_at_its_best_epoch(some_runs):
-    loss, f1 = figures.learning_curves(some_runs[:2]).axes
+    loss, f1 = text_side.learning_curves(some_runs[:2]).axes
     assert len(loss.lines) == 2
     rings = [line for line in f1.lines if len(line.get_xdata()) == 1]
     assert [ring.get_xdata()[0] for ring in rings] == [2, 2]
 
 
 def test_the_grid_has_a_ceiling_for_every_row(corpus):
-    assert set(ablation_tables.ABILITY) <= set(GRID)
+    assert set(ablation_tables.ABILITY) <= set(STUDY_ROWS)
     assert set(ablation_tables.ABILITY.values()) <= set(ceilings(corpus).index)
 
 

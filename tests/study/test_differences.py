@@ -8,7 +8,8 @@ import pytest
 from hamner.corpora import Post
 from hamner.errors import HamnerError
 from hamner.evaluation import welch, write_predictions
-from hamner.study.differences import COLUMNS, differences, gains
+from hamner.figures.comparisons import gains
+from hamner.study.differences import COLUMNS, differences
 from hamner.training import Run
 from hamner.training.rows import config_of_row, full_settings, of_captions
 

@@ -6,7 +6,8 @@ import pytest
 
 from hamner.corpora import Post
 from hamner.evaluation import write_predictions
-from hamner.study.generalisation import COLUMNS, generalisation, noise
+from hamner.figures.comparisons import noise
+from hamner.study.generalisation import COLUMNS, generalisation
 from hamner.training import Run
 from hamner.training.rows import config_of_row, full_settings, of_captions
 

@@ -7,15 +7,10 @@ import pytest
 
 from hamner.corpora import PROTOCOLS, TYPES, project_folder
 from hamner.errors import HamnerError
+from hamner.figures.comparisons import f1_by_encoder_size
 from hamner.study import published
 from hamner.study.measured import measured_differences
-from hamner.study.published import (
-    ENCODER_SIZES,
-    PAPER,
-    beside_published,
-    f1_by_encoder_size,
-    write_published,
-)
+from hamner.study.published import ENCODER_SIZES, PAPER, beside_published, write_published
 from hamner.study.tables import runs_of
 from hamner.training import Run
 from hamner.training.rows import config_of_row, full_settings, row_of_run

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from hamner.errors import HamnerError
-from hamner.study.relatedness import GROUPS, agreement, by_score, read_scores, relevance_by_relatedness
+from hamner.figures.comparisons import relevance_by_relatedness
+from hamner.study.relatedness import GROUPS, agreement, by_score, read_scores
 
 POSTS = 200
 

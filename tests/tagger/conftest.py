@@ -14,8 +14,8 @@ from PIL import Image
 from torch import nn
 from transformers import BertConfig, BertModel
 
+from hamner.encoders import load_tokenizer
 from hamner.model.config import ModelConfig
-from hamner.model.text import load_tokenizer
 from hamner.training import Run, TrainConfig
 from hamner.training.checkpoints import save_weights
 from hamner.training.loop import build_model

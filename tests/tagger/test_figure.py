@@ -15,7 +15,7 @@ from PIL import Image
 
 from hamner.tagger import Evidence, TaggedPost, Tagger
 from hamner.tagger.figure import COLUMNS, MONO, drawable
-from hamner.tagger.tagger import Entity
+from hamner.tagger.post import Entity
 from hamner.vision.extractor import ImageExtractor
 
 WORDS = ["$a_{b$", "Kelso", "(", "left", ")", "meets", "\\frac", "Orva", "\u200d", "x" * 200]

@@ -9,7 +9,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from hamner.corpora import Corpus, Post, load_corpus, write_posts
-from hamner.model.text import load_tokenizer
+from hamner.encoders import load_tokenizer
 
 SENTENCES = (
     ("Kelso/B-PER", "scored", "twice", "in", "Orva/B-LOC"),

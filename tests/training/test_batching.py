@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hamner.corpora import TAGS, Post
-from hamner.model.text import load_tokenizer
+from hamner.encoders import load_tokenizer
 from hamner.training.batching import Split, collate, length_buckets, share_of, windows
 
 SPECIAL = 2  # [CLS] and [SEP]

@@ -28,30 +28,32 @@ from hamner.evaluation import read_predictions, read_relevance, score
 from hamner.tagger import Tagger
 from hamner.tagger.tagger import TaggerError
 from hamner.training import Run, RunError
-from hamner.training.commands import ablate, grid, retest, train
-from hamner.training.grid import retest_grid
+from hamner.training.commands import ablate, retest, sweep, train
+from hamner.training.identity import identity
 from hamner.training.inputs import exchanged
-from hamner.training.presets import PRESETS, merged
 from hamner.training.retest import retests
 from hamner.training.rows import (
     CAPTION_WORDS,
     EVERY_ROW,
-    GRID,
     OF_GEOMETRY,
+    PRESETS,
+    STUDY_ROWS,
     config_of_row,
     full_settings,
+    merged,
     of_captions,
     row_of_run,
     rows_of,
     study_config,
 )
-from hamner.training.runs import identity, only_user_of, run_name
+from hamner.training.runs import only_user_of, run_name
+from hamner.training.sweep import retest_sweep
 
 app = Typer()
 app.command("train")(train)
 app.command("ablate")(ablate)
 app.command("retest")(retest)
-app.command("grid")(grid)
+app.command("sweep")(sweep)
 
 
 @pytest.fixture
@@ -308,11 +310,11 @@ def test_ablate_trains_each_row_once_and_the_second_time_not_at_all(arguments):
 
 @pytest.fixture
 def two_corpora(arguments, tiny, monkeypatch) -> list[str]:
-    """What `hamner grid` needs for two rows on two corpora."""
+    """What `hamner sweep` needs for two rows on two corpora."""
     monkeypatch.setattr("hamner.training.rows.rows_of", lambda full: ("full", "text_only"))
     shutil.copytree(tiny.folder, "other")
     captions = ["--captions", "tiny=captions.txt", "--captions", "other=captions.txt"]
-    return ["grid", arguments[0], "other", *arguments[1:3], "--epochs", "1", "--seeds", "1", *captions]
+    return ["sweep", arguments[0], "other", *arguments[1:3], "--epochs", "1", "--seeds", "1", *captions]
 
 
 def test_the_grid_is_made_once_with_its_tests(two_corpora):
@@ -381,7 +383,7 @@ def test_the_tests_of_a_grid_too_go_on_elsewhere_and_then_wait(two_corpora, tiny
         shutil.rmtree(folder)
     captions = {name: [Path("captions.txt")] for name in ("tiny", "other")}
     with held_until(first, last):
-        assert retest_grid(runs, [tiny, load_corpus("other")], captions) == {}
+        assert retest_sweep(runs, [tiny, load_corpus("other")], captions) == {}
     assert (first / "retests" / "tiny.jsonl").stat().st_mtime_ns > last.stat().st_mtime_ns
 
 
@@ -451,9 +453,9 @@ def test_features_of_a_grid_are_made_once_with_a_report(arguments):
 def test_captions_leave_out_the_rows_of_geometry_and_are_read_as_words_too():
     images = full_settings("twitter2017")
     captions = full_settings("twitter2017", of_captions(["captions.txt"]))
-    assert rows_of(images) == GRID
-    assert set(GRID) - set(rows_of(captions)) == set(OF_GEOMETRY)
-    assert set(rows_of(captions)) - set(GRID) == {CAPTION_WORDS}
+    assert rows_of(images) == STUDY_ROWS
+    assert set(STUDY_ROWS) - set(rows_of(captions)) == set(OF_GEOMETRY)
+    assert set(rows_of(captions)) - set(STUDY_ROWS) == {CAPTION_WORDS}
 
 
 def test_a_folder_with_other_settings_is_not_taken_for_the_run(arguments):
@@ -481,8 +483,8 @@ def test_the_later_of_two_settings_holds_and_the_rest_stays():
 
 
 def test_every_row_of_the_grid_has_a_name_of_its_own():
-    names = {run_name("corpus", study_config("corpus", row)) for row in GRID}
-    assert len(names) == len(GRID)
+    names = {run_name("corpus", study_config("corpus", row)) for row in STUDY_ROWS}
+    assert len(names) == len(STUDY_ROWS)
     assert not any("custom" in name for name in names)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.training import ConfigError, TrainConfig
-from hamner.training.presets import merged, preset
+from hamner.training.rows import merged, preset
 
 
 @given(st.integers(1, 99), st.floats(1e-6, 1), st.sampled_from(["last", "mix"]), st.booleans())

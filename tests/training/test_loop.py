@@ -28,9 +28,10 @@ from hamner.training.checkpoints import (
     save_checkpoint,
     save_weights,
 )
+from hamner.training.identity import identity, images_sha256, require_same_sums
 from hamner.training.inputs import Words, read_words
 from hamner.training.loop import build_model, parameter_groups, trained_model, warmup_then_linear
-from hamner.training.runs import CALIBRATION, RETESTS, identity, images_sha256, require_same_sums, surroundings
+from hamner.training.runs import CALIBRATION, RETESTS, surroundings
 from hamner.vision.features import VisualSource
 
 # Trains like `train`, but in a process of its own, and says when a step of an epoch is under way.
@@ -144,8 +145,8 @@ def test_the_saved_weights_give_the_saved_predictions(run: Run, tiny: Corpus):
 
     from torch.utils.data import DataLoader
 
+    from hamner.encoders import load_tokenizer
     from hamner.evaluation import read_predictions
-    from hamner.model.text import load_tokenizer
     from hamner.training.batching import Split, collate, windows
     from hamner.training.loop import predict
 

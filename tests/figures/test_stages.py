@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
 
+from hamner.figures import stages
 from hamner.model.intra_modality import GRAINS
-from hamner.study import stage_figures
-from hamner.tagger.tagger import Entity, TaggedPost
+from hamner.tagger.post import Entity, TaggedPost
 
 IMAGE = Image.new("RGB", (40, 40), "white")
 BOXES = np.array([[0.1, 0.1, 0.3, 0.3], [0.6, 0.1, 0.9, 0.4], [0.1, 0.6, 0.4, 0.9]])
@@ -37,21 +37,19 @@ def tagged(type: str | None, relevance: float | None) -> TaggedPost:
 
 
 def test_each_image_is_shown_with_the_answer_that_it_leads_to_and_its_relevance() -> None:
-    figure = stage_figures.same_words(
-        {"one": tagged("PER", 0.97), "two": tagged(None, 0.05), "none": tagged("LOC", None)}
-    )
+    figure = stages.same_words({"one": tagged("PER", 0.97), "two": tagged(None, 0.05), "none": tagged("LOC", None)})
     assert figure.get_suptitle() == "Kelso sleeps"
     assert texts(figure) == ["Kelso: PER 0.91", "relevance 0.97", "no entity", "relevance 0.05", "Kelso: LOC 0.91", ""]
 
 
 def test_panels_that_are_not_needed_stay_empty() -> None:
-    figure = stage_figures.same_words({str(number): tagged("PER", 0.5) for number in range(4)})
+    figure = stages.same_words({str(number): tagged("PER", 0.5) for number in range(4)})
     assert [axes.axison for axes in figure.axes] == [False] * 6
     assert len(texts(figure)) == 8
 
 
 def test_likeness_numbers_the_objects_and_prints_every_pair() -> None:
-    figure = stage_figures.likeness(IMAGE, BOXES, np.array([[1.0, 0.5, -0.9], [0.5, 1.0, 0.0], [-0.9, 0.0, 1.0]]))
+    figure = stages.likeness(IMAGE, BOXES, np.array([[1.0, 0.5, -0.9], [0.5, 1.0, 0.0], [-0.9, 0.0, 1.0]]))
     image, matrix = figure.axes[:2]
     assert [text.get_text() for text in image.texts] == ["1", "2", "3"]
     assert [text.get_text() for text in matrix.texts] == [
@@ -69,7 +67,7 @@ def test_likeness_numbers_the_objects_and_prints_every_pair() -> None:
 
 def test_geometry_draws_an_arrow_to_each_object_but_the_one_that_looks() -> None:
     share = np.array([[0.0, 0.0], [2.5, 0.0], [0.0, 2.5]])
-    figure = stage_figures.geometry(IMAGE, BOXES, 0, share, np.array([False, True, False]))
+    figure = stages.geometry(IMAGE, BOXES, 0, share, np.array([False, True, False]))
     arrows = [patch for patch in figure.axes[0].patches if isinstance(patch, FancyArrowPatch)]
     assert [arrow.get_linewidth() for arrow in arrows] == [2.6, 1.6]  # the nearest is thicker
     assert texts(figure) == ["2: +2.5, +0.0", "3: +0.0, +2.5", "1"]
@@ -77,16 +75,16 @@ def test_geometry_draws_an_arrow_to_each_object_but_the_one_that_looks() -> None
 
 def test_heads_are_drawn_as_weight_times_number_of_objects() -> None:
     weights = np.array([[1 / 3, 1 / 3, 1 / 3], [0.0, 1.0, 0.0]])
-    figure = stage_figures.heads(IMAGE, BOXES, 0, {"semantic": weights, "spatial": weights[::-1]})
+    figure = stages.heads(IMAGE, BOXES, 0, {"semantic": weights, "spatial": weights[::-1]})
     uniform, one = ["1.0"] * 3, ["0.0", "3.0", "0.0"]
     assert texts(figure) == uniform + one + one + uniform
 
 
 def test_regions_of_all_images_share_one_scale() -> None:
     flat, steep = np.ones(49), np.linspace(0, 5, 49)
-    one = stage_figures.Pooled("one", IMAGE, flat, BOXES, np.ones(3))
-    other = stage_figures.Pooled("other", IMAGE, steep, BOXES, np.array([0.5, 7.0, 1.0]))
-    figure = stage_figures.image_vectors([one, other])
+    one = stages.Pooled("one", IMAGE, flat, BOXES, np.ones(3))
+    other = stages.Pooled("other", IMAGE, steep, BOXES, np.array([0.5, 7.0, 1.0]))
+    figure = stages.image_vectors([one, other])
     scales = {axes.images[1].get_clim() for axes in figure.axes if len(axes.images) == 2}
     assert scales == {(0.0, 7.0)}
 
@@ -101,7 +99,7 @@ def test_each_colour_of_a_histogram_sums_to_a_hundred_percent() -> None:
         ],
         columns=["image", "about", "rho"],
     )
-    figure = stage_figures.relevance_histogram(judged, (0.02, 0.98))
+    figure = stages.relevance_histogram(judged, (0.02, 0.98))
     own, blank = figure.axes
     heights = [
         [patch.get_height() for patch in container if isinstance(patch, Rectangle)] for container in own.containers
@@ -117,14 +115,14 @@ def test_each_colour_of_a_histogram_sums_to_a_hundred_percent() -> None:
 
 def test_topics_are_printed_where_words_and_image_cross() -> None:
     mean = pd.DataFrame([[0.9, 0.1], [0.2, 0.8]], index=["food", "travel"], columns=["food", "travel"])
-    figure = stage_figures.relevance_of_topics(mean)
+    figure = stages.relevance_of_topics(mean)
     assert texts(figure) == ["0.90", "0.10", "0.20", "0.80"]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["food", "travel"]
 
 
 def test_the_grains_of_a_cue_fill_its_bar() -> None:
     beta = pd.DataFrame([[0.5, 0.3, 0.2], [0.02, 0.9, 0.08]], index=["scene", "object"], columns=list(GRAINS))
-    figure = stage_figures.integration(beta)
+    figure = stages.integration(beta)
     bars = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
     for row in (0, 1):
         assert sum(bar.get_width() for bar in bars[row::2]) == pytest.approx(100)
@@ -133,5 +131,5 @@ def test_the_grains_of_a_cue_fill_its_bar() -> None:
 
 def test_a_image_that_is_not_square_keeps_its_shape(tmp_path: Path) -> None:
     wide = Image.new("RGB", (80, 40), "white")
-    figure = stage_figures.likeness(wide, BOXES, np.eye(3))
+    figure = stages.likeness(wide, BOXES, np.eye(3))
     assert figure.axes[0].get_aspect() == 0.5

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from hamner.study import notebooks
+from hamner.reproduction import notebooks
 
 SOURCES = notebooks.notebook_sources()
 

@@ -16,10 +16,10 @@ from matplotlib.transforms import Bbox
 from transformers import BertConfig, BertModel
 
 from hamner.corpora.tags import TAGS
-from hamner.model.ablations import ROWS, ablate
+from hamner.figures.architecture import architecture
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
-from hamner.study.architecture import architecture
+from hamner.training.rows import ROWS, ablate
 
 FULL = ModelConfig(layers="mix", width=16, vision=True)
 BARE = replace(FULL, relevance=False, integration=False, absolute_geometry=False, relative_geometry=False)

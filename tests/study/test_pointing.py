@@ -10,10 +10,12 @@ from PIL import Image
 from transformers import BertConfig, BertModel
 
 from hamner import ModelConfig, Run, Tagger, TrainConfig, load_corpus
+from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
-from hamner.model.text import load_tokenizer
-from hamner.study import attention
+from hamner.figures import attention_maps
+from hamner.study import pointing
 from hamner.study.minitweets import CUES, mentions_of
+from hamner.tagger import evidence
 from hamner.tagger.evidence import Evidence, SeenObject
 from hamner.training.checkpoints import save_weights
 from hamner.training.loop import build_model
@@ -67,31 +69,31 @@ def posts(corpus, names):
 
 @pytest.fixture(scope="module")
 def store(tagger, corpus, posts, tmp_path_factory):
-    return attention.visual_features(tagger, corpus, posts, tmp_path_factory.mktemp("features"))
+    return pointing.visual_features(tagger, corpus, posts, tmp_path_factory.mktemp("features"))
 
 
 @pytest.fixture(scope="module")
 def seen(tagger, corpus, names, store):
-    return attention.seen_objects(tagger, corpus, names, store)
+    return pointing.seen_objects(tagger, corpus, names, store)
 
 
 class TestWhatWasSeen:
     def test_a_text_only_run_has_no_visual_features(self, corpus, tmp_path):
         blind = make_tagger(corpus, tmp_path, None)
         with pytest.raises(HamnerError, match="looks at no images"):
-            attention.visual_features(blind, corpus, corpus.test[:1])
+            pointing.visual_features(blind, corpus, corpus.test[:1])
 
     def test_answers_are_marked_among_annotated_objects_alone(self, corpus, names, store, tmp_path):
         other = make_tagger(corpus, tmp_path, VisualSource(weights="random", crop_size=32, objects="tiles"))
         with pytest.raises(HamnerError, match="has not seen the annotated objects"):
-            attention.seen_objects(other, corpus, names, store)
+            pointing.seen_objects(other, corpus, names, store)
 
     def test_every_object_of_a_image_has_a_row_and_its_answers_are_marked(self, seen, names, store):
         assert len(seen) == sum(int(store[name.post].object_mask.sum()) for name in names)
         assert seen.groupby("post").answer.sum().to_dict() == {name.post: len(name.objects) for name in names}
 
     def test_an_answer_is_the_object_with_the_annotated_box(self, seen, corpus, names, store):
-        for name, boxes in zip(names, attention.answer_boxes(corpus, names), strict=True):
+        for name, boxes in zip(names, pointing.answer_boxes(corpus, names), strict=True):
             marked = seen[(seen.post == name.post) & seen.answer]
             assert np.allclose(np.sort(store[name.post].boxes[marked.object], 0), np.sort(boxes, 0))
 
@@ -109,14 +111,14 @@ class TestWhatWasSeen:
         assert compared
 
     def test_the_states_of_the_words_end_at_what_the_decoder_reads(self, tagger, posts, store):
-        batch, output = attention.forward(tagger, posts, store)
-        states = attention.word_states(tagger.model, batch)
+        batch, output = pointing.forward(tagger, posts, store)
+        states = pointing.word_states(tagger.model, batch)
         assert list(states) == ["T0", "T1", "T2", "H"]
         assert torch.equal(tagger.model.decoder(states["H"]), output.emissions)
         assert not torch.equal(states["T0"], states["H"])
 
     def test_looking_at_the_states_leaves_no_hook_behind(self, tagger, posts, store):
-        attention.word_states(tagger.model, attention.forward(tagger, posts, store)[0])
+        pointing.word_states(tagger.model, pointing.forward(tagger, posts, store)[0])
         assert not any(module._forward_hooks for module in tagger.model.modules())
 
 
@@ -129,22 +131,22 @@ class TestThePointingGame:
     def test_the_object_of_most_attention_counts_if_it_carries_the_answer(self):
         hit = objects_of("a", [False, True], [0.5, 2.0], [0.3, 0.1])
         miss = objects_of("b", [False, True], [2.0, 0.5], [0.1, 0.3])
-        games = attention.pointing_game(pd.concat([hit, miss]))
+        games = pointing.pointing_game(pd.concat([hit, miss]))
         assert games.attention.tolist() == [1, 0]
         assert games.occlusion.tolist() == [0, 1]
         assert games.chance.tolist() == [0.5, 0.5]
 
     def test_objects_that_tie_share_the_point_so_that_what_does_not_matter_is_at_chance(self):
-        games = attention.pointing_game(objects_of("a", [True, False, False, True], [1.0] * 4, [0.0] * 4))
+        games = pointing.pointing_game(objects_of("a", [True, False, False, True], [1.0] * 4, [0.0] * 4))
         assert games.attention[0] == games.occlusion[0] == games.chance[0] == 0.5
 
     def test_a_name_without_an_answer_does_not_play(self):
-        assert attention.pointing_game(objects_of("a", [False, False], [1, 2], [0, 0])).empty
+        assert pointing.pointing_game(objects_of("a", [False, False], [1, 2], [0, 0])).empty
 
 
 def test_entropy_is_1_for_a_flat_map_and_0_for_a_single_region():
-    assert attention.entropy(np.ones(49)) == pytest.approx(1)
-    assert attention.entropy(np.eye(49)[3]) == pytest.approx(0)
+    assert evidence.entropy(np.ones(49)) == pytest.approx(1)
+    assert evidence.entropy(np.eye(49)[3]) == pytest.approx(0)
 
 
 class TestFigures:
@@ -154,38 +156,38 @@ class TestFigures:
 
     def test_maps_share_one_scale_below_and_are_stretched_above(self):
         maps = {"a": np.linspace(0, 3, 49), "b": np.linspace(0.99, 1.01, 49)}
-        axes = attention.honest_scales(Image.new("RGB", (20, 20)), maps).axes
+        axes = attention_maps.honest_scales(Image.new("RGB", (20, 20)), maps).axes
         limits = [one.images[1].get_clim() for one in axes[:4]]
         assert limits == [(0, 3), (pytest.approx(0.99), pytest.approx(1.01)), (0, 3), (0, 3)]
 
     def test_the_scale_of_drops_has_its_middle_at_0_and_reaches_the_greatest(self):
-        case = attention.Case("one", Image.new("RGB", (20, 20)), self.evidence(), np.array([[0.1, 0.1, 0.5, 0.5]]))
-        axes = attention.attention_and_occlusion([case]).axes
+        case = attention_maps.Case("one", Image.new("RGB", (20, 20)), self.evidence(), np.array([[0.1, 0.1, 0.5, 0.5]]))
+        axes = attention_maps.attention_and_occlusion([case]).axes
         assert axes[1].images[1].get_clim() == (0, 3)
         assert axes[2].images[1].get_clim() == (-0.4, 0.4)
         assert [text.get_text() for text in axes[1].texts + axes[2].texts] == ["3.0", "-0.20"]
 
     def test_the_pointing_figure_has_a_line_for_each_cue_that_played(self, seen):
-        axes = attention.pointing(attention.pointing_game(seen)).axes[0]
+        axes = attention_maps.pointing(pointing.pointing_game(seen)).axes[0]
         labels = [label.get_text() for label in axes.get_yticklabels()]
         assert labels == ["scene (1)", "object (1)", "position (1)"]
 
     def test_each_object_is_a_dot_in_its_cue(self, seen):
-        axes = attention.attention_against_drop(seen).axes
+        axes = attention_maps.attention_against_drop(seen).axes
         dots = [sum(len(line.get_xdata()) for line in one.lines[2:]) for one in axes]
         assert dots == [(seen.cue == cue).sum() for cue in CUES]
 
     def test_labels_of_cues_that_end_alike_do_not_overlap(self):
         ends = pd.DataFrame([[0.2] * 6, [0.98] * 6], index=["T0", "H"], columns=list(CUES))
-        heights = sorted(text.get_position()[1] for text in attention.refinement(ends).axes[0].texts)
+        heights = sorted(text.get_position()[1] for text in attention_maps.refinement(ends).axes[0].texts)
         assert (np.diff(heights) > 0.05).all()
 
     def test_word_maps_share_one_scale(self):
         maps = {"a": np.full((2, 3), 0.5), "b": np.full((2, 3), 4.0)}
-        axes = attention.word_maps(["x", "$y"], ["grid", "1", "2"], maps).axes
+        axes = attention_maps.word_maps(["x", "$y"], ["grid", "1", "2"], maps).axes
         assert [one.images[0].get_clim() for one in axes[:2]] == [(0, 4), (0, 4)]
 
     def test_the_gate_is_drawn_for_names_and_other_words_of_each_cue(self):
         rows = [(cue, name, 0.5, 0.1) for cue in CUES for name in (True, False)]
-        axes = attention.gate(pd.DataFrame(rows, columns=["cue", "name", "gate", "moved"])).axes
+        axes = attention_maps.gate(pd.DataFrame(rows, columns=["cue", "name", "gate", "moved"])).axes
         assert [len(one.patches) for one in axes] == [2 * len(CUES)] * 2

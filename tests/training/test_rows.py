@@ -5,11 +5,11 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from hamner.model.ablations import CONTROLS, OF_TEXT, ROWS, ablate, row_of
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.settings import sources
 from hamner.training.config import TrainConfig
+from hamner.training.rows import CONTROLS, OF_TEXT, ROWS, ablate, row_of
 from hamner.vision.features import VisualSource
 from tests.model.conftest import FULL, build
 

@@ -32,7 +32,8 @@ from hamner.drawing.parts import (
 )
 from hamner.drawing.style import BLACK, BLUE, GREY, ORANGE, PALE, SKY, TYPE_COLOURS, VERMILION, styled
 from hamner.model.intra_modality import GRAINS
-from hamner.tagger.tagger import TaggedPost, load_image
+from hamner.tagger.post import TaggedPost
+from hamner.tagger.tagger import load_image
 
 GRAIN_COLOURS = dict(zip(GRAINS, (SKY, ORANGE, BLUE), strict=True))
 ABOUT_COLOURS = {"the words": BLUE, "something else": VERMILION, "nothing": GREY}

@@ -8,8 +8,8 @@ import pytest
 
 from hamner.corpora import load_corpus, project_folder
 from hamner.evaluation import align, read_predictions, score
+from hamner.reproduction.model import compare_with_record
 from hamner.study.minitweets import CUES
-from hamner.study.reproduction import compare_with_record
 from hamner.training import Run
 from hamner.training.rows import study_config
 from hamner.training.runs import run_name

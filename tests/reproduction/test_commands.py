@@ -12,7 +12,10 @@ from typer.testing import CliRunner, Result
 
 from hamner.errors import HamnerError
 from hamner.minitweets import contact_sheet
-from hamner.study import ablation_tables, commands, notebooks, published, reproduction, tables
+from hamner.reproduction import commands as reproduction
+from hamner.reproduction import model, notebooks
+from hamner.study import ablation_tables, published, tables
+from hamner.study import commands as study
 from hamner.training import Run
 
 
@@ -34,14 +37,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(notebooks, "execute", execute)
     monkeypatch.setattr(notebooks, "project_folder", lambda: tmp_path)
-    monkeypatch.setattr(commands, "project_folder", lambda: tmp_path)
+    monkeypatch.setattr(reproduction, "project_folder", lambda: tmp_path)
     monkeypatch.setattr(tables, "project_folder", lambda: tmp_path)
     folder = tmp_path / "data" / "tables"
     monkeypatch.setattr(ablation_tables, "write_minitweets", lambda: [written(folder / "minitweets.md")])
     monkeypatch.setattr(published, "write_published", lambda: [written(folder / "published.md")])
     monkeypatch.setattr(ablation_tables, "minitweets_runs", lambda: ([], [Run(Path("tried"), {})]))
     monkeypatch.setattr(contact_sheet, "write_contact_sheets", lambda corpus, figures, cues: [drawn(figures, cues[0])])
-    monkeypatch.setattr(reproduction, "trained_model", lambda: pytest.fail("nothing here shows the model"))
+    monkeypatch.setattr(model, "trained_model", lambda: pytest.fail("nothing here shows the model"))
     return tmp_path
 
 
@@ -63,7 +66,7 @@ def run(command: Callable[..., None], *options: str) -> Result:
 
 
 def reproduce(*options: str) -> Result:
-    return run(commands.reproduce, *options)
+    return run(reproduction.reproduce, *options)
 
 
 def test_a_failing_notebook_gives_exit_status_1_is_named_and_keeps_its_file(project: Path) -> None:
@@ -94,26 +97,26 @@ def test_a_number_that_no_notebook_has_is_refused(project: Path) -> None:
 
 def test_a_notebook_that_shows_the_model_has_it_trained_and_compared(project: Path, monkeypatch) -> None:
     (project / "notebooks" / "py" / "01_good.py").write_text("# %%\nfolder = 'minitweets-full'\n")
-    monkeypatch.setattr(reproduction, "trained_model", lambda: "the run")
-    monkeypatch.setattr(reproduction, "compare_with_record", lambda run: [f"{run} came out as committed"])
+    monkeypatch.setattr(model, "trained_model", lambda: "the run")
+    monkeypatch.setattr(model, "compare_with_record", lambda run: [f"{run} came out as committed"])
     assert "the run came out as committed" in reproduce("--only", "01").stdout
 
 
 def test_students_get_every_notebook_without_its_solutions(project: Path) -> None:
     source = project / "notebooks" / "py" / "01_good.py"
     source.write_text('# %%\nasked = 1\n\n# %% tags=["solution"]\nanswer = 42\n')
-    assert run(commands.students).exit_code == 0
+    assert run(reproduction.students).exit_code == 0
     written = (project / "notebooks" / "students" / "01_good.ipynb").read_text()
     assert "asked = 1" in written and "# your turn" in written
     assert "42" not in written
     assert (project / "notebooks" / "students" / "02_bad.ipynb").exists()
-    refused = run(commands.students, "--to", str(project / "notebooks"))
+    refused = run(reproduction.students, "--to", str(project / "notebooks"))
     assert "would be overwritten" in str(refused.exception)
 
 
-@pytest.mark.parametrize("command", [commands.reproduce, commands.students])
+@pytest.mark.parametrize("command", [reproduction.reproduce, reproduction.students])
 def test_without_jupytext_a_command_ends_in_the_remedy(command: Callable[..., None], monkeypatch) -> None:
-    monkeypatch.delitem(sys.modules, "hamner.study.notebooks")
+    monkeypatch.delitem(sys.modules, "hamner.reproduction.notebooks")
     monkeypatch.setitem(sys.modules, "jupytext", None)
     error = run(command).exception
     assert isinstance(error, HamnerError)
@@ -124,13 +127,13 @@ def test_contact_sheets_are_drawn_by_a_command_and_with_all_notebooks(project: P
     sheet = project / "figures" / "minitweets_text.png"
     reproduce("--only", "01")
     assert not sheet.exists()
-    assert f"{sheet} written" in run(commands.figures).stdout
+    assert f"{sheet} written" in run(reproduction.figures).stdout
     sheet.write_bytes(b"another")
     assert "minitweets_text.png: differs" in reproduce().stdout
 
 
 def test_tables_writes_every_table_and_names_the_runs_that_it_leaves_out(project: Path) -> None:
-    result = run(commands.tables)
+    result = run(study.tables)
     assert result.exit_code == 0
     folder = project / "data" / "tables"
     assert {path.name for path in folder.iterdir()} == {
@@ -149,7 +152,7 @@ def test_a_table_that_cannot_be_made_is_an_error_and_the_others_are_written(proj
         raise HamnerError("one seed twice")
 
     monkeypatch.setattr(tables, "write_tables", refuse)
-    result = run(commands.tables)
+    result = run(study.tables)
     assert isinstance(result.exception, HamnerError)
     assert (project / "data" / "tables" / "minitweets.md").exists()
     reported = reproduce("--only", "01")

@@ -14,34 +14,20 @@ from matplotlib.figure import Figure
 
 from hamner.corpora import project_folder
 from hamner.drawing import style
-from hamner.study import (
-    ablation_tables,
-    architecture,
-    attention,
-    differences,
-    figures,
-    generalisation,
-    published,
-    relatedness,
-    stage_figures,
-)
+from hamner.figures import architecture, attention_maps, comparisons, stages, text_side
 
 FIGURES = project_folder() / "figures"
 MODULES = (
-    ablation_tables,
     architecture,
-    attention,
-    differences,
-    figures,
-    generalisation,
-    published,
-    relatedness,
-    stage_figures,
+    attention_maps,
+    comparisons,
+    stages,
+    text_side,
 )
 
 
 def some_figure() -> Figure:
-    return figures.post_lengths({"twitter2017": [8, 20, 20, 31]})
+    return text_side.post_lengths({"twitter2017": [8, 20, 20, 31]})
 
 
 def test_a_figure_saved_twice_is_the_same_bytes(tmp_path: Path) -> None:
@@ -75,7 +61,7 @@ def test_a_notebook_shows_a_saved_figure_at_half_its_pixels(tmp_path: Path) -> N
 
 def test_the_marginals_figure_frames_the_best_path() -> None:
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
-    axes = figures.marginals(["a", "b"], ["O", "B-PER"], probabilities, ["O", "B-PER"]).axes[0]
+    axes = text_side.marginals(["a", "b"], ["O", "B-PER"], probabilities, ["O", "B-PER"]).axes[0]
     assert [patch.get_xy() for patch in axes.patches] == [(0, 0), (1, 1)]
     assert {text.get_text() for text in axes.texts} == {"0.90", "0.10", "0.20", "0.80"}
 
@@ -97,7 +83,7 @@ def test_every_figure_stands_in_the_readme_with_its_notebook_function_and_comman
         if function.__module__ == module.__name__ and inspect.signature(function).return_annotation == "Figure"
     }
     for name, notebook, module, function, command in rows:
-        assert callable(getattr(importlib.import_module(f"hamner.study.{module}"), function))
+        assert callable(getattr(importlib.import_module(f"hamner.figures.{module}"), function))
         assert notebook == command
         (source,) = (FIGURES.parent / "notebooks" / "py").glob(f"{notebook}_*.py")
         text = source.read_text(encoding="utf-8")

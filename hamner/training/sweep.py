@@ -40,7 +40,7 @@ class Part(NamedTuple):
         return [config_of_row(self.full, row, seed) for row in self.rows]
 
 
-def train_grid(parts: Sequence[Part], seeds: Iterable[int], folder: Path, threads: int | None = None) -> list[Run]:
+def train_sweep(parts: Sequence[Part], seeds: Iterable[int], folder: Path, threads: int | None = None) -> list[Run]:
     """Every row of each part with every seed, seed by seed; what another process is at is waited for and then read."""
     todo = {
         run_name(part.corpus.name, config): (part.corpus, config)
@@ -60,7 +60,7 @@ def train_grid(parts: Sequence[Part], seeds: Iterable[int], folder: Path, thread
     return _shared(work, "run")
 
 
-def retest_grid(
+def retest_sweep(
     runs: Sequence[Run],
     corpora: Sequence[Corpus],
     captions: Mapping[str, Sequence[Path]],
@@ -93,7 +93,7 @@ def retest_grid(
                     name = f"{run.folder.name} on {test.file.stem}"
                     work.append((name, partial(take, run, corpus, share, test.file)))
                 elif not test.file.exists():
-                    missing[test.file] = "the weights of its run are not here: make the grid in another --folder"
+                    missing[test.file] = "the weights of its run are not here: make the runs in another --folder"
     with cpu_threads(threads):
         _shared(work, "test")
     return missing

@@ -1,0 +1,201 @@
+"""Figures of the tables: ablation rows, published numbers, differences between rows, noise, relatedness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from hamner.drawing.matrix import draw_matrix
+from hamner.drawing.parts import shared_legend
+from hamner.drawing.style import BLACK, BLUE, CORPUS_NAMES, GREY, ORANGE, PALE, VERMILION, styled
+from hamner.evaluation import (
+    welch,
+)
+from hamner.minitweets import CUES
+from hamner.study.ablation_tables import by_cue
+from hamner.study.published import ENCODER_SIZES, OURS, PAPER
+from hamner.study.relatedness import GROUPS
+from hamner.training.rows import (
+    place,
+)
+
+
+@styled
+def expected_and_measured(table: pd.DataFrame) -> Figure:
+    """Two maps of type accuracy, row by cue, in percent: the ceilings, and what was measured (mean over seeds).
+
+    `table` is that of `expected_beside_measured`. Frames mark where the ceiling is below 1: what the row must cost.
+    Rows without a record are empty.
+    """
+    figure = Figure(figsize=(6.4, 6.2))
+    panels = figure.subplots(1, 2, sharey=True)
+    ceiling = by_cue(table, "expected")
+    for axes, title, column in zip(panels, ("expected", "measured"), ("expected", "mean"), strict=True):
+        values = 100 * by_cue(table, column).astype(float)
+        draw_matrix(axes, values, "{:.0f}".format, (0, 100))
+        for row, cue in np.argwhere((ceiling < 1) & values.notna()):
+            inside = (cue + 0.06, row + 0.06)
+            axes.add_patch(Rectangle(inside, 0.88, 0.88, fill=False, edgecolor=VERMILION, linewidth=2))
+        for row in np.flatnonzero(values.isna().all(axis=1)):
+            axes.add_patch(Rectangle((0, int(row)), len(CUES), 1, facecolor=PALE, edgecolor="white", zorder=0))
+            axes.text(len(CUES) / 2, row + 0.5, "no record", ha="center", va="center", color=GREY, fontsize=9)
+        axes.set_title(title)
+    figure.supxlabel("type accuracy (%) by cue; frames: the ceiling is below 100", fontsize=10)
+    return figure
+
+
+@styled
+def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """F1 of published models and ours in lanes of one encoder size, a panel for each corpus.
+
+    `tables` maps a corpus to its `beside_published`. Each row of ours has a marker of its own. A model without a number
+    is not drawn, but the paper's lane says when the paper's own row is empty.
+    """
+    rows = sorted({row for table in tables.values() for row in table.row.dropna()}, key=place)
+    markers = dict(zip(rows, cycle("Ds^vP"), strict=False))
+    figure = Figure(figsize=(6.4, 3.6))
+    panels = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
+    for axes, (corpus, table) in zip(panels, tables.items(), strict=True):
+        for lane, size in enumerate(ENCODER_SIZES):
+            axes.axhline(lane, color=PALE, linewidth=1, zorder=0)
+            group = table[table.encoder_size == size].sort_values("f1")
+            paper = group.model == PAPER
+            known = group[group.f1.notna() & ~paper]
+            # Neighbours step up and down in turn, or close values would hide one another.
+            steps = pd.Series(lane + 0.13 * (np.arange(len(known)) % 3 - 1), index=known.index)
+            looks = [(known.status != OURS, "o", BLUE, "published")]
+            looks += [(known.row == row, markers[row], VERMILION, f"{OURS}: {row}") for row in rows]
+            for chosen, marker, colour, label in looks:
+                some = known[chosen]
+                axes.plot(some.f1, steps[some.index], marker, color=colour, markersize=5, alpha=0.7, label=label)
+            if group.f1[paper].notna().any():
+                axes.plot(group.f1[paper], [lane] * paper.sum(), "*", color=BLACK, markersize=12, label="the paper")
+            elif paper.any():
+                axes.text(0.02, lane - 0.3, "the paper: not seen", transform=axes.get_yaxis_transform(), fontsize=9)
+        axes.set_title(CORPUS_NAMES[corpus])
+        axes.set_xlabel("F1 (%)")
+        axes.set_yticks(range(len(ENCODER_SIZES)), ENCODER_SIZES)
+        axes.set_ylim(len(ENCODER_SIZES) - 0.5, -0.5)
+        axes.tick_params(left=False)
+        axes.spines["left"].set_visible(False)
+    panels[0].set_ylabel("text encoder")
+    shared_legend(figure, panels)
+    return figure
+
+
+@styled
+def gains(table: pd.DataFrame, reference: str = "text_only") -> Figure:
+    """F1 of each row minus the reference's, in points: a panel for each corpus, a lane for each row.
+
+    `table` has the lines of `differences`. Dots are seeds; a bar is their mean and its interval over posts, the thin
+    line behind it that over seeds (`welch`). Where there are several encoders or sources, their lanes say which.
+    """
+    table = table[(table.reference == reference) & table.difference.notna()]
+    corpora = list(dict.fromkeys(table.corpus))
+    several = len(table[["encoder", "source"]].drop_duplicates()) > 1
+    lanes = {tuple(name): None for name in table[["row", "encoder", "source"]].itertuples(index=False)}
+    names = sorted(lanes, key=lambda name: (name[1:], place(name[0])))
+    figure = Figure(figsize=(6.4, 1.2 + 0.4 * len(names)))
+    panels = figure.subplots(1, max(1, len(corpora)), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, corpus in zip(panels, corpora, strict=False):
+        axes.axvline(0, color=GREY, linewidth=1)
+        for lane, (row, encoder, source) in enumerate(names):
+            lines = table[(table.corpus == corpus) & (table.row == row)]
+            lines = lines[(lines.encoder == encoder) & (lines.source == source)]
+            seeds, mean = lines[lines.seed != "mean"], lines[lines.seed == "mean"]
+            if lines.empty:
+                axes.text(0, lane, " no record", color=GREY, va="center", fontsize=9)
+            if interval := welch(seeds.f1.tolist(), (seeds.f1 - seeds.difference).tolist()):
+                axes.hlines(lane, *interval, color=GREY, linewidth=1, label="95 % over seeds")
+            bars = axes.hlines([lane] * len(mean), mean.difference_low, mean.difference_high, color=BLUE, linewidth=2)
+            bars.set_label("mean, 95 % over posts")
+            axes.plot(mean.difference, [lane] * len(mean), "|", color=BLUE, markersize=12, markeredgewidth=2)
+            dots: dict[str, Any] = {"color": VERMILION, "markersize": 4, "alpha": 0.8, "label": "one seed"}
+            axes.plot(seeds.difference, [lane - 0.28] * len(seeds), "o", **dots)
+        axes.set_yticks(range(len(names)), [", ".join(name) if several else name[0] for name in names])
+        axes.set_ylim(len(names) - 0.4, -0.7)
+        axes.set_xlabel(f"F1 minus {reference} (points)")
+        axes.set_title(CORPUS_NAMES[corpus])
+    shared_legend(figure, panels)
+    return figure
+
+
+@styled
+def noise(table: pd.DataFrame) -> Figure:
+    """F1 of the full model by the share of test images (or captions) that belong to other posts, by corpus.
+
+    `table` has the lines of `generalisation`. A bar is the interval over posts of the seeds' mean; dots are seeds. The
+    dashed line is text only, where it is in the table.
+    """
+    own = table[table.trained_on == table.tested_on]
+    full = own[own.row == "full"]
+    corpora = list(dict.fromkeys(full.trained_on[full.shuffled > 0]))
+    figure = Figure(figsize=(6.4, 3))
+    panels = figure.subplots(1, max(1, len(corpora)), squeeze=False)[0]
+    for axes, corpus in zip(panels, corpora, strict=False):
+        lines = full[full.trained_on == corpus]
+        seeds, mean = lines[lines.seed != "mean"], lines[lines.seed == "mean"]
+        error = [mean.f1 - mean.low, mean.high - mean.f1]
+        line: dict[str, Any] = {
+            "color": BLUE,
+            "markersize": 5,
+            "linewidth": 1.2,
+            "label": "full, mean, 95 % over posts",
+        }
+        axes.errorbar(mean.shuffled, mean.f1, error, fmt="o-", **line)
+        dots: dict[str, Any] = {"color": VERMILION, "markersize": 3, "alpha": 0.8, "label": "full, one seed"}
+        axes.plot(seeds.shuffled + 2.5, seeds.f1, "o", **dots)
+        plain = own[(own.trained_on == corpus) & (own.row == "text_only") & (own.seed == "mean")]
+        for f1 in plain.f1:
+            axes.axhline(f1, color=GREY, linestyle="--", linewidth=1, label="text_only, mean")
+        axes.set_xticks(sorted(set(lines.shuffled)))
+        axes.set_title(CORPUS_NAMES[corpus])
+    looked_at = "captions" if full.source.str.startswith("captions").all() else "images"
+    figure.supxlabel(f"{looked_at} that belong to other posts (%)", fontsize=11)
+    panels[0].set_ylabel("F1 (%)")
+    shared_legend(figure, panels)
+    return figure
+
+
+@styled
+def relevance_by_relatedness(table: pd.DataFrame) -> Figure:
+    """Mean rho by group of an outside score, a panel for each corpus: own images, and those of other posts.
+
+    `table` has the lines of `by_score` of several runs, with the columns corpus, encoder, source, row and seed beside
+    them. Each run is a line, with 95 % intervals of its means; a mark by itself stands for posts whose image is
+    unreadable.
+    """
+    corpora = list(dict.fromkeys(table.corpus))
+    figure = Figure(figsize=(6.4, 3.2))
+    panels = figure.subplots(1, len(corpora), sharey=True, squeeze=False)[0]
+    groups = [str(number + 1) for number in range(GROUPS)]
+    seen = "caption" if table.source.str.startswith("captions").all() else "image"
+    looks = {"full": (BLUE, f"own {seen}"), "shuffled_images": (ORANGE, f"{seen} of another post")}
+    for axes, corpus in zip(panels, corpora, strict=True):
+        runs = list(table[table.corpus == corpus].groupby(["encoder", "source", "row", "seed"]))
+        # Side by side, or runs of equal relevance would hide one another.
+        for shift, ((_, _, row, _), lines) in zip(np.linspace(-0.15, 0.15, len(runs)), runs, strict=True):
+            colour, label = looks[row]
+            of_group = lines.set_index("group")
+            error = 1.96 * of_group.rho_sd / np.sqrt(of_group.posts)
+            look: dict[str, Any] = {"color": colour, "markersize": 4, "linewidth": 1, "elinewidth": 1}
+            axes.errorbar(shift + np.arange(GROUPS), of_group.rho[groups], error[groups], fmt="o-", label=label, **look)
+            if "unreadable" in error:
+                axes.errorbar(
+                    [GROUPS + 0.5 + shift], of_group.rho[["unreadable"]], error[["unreadable"]], fmt="D", **look
+                )
+        axes.set_xticks(range(GROUPS), groups)
+        if (table.group[table.corpus == corpus] == "unreadable").any():
+            axes.axvline(GROUPS - 0.25, color=GREY, linewidth=0.8, linestyle=":")
+            axes.set_xticks([*range(GROUPS), GROUPS + 0.5], [*groups, "not\nreadable"])
+        axes.set_title(CORPUS_NAMES[corpus])
+    figure.supxlabel("fifth of posts by outside score", fontsize=11)
+    panels[0].set_ylabel("mean ρ")
+    shared_legend(figure, panels)
+    return figure

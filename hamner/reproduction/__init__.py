@@ -1,0 +1,1 @@
+"""Regenerates what is committed: the model, the executed notebooks, figures and tables."""
