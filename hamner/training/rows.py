@@ -176,7 +176,7 @@ def config_of_row(full: dict[str, Any], row: str, seed: int) -> TrainConfig:
 
 
 def rows_of(full: dict[str, Any]) -> tuple[str, ...]:
-    """The rows that these settings can exercise: STUDY_ROWS, or with captions EVERY_ROW without the rows of geometry."""
+    """The rows that these settings can exercise: STUDY_ROWS; with captions EVERY_ROW but the rows of geometry."""
     if full["visual"].get("backbone") != "captions":
         return STUDY_ROWS
     return tuple(row for row in EVERY_ROW if row not in OF_GEOMETRY)
