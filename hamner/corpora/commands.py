@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,14 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from hamner.corpora.fetch import fetch_corpus
-from hamner.corpora.files import read_whole, sha256
+from hamner.corpora.files import sha256
+from hamner.corpora.post import CorpusError
 from hamner.corpora.registry import FILES, VERSIONS, Version, folder_of, load_corpus
 from hamner.corpora.report import check as check_corpus
 from hamner.corpora.report import counts_table, statistics
+from hamner.files import read_whole
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch, check and count the corpora.")
 
-Names = Annotated[list[str], typer.Argument(help="Known names (hamner corpora list), or folders of your own.")]
+Names = Annotated[list[str], typer.Argument(help="Known names (`hamner corpora list`), or your own folders.")]
 From = Annotated[
     Path | None, typer.Option("--from", metavar="DIR", help="Read DIR/NAME instead of the corpora folder.")
 ]
@@ -28,7 +29,7 @@ From = Annotated[
 
 @app.command("list")
 def list_() -> None:
-    """The known corpora, where they come from and whether they are here."""
+    """List the known corpora: their labels, their sources, and whether they are here."""
     table = Table(show_edge=False, pad_edge=False)
     for column in ("name", "labels", "source", "here"):
         table.add_column(column)
@@ -39,9 +40,9 @@ def list_() -> None:
     console.print(table)
     fetched_to = folder_of(VERSIONS["twitter2017"]).parent
     console.print(
-        f"\nCorpora are fetched to {fetched_to} (or to the folder that HAMNER_CORPORA names),", soft_wrap=True
+        f"\n`hamner corpora fetch NAME` fetches a corpus to {fetched_to} (HAMNER_CORPORA names another folder).",
+        soft_wrap=True,
     )
-    console.print("each by the command: hamner corpora fetch NAME")
 
 
 @app.command()
@@ -51,11 +52,11 @@ def fetch(
         Path | None, typer.Option("--from", metavar="DIR", help="Copy from DIR/NAME instead of downloading.")
     ] = None,
     root: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="Put it into DIR/NAME instead of the corpora folder.")
+        Path | None, typer.Option("--to", metavar="DIR", help="Write to DIR/NAME instead of the corpora folder.")
     ] = None,
-    images: Annotated[bool, typer.Option("--images", help="The images too, or how to get them by hand.")] = False,
+    images: Annotated[bool, typer.Option("--images", help="Print how to get the images by hand.")] = False,
 ) -> None:
-    """Fetch a corpus; each file is verified by its SHA-256, and what is there and right is kept."""
+    """Fetch a corpus and verify each file by its SHA-256; files that are already right are kept."""
     done = fetch_corpus(name, root, source, images, progress=True)
     console = _console()
     if not done:
@@ -68,7 +69,11 @@ def fetch(
 
 @app.command()
 def check(names: Names, source: From = None) -> None:
-    """Check hashes, counts against the published table, and the known traps; exit status 1 when something is wrong."""
+    """Check hashes, published counts, posts in two splits and images; exit status 1 if something is wrong.
+
+    Images are images/ID.jpg (.jpeg, .png, .webp). Where posts share an image, images.tsv beside the texts names it: a
+    line id<TAB>file for each post.
+    """
     console = _console()
     reports = []
     for name in names:
@@ -104,9 +109,12 @@ def _console() -> Console:
 
 
 def _state(version: Version) -> str:
+    """Whether a corpus is here: "yes", "no", "changed" (another SHA-256) or "unreadable"."""
     folder = folder_of(version)
-    there = [file for file in FILES if os.path.isfile(folder / file)]
-    if len(there) < len(FILES):
-        return "no"
-    right = all(sha256(read_whole(folder / file)) == expected.sha256 for file, expected in version.files.items())
-    return "yes" if right else "changed"
+    try:
+        if not all((folder / file).is_file() for file in FILES):
+            return "no"
+        digests = {file: sha256(read_whole(folder / file, CorpusError)) for file in FILES}
+    except (OSError, CorpusError):
+        return "unreadable"
+    return "yes" if all(digests[file] == version.files[file].sha256 for file in FILES) else "changed"

@@ -1,49 +1,52 @@
-"""Read and write posts in the IMGID form of CoNLL that the Twitter corpora come in.
+"""Read and write posts in the corpora's file format: CoNLL columns with an IMGID line before each post.
 
     IMGID:1015799
     RT<TAB>O
     Kelso<TAB>B-PER
     <blank line>
 
-A word may be a no-break space or hold a U+0085 or U+2028, so nothing here calls `str.strip` or `str.splitlines`: a line
-ends at LF (one CR before it belongs to the line end) and the tag is what follows the line's last tab.
+A word may be a no-break space or a U+0085, so nothing here calls `str.strip` or `str.splitlines`: a line ends at LF or
+CR LF, and one tab parts the word from its tag. Further columns are refused: joined to the word, a column of gold
+labels would tell the model the answers.
 """
 
 from __future__ import annotations
 
-import codecs
 import shlex
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from hamner.corpora.files import list_folder, read_whole
+from hamner.corpora.files import list_folder
 from hamner.corpora.post import CorpusError, Post
-from hamner.corpora.tags import TAGS
+from hamner.corpora.tags import TAGS, TWITTER2015_TAGS
 from hamner.corpora.words import has_half_surrogate
-from hamner.files import written_whole
+from hamner.files import decoded, read_whole, written_whole
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-_TWITTER2015_TAGS = {"B-OTHER": "B-MISC", "I-OTHER": "I-MISC"}
-_BOM = "\ufeff"
+ID_MARK = "IMGID:"
+"""What a line begins with that gives a post's id."""
 
 
 def read_posts(path: Path | str, images: Mapping[str, Path] | Path | None = None) -> tuple[Post, ...]:
     """The posts of one file, in file order.
 
-    `images` says where images are: a folder with ID.jpg, ID.jpeg, ID.png or ID.webp (the first of these that is
-    there), or a mapping from post id to file. A post whose image is not there has image None. `OTHER`,
-    Twitter-2015's spelling, is read as `MISC`. An I- after O is read as it stands: how it counts is the scoring
-    protocol's affair.
+    Args:
+        path: a file of posts in UTF-8, with or without a byte order mark.
+        images: a folder with ID.jpg, ID.jpeg, ID.png or ID.webp (preferred in this order), or a mapping from post id
+            to file. A post without an image has `image` None.
 
-    Raises CorpusError ("path:line: what is wrong; remedy") for anything that is not in this form.
+    `OTHER`, Twitter-2015's spelling, is read as `MISC`. An orphan I- stays as it is: the scoring protocol decides how
+    it counts.
+
+    Raises CorpusError ("path:line: what is wrong; remedy") for any other form.
     """
     path = Path(path)
-    return parse_posts(read_whole(path), path, images)
+    return parse_posts(read_whole(path, CorpusError), path, images)
 
 
 def parse_posts(data: bytes, path: Path, images: Mapping[str, Path] | Path | None = None) -> tuple[Post, ...]:
-    """What `read_posts` does, for bytes already read; `path` is named in errors."""
+    """`read_posts` for bytes already read; errors name `path`."""
     if not isinstance(images, Mapping):
         images = {} if images is None else images_in(images)
     posts: list[Post] = []
@@ -60,11 +63,13 @@ def parse_posts(data: bytes, path: Path, images: Mapping[str, Path] | Path | Non
         if id is None:
             return
         if not words:
-            raise fault(opened_at[id], f"post {id!r} has no words", "give it words or remove its IMGID line")
+            raise fault(
+                opened_at[id], f"post {_shortened(id)!r} has no words", "give it words or remove its IMGID line"
+            )
         posts.append(Post(id, tuple(words), tuple(tags), images.get(id)))
         id, words, tags = None, [], []
 
-    text = _decode(data, path)
+    text = decoded(data, path, CorpusError)
     if "\r" in text and "\n" not in text:
         raise fault(1, "lines end in CR alone", "turn each CR into LF: tr '\\r' '\\n' < OLD > NEW")
     for number, line in enumerate(text.split("\n"), start=1):
@@ -73,46 +78,98 @@ def parse_posts(data: bytes, path: Path, images: Mapping[str, Path] | Path | Non
             raise fault(number, "NUL byte", "this is no text file, or a damaged one: get a fresh copy")
         if line == "":
             close()
-        elif line.startswith("IMGID:") and "\t" not in line:
+        elif line.startswith(ID_MARK):
             close()
-            id = line.removeprefix("IMGID:")
+            id = line.removeprefix(ID_MARK)
+            if "\t" in line:
+                columns = line.split("\t")
+                raise fault(number, f"an IMGID line of {_columns(columns)}", f"keep {_shortened(columns[0])!r} alone")
             if wrong := id_fault(id):
                 raise fault(number, wrong, "an IMGID names one image file without its folder and suffix")
             if id in opened_at:
-                wrong = f"IMGID {id!r} was already used on line {opened_at[id]}"
-                raise fault(number, wrong, "give each post of a file an IMGID of its own")
+                wrong = f"IMGID {_shortened(id)!r} was already used on line {opened_at[id]}"
+                remedy = (
+                    "give each post of a file an IMGID of its own; posts that share an image name it in images.tsv, "
+                    "beside the corpus: a line id<TAB>file for each post"
+                )
+                raise fault(number, wrong, remedy)
             opened_at[id] = number
-        elif "\t" not in line:
-            remedy = "write word<TAB>tag, or leave the line empty to end the post"
-            raise fault(number, f"no tab in {_shortened(line)!r}", remedy)
         elif id is None:
             raise fault(number, "a word that belongs to no post", "begin each post with a line IMGID:<id>")
         else:
-            word, tag = line.rsplit("\t", 1)
-            tag = _TWITTER2015_TAGS.get(tag, tag)
-            if word == "":
-                raise fault(number, "an empty word", "write a word before the tab, or remove the line")
-            if tag not in TAGS:
-                raise fault(number, f"unknown tag {_shortened(tag)!r}", f"use one of {', '.join(TAGS)}")
+            word, tag = _word_and_tag(line, path, number)
             words.append(word)
             tags.append(tag)
     close()  # Twitter-2015 does not end with a blank line
     return tuple(posts)
 
 
+def _word_and_tag(line: str, path: Path, number: int) -> tuple[str, str]:
+    """The two columns of a line. Raises CorpusError for any other number of columns, and for what is no word or tag."""
+
+    def fault(wrong: str, remedy: str) -> CorpusError:
+        return CorpusError(f"{path}:{number}: {wrong}; {remedy}")
+
+    file = shlex.quote(str(path))
+    columns = line.split("\t")
+    if len(columns) == 1:
+        parts = line.split()
+        if len(parts) > 1 and _is_tag(parts[-1]):
+            command = f"""awk 'NF > 1 {{print $1 "\\t" $NF; next}} 1' {file} > NEW"""
+            raise fault(f"{_columns(parts)}, parted by blanks", f"write word<TAB>tag, for example: {command}")
+        raise fault(f"no tab in {_shortened(line)!r}", "write word<TAB>tag, or leave the line empty to end the post")
+    if len(columns) > 2:
+        tagged = next((place for place in range(len(columns), 1, -1) if _is_tag(columns[place - 1])), len(columns))
+        remedy = f"keep the word and its tag, for example: cut -f 1,{tagged} {file} > NEW"
+        raise fault(f"{_columns(columns)}, but a line is word<TAB>tag", remedy)
+    word, tag = columns
+    if word == "":
+        raise fault("an empty word", "write a word before the tab, or remove the line")
+    if wrong := _word_fault(word):
+        raise fault(wrong, "keep the word and its tag")
+    if not _is_tag(tag):
+        raise fault(f"unknown tag {_shortened(tag)!r}", f"use one of {', '.join(TAGS)}")
+    return word, TWITTER2015_TAGS.get(tag, tag)
+
+
+def _is_tag(text: str) -> bool:
+    return text in TAGS or text in TWITTER2015_TAGS
+
+
+def _columns(columns: list[str], most: int = 6) -> str:
+    shown = ", ".join(repr(_shortened(column, 20)) for column in columns[:most])
+    return f"{len(columns)} columns ({shown}{', ...' if len(columns) > most else ''})"
+
+
+def _word_fault(word: str) -> str | None:
+    """What shows that `word` is more than one column, or no text, or None.
+
+    A word may be white space alone, and hold the control characters U+0080 to U+009F: the corpora have such words.
+    """
+    for character in word:
+        if character < " " or character == "\x7f":
+            return f"a control character, U+{ord(character):04X}, in the word {_shortened(word)!r}"
+    parts = word.split()
+    if len(parts) > 1:
+        return f"white space in a word: {_columns(parts)} before the tab"
+    if parts and parts[0] != word:
+        return f"white space beside the word {_shortened(word)!r}"
+    return None
+
+
 def write_posts(posts: Iterable[Post], path: Path | str) -> None:
     """Write tagged posts so that `read_posts` gives them back; the file is written whole or not at all.
 
-    Raises CorpusError, naming the post, for what the form cannot hold (no tags, a line feed in a word ...).
+    Raises CorpusError, naming the post, for what the format cannot hold (no tags, a space inside a word ...).
     """
     path = Path(path)
     lines: list[str] = []
     seen: set[str] = set()
     for post in posts:
-        if wrong := _post_fault(post) or (f"is there twice in {path.name}" if post.id in seen else None):
+        if wrong := _post_fault(post) or ("its id is that of another post" if post.id in seen else None):
             raise CorpusError(f"{path}: post {post.id!r} cannot be written: {wrong}; mend the post first")
         seen.add(post.id)
-        lines.append(f"IMGID:{post.id}")
+        lines.append(f"{ID_MARK}{post.id}")
         lines.extend(f"{word}\t{tag}" for word, tag in zip(post.words, post.tags or (), strict=True))
         lines.append("")
     with written_whole(path, CorpusError) as temporary:
@@ -129,13 +186,13 @@ def images_in(folder: Path) -> dict[str, Path]:
 
 
 def id_fault(id: str) -> str | None:
-    """What keeps `id` from being the name of a file in a folder of images, or None."""
+    """Why `id` cannot be the name of a file in a folder of images, or None."""
     if id == "":
         return "an empty IMGID"
     if id in (".", "..") or "/" in id or "\\" in id:
-        return f"IMGID {id!r} is a path"
+        return f"IMGID {_shortened(id)!r} is a path"
     if any(unicodedata.category(character) == "Cc" for character in id):
-        return f"IMGID {id!r} holds a control character"
+        return f"IMGID {_shortened(id)!r} holds a control character"
     return None
 
 
@@ -146,29 +203,19 @@ def _post_fault(post: Post) -> str | None:
         return "it needs words and one tag for each"
     if unknown := set(post.tags) - set(TAGS):
         return f"unknown tag {min(unknown)!r}"
-    for text in (post.id, *post.words):
-        if text == "" or "\n" in text or "\0" in text:
-            return f"{text!r} is no word: it is empty or holds a line feed or NUL"
-        if has_half_surrogate(text):
-            return f"{text!r} holds half a surrogate pair, which UTF-8 cannot encode"
+    if has_half_surrogate(post.id):
+        return f"{post.id!r} holds half a surrogate pair, which UTF-8 cannot encode"
+    for word in post.words:
+        if word == "":
+            return "a word is empty"
+        if wrong := _word_fault(word):
+            return wrong
+        if word.startswith(ID_MARK):
+            return f"the word {_shortened(word)!r} reads like the line that begins a post"
+        if has_half_surrogate(word):
+            return f"{word!r} holds half a surrogate pair, which UTF-8 cannot encode"
     return None
 
 
 def _shortened(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[:most]}..."
-
-
-def _decode(data: bytes, path: Path) -> str:
-    try:
-        # Windows editors put a byte order mark first; before "IMGID:" it cannot be part of a word.
-        return data.decode("utf-8").removeprefix(_BOM)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - data.rfind(b"\n", 0, error.start)
-        name = shlex.quote(str(path))
-        encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin1"
-        raise CorpusError(
-            f"{path}:{line}: byte {column} of the line, 0x{data[error.start]:02X}, is not UTF-8; "
-            f"if the file is {encoding}, convert it: "
-            f"iconv -f {encoding} -t utf-8 {name} > {shlex.quote(path.name + '.utf8')}"
-        ) from error

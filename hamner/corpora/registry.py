@@ -1,7 +1,7 @@
-"""The corpora that hamner knows by name, and how a corpus is loaded from a folder.
+"""The corpora that hamner knows by name, and loading a corpus from its folder.
 
-Twitter-2015 goes round in versions whose labels differ, and papers seldom say which one they used. Here a name stands
-for exact bytes: a file whose SHA-256 is another is never loaded under a known name.
+Versions of Twitter-2015 differ in their labels, and papers seldom name their version. Here a name stands for exact
+bytes: a file with another SHA-256 is never loaded under a known name.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from hamner.corpora.files import list_folder, read_whole, sha256
+from hamner.corpora.files import list_folder, sha256
 from hamner.corpora.post import SPLITS, Corpus, CorpusError
 from hamner.corpora.reader import id_fault, images_in, parse_posts
+from hamner.files import read_text, read_whole
 
 
 class SourceFile(NamedTuple):
-    """One file of a known version: where it lies in its repository, its size in bytes and its SHA-256."""
+    """One file of a known version: its path in its repository, its size in bytes and its SHA-256."""
 
     path: str
     bytes: int
@@ -41,9 +42,9 @@ class Difference(NamedTuple):
 class Version:
     """A corpus known by name.
 
-    `labels` says whose labels these are. `files` maps train.txt, valid.txt, test.txt to their source; a bundled corpus
+    `labels` says who made the labels. `files` maps train.txt, valid.txt and test.txt to their source; a bundled corpus
     comes with the project and has no `repository`. `published` is the corpus's name in data/published/statistics.csv.
-    `unreadable` counts the images per split that no public copy holds in readable form.
+    `unreadable` counts, for each split, the images that cannot be read in any public copy.
     """
 
     name: str
@@ -61,7 +62,7 @@ class Version:
 
 
 IMAGES = "images.tsv"
-"""The file beside a corpus that says whose image is whose, where posts share images."""
+"""The file beside a corpus that names the image of each post, where posts share images: a line id<TAB>file each."""
 
 FILES = tuple(f"{split}.txt" for split in SPLITS)
 
@@ -186,35 +187,37 @@ def project_folder() -> Path:
 
 
 def corpora_folder() -> Path:
-    """Where fetched corpora live: the environment variable HAMNER_CORPORA, else data/corpora of the project."""
+    """The folder of fetched corpora: the environment variable HAMNER_CORPORA, else data/corpora of the project."""
     named = os.environ.get("HAMNER_CORPORA")
     return Path(named) if named else project_folder() / "data" / "corpora"
 
 
 def version_named(name: str) -> Version:
-    """The known version of this name; CorpusError with the nearest names when there is none."""
+    """The known version of this name. Raises CorpusError with the nearest names when there is none."""
     if name not in VERSIONS:
         raise CorpusError(f"no corpus is called {name!r}: {_nearest(name)}")
     return VERSIONS[name]
 
 
 def folder_of(version: Version, root: Path | None = None) -> Path:
-    """Where this version lies or will lie: in `root`, else in the corpora folder, or for a bundled one in data/."""
+    """The version's folder, present or not: in `root`, by default the corpora folder, or data/ for a bundled version."""
     if version.bundled and root is None:
         return project_folder() / "data" / version.name
     return (root or corpora_folder()) / version.name
 
 
 def load_corpus(name_or_folder: str | Path, root: Path | str | None = None) -> Corpus:
-    """Load a corpus by its known name, or from any folder of the same form.
+    """Load a corpus by its known name, or from a folder.
 
-    A string that is a known name is looked for in `root`, or in `corpora_folder()`. Anything else is a folder (in
-    `root`, where that is given) with train.txt, valid.txt and test.txt, and for its images `images/` with ID.jpg,
-    ID.jpeg, ID.png or ID.webp. Where posts share an image, `images.tsv` beside the three has a line `id<TAB>file` for
-    each post, `file` being a name inside `images/`.
+    Args:
+        name_or_folder: a known name (`VERSIONS`), or a folder with train.txt, valid.txt and test.txt. Its images are
+            `images/ID.jpg`, ID.jpeg, ID.png or ID.webp. Where posts share an image, `images.tsv` beside the texts names
+            the image of each post: a line `id<TAB>file`, `file` being a name inside `images/`.
+        root: the folder that holds the corpus's folder; for a known name `corpora_folder()` by default.
 
-    Raises CorpusError: unknown name (with the nearest known ones), not fetched (with the command that does it), a file
-    that is missing or malformed, or one in a folder of a known name whose SHA-256 is not that version's.
+    Raises CorpusError for an unknown name (with the nearest known names), a corpus that is not fetched (with the
+    command that fetches it), a missing or malformed file, a folder name that is no UTF-8, and for a file in a folder of
+    a known name whose SHA-256 is another.
     """
     root = None if root is None else Path(root)
     if isinstance(name_or_folder, str) and name_or_folder in VERSIONS:
@@ -230,17 +233,27 @@ def load_corpus(name_or_folder: str | Path, root: Path | str | None = None) -> C
                 f"no corpus is called {str(name_or_folder)!r}, nor is a folder: {_nearest(folder.name)} "
                 f"(A corpus of your own is a folder with {', '.join(FILES)}.)"
             )
-        name = os.path.basename(os.path.abspath(folder))
-    contents = {file: read_whole(folder / file) for file in FILES}
+        name = _utf8_name(folder)
+    contents = {file: read_whole(folder / file, CorpusError) for file in FILES}
     hashes = {file: sha256(data) for file, data in contents.items()}
-    if name in VERSIONS:  # also a folder that is merely called so: its numbers would go under that name
+    if name in VERSIONS:  # also for a folder that only has the name: its scores would be printed under it
         _demand_hashes(VERSIONS[name], folder, hashes)
     images = _images(folder)
     train, valid, test = (parse_posts(contents[file], folder / file, images) for file in FILES)
     for file, posts in zip(FILES, (train, valid, test), strict=True):
         if not posts:
-            raise CorpusError(f"{folder / file}: no post in it; each split of a corpus needs at least one")
+            raise CorpusError(f"{folder / file}: no post in it; write at least one post into each split")
     return Corpus(name, folder, train, valid, test, hashes)
+
+
+def _utf8_name(folder: Path) -> str:
+    """The name of a corpus's folder, which run records hold. Raises CorpusError when its bytes are no UTF-8."""
+    name = os.fsencode(os.path.basename(os.path.abspath(folder)))
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError as error:
+        shown = name.decode("utf-8", "backslashreplace")
+        raise CorpusError(f"{shown}: the folder's name is not UTF-8, so no record can hold it; rename it") from error
 
 
 def _nearest(name: str) -> str:
@@ -267,29 +280,25 @@ def _demand_hashes(version: Version, folder: Path, hashes: Mapping[str, str]) ->
 
 
 def _images(folder: Path) -> dict[str, Path]:
-    """Post id -> image that is there, by images.tsv where there is one, else by file name."""
+    """Post id -> image file that exists, by images.tsv where there is one, else by file name."""
     listed, directory = folder / IMAGES, folder / "images"
     if not os.path.isdir(directory):
         return {}
-    if not os.path.isfile(listed):
+    if not os.path.lexists(listed):
         return images_in(directory)
     images: dict[str, Path] = {}
-    try:
-        lines = read_whole(listed).decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{listed}: not UTF-8; save it as UTF-8") from error
-    there = {file.name for file in list_folder(directory)}
+    present = {file.name for file in list_folder(directory)}
     named: dict[str, int] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(listed, CorpusError).split("\n"), start=1):
         line = line.removesuffix("\r")
         if line == "":
             continue
         id, tab, file = line.partition("\t")
         if not tab or id_fault(id) or id_fault(file):
-            raise CorpusError(f"{listed}:{number}: {line!r} is no id<TAB>file; name a file of {directory.name}/")
+            raise CorpusError(f"{listed}:{number}: {line[:80]!r} is no id<TAB>file; name a file of {directory.name}/")
         if id in named:
             raise CorpusError(f"{listed}:{number}: {id!r} was already given an image on line {named[id]}; remove one")
         named[id] = number
-        if file in there:
+        if file in present:
             images[id] = directory / file
     return images

@@ -1,4 +1,4 @@
-"""What a corpus holds, counted, and held against what was published about it."""
+"""Counts of a corpus, compared with the published ones, and a check for known traps."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from hamner.corpora.leaks import MOST, leaks
 from hamner.corpora.post import SPLITS, Corpus, CorpusError, Post
 from hamner.corpora.registry import VERSIONS, Version, load_corpus, project_folder
 from hamner.corpora.tags import TYPES, Span, mention, orphans, spans
@@ -33,14 +34,14 @@ QUANTITIES: Mapping[str, str] = {
     "longest_post": "longest post, in words",
     "seen_mentions": "mentions seen in training",
 }
-"""Key of each row of `statistics` -> what it is called in print."""
+"""Key of each row of `statistics` -> its label in print."""
 
 _STYLES = {"ok": "green", "explained": "cyan", "note": "yellow", "wrong": "bold red"}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence of a report. `kind`: "ok", "explained" (differs, and it is known why), "note" or "wrong"."""
+    """One sentence of a report. `kind`: "ok", "explained" (differs for a known reason), "note" or "wrong"."""
 
     kind: str
     text: str
@@ -48,9 +49,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What `check` found out about one corpus; `counts` is the table of `statistics`.
+    """The result of `check` for one corpus.
 
-    `published` is indexed by quantity with a column for each split, and None for a corpus without published counts.
+    `counts` is the table of `statistics`. `published` has a row for each published quantity and a column for each
+    split; it is None for a corpus without published counts.
     """
 
     corpus: Corpus
@@ -70,10 +72,10 @@ class Report:
 
 
 def has_pieces(word: str) -> bool:
-    """Whether BERT's uncased tokenizer makes any piece of `word`.
+    """Whether BERT's uncased tokenizer gives `word` at least one word piece.
 
-    It drops control, format and private-use characters, combining marks (variation selectors are such), U+FFFD and
-    whitespace; of a word made of these alone nothing is left.
+    The tokenizer drops control, format and private-use characters, combining marks (such as variation selectors),
+    U+FFFD and white space. A word of these characters alone has no piece.
     """
     return not all(
         character.isspace() or character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf", "Co", "Mn")
@@ -84,8 +86,8 @@ def has_pieces(word: str) -> bool:
 def statistics(corpus: Corpus, has_pieces: Callable[[str], bool] = has_pieces) -> pd.DataFrame:
     """Counts of a corpus: a row for each of `QUANTITIES`, a column for each split, integers (NA where undefined).
 
-    Entities by B- tags (what papers print) and spans as seqeval's default mode reads them are rows apart: they differ
-    where an orphan I- opens a span. `seen_mentions` counts spans whose `mention` occurs in train.
+    Entities by B- tags (the counts that papers print) and spans of seqeval's default mode are separate rows: an orphan
+    I- opens a span and is no B-. `seen_mentions` counts spans whose `mention` occurs in train.
     """
     known = {mention(post.words, span) for post, span in _spans(corpus.train)}
     columns = {}
@@ -111,24 +113,25 @@ def statistics(corpus: Corpus, has_pieces: Callable[[str], bool] = has_pieces) -
 
 
 def published_counts(name: str) -> pd.DataFrame:
-    """The counts that papers print for a corpus: indexed by quantity, a column for each split.
+    """The published counts of a corpus: indexed by quantity, a column for each split.
 
-    Read from data/published/statistics.csv of the project; CorpusError when that is not there or damaged.
+    Read from the project's data/published/statistics.csv. Raises CorpusError when that file is missing or damaged.
     """
     path = project_folder() / "data" / "published" / "statistics.csv"
     try:
         table = pd.read_csv(path)
         return table[table["corpus"] == name].set_index("quantity")[list(SPLITS)].astype(int)
-    except (OSError, ValueError, KeyError) as error:  # ValueError: what pandas raises for a malformed table
+    except (OSError, ValueError, KeyError) as error:  # pandas raises ValueError for a malformed table
         raise CorpusError(f"{path}: no table of published counts ({error}); restore it from the project") from error
 
 
 def check(
     corpus: Corpus | str | Path, root: Path | None = None, has_pieces: Callable[[str], bool] = has_pieces
 ) -> Report:
-    """Hold a corpus against its known hashes and published counts, and look for what trips a careless reader.
+    """Check a corpus: hashes, published counts, orphan I- tags, posts in two splits, words without pieces, images.
 
-    A name or folder is loaded as `load_corpus` does, with its errors (a wrong hash is one).
+    A name or folder is loaded by `load_corpus`, whose errors include a wrong hash. `has_pieces` says whether a word has
+    a word piece.
     """
     if not isinstance(corpus, Corpus):
         corpus = load_corpus(corpus, root)
@@ -139,10 +142,10 @@ def check(
     if version is not None and published is not None:
         findings += compare_counts(counts, published, version)
     else:
-        findings.append(Finding("note", "no counts of this corpus were published to hold it against"))
+        findings.append(Finding("note", "no counts of this corpus were published, so none are compared"))
     findings += [
         _orphans(counts),
-        *_duplicates(corpus),
+        *_leaks(corpus),
         _pieceless(corpus, has_pieces),
         *_images(corpus, version),
         _seen(counts),
@@ -151,7 +154,7 @@ def check(
 
 
 def compare_counts(counts: pd.DataFrame, published: pd.DataFrame, version: Version) -> list[Finding]:
-    """Measured against published counts, in words: agreement, known differences with their reason, and errors."""
+    """Compare measured with published counts: how many agree, and one finding for each difference."""
     known = {difference.quantity: difference for difference in version.differences}
     findings = []
     agreeing = 0
@@ -162,15 +165,17 @@ def compare_counts(counts: pd.DataFrame, published: pd.DataFrame, version: Versi
         agreeing += deltas.count(0)
         shown = f"{name} {'/'.join(f'{delta:+d}' if delta else '0' for delta in deltas)} (train/valid/test)"
         if difference is not None and deltas == (difference.train, difference.valid, difference.test):
-            findings.append(Finding("explained", f"{shown} against the published count: {difference.why}"))
+            findings.append(Finding("explained", f"{shown} from the published count: {difference.why}"))
         elif any(deltas):
-            findings.append(Finding("wrong", f"{shown} against the published count, and no reason is known"))
+            findings.append(
+                Finding("wrong", f"{shown} from the published count, for no known reason: get the corpus afresh")
+            )
     agreement = Finding("ok", f"{agreeing} of {published.size} published counts agree")
     return [agreement, *findings]
 
 
 def counts_table(corpus: Corpus, counts: pd.DataFrame, published: pd.DataFrame | None = None) -> Table:
-    """The counts in print; with `published`, each count that differs is followed by its difference."""
+    """The counts as a table for the terminal; with `published`, each differing count is followed by its difference."""
     table = Table(title=Text(f"{corpus.name}  ({corpus.folder})"), title_justify="left", title_style="bold")
     table.add_column("")
     for split in SPLITS:
@@ -185,7 +190,7 @@ def counts_table(corpus: Corpus, counts: pd.DataFrame, published: pd.DataFrame |
             if published is not None and quantity in published.index and value != published.loc[quantity, split]:
                 cell += f" ({value - published.loc[quantity, split]:+d})"
             cells.append(cell)
-        # What papers print, what seqeval sees, and the traps stand apart.
+        # Three blocks: the counts that papers print, seqeval's spans, and the known traps.
         last_of_block = quantity in ("tokens", TYPES[-1], f"spans_{TYPES[-1]}")
         table.add_row(label, *cells, end_section=last_of_block)
     if published is not None and (counts.loc[published.index] != published).any(axis=None):
@@ -206,7 +211,7 @@ def _percent(counts: pd.DataFrame, split: str) -> str:
 def _hashes(corpus: Corpus, version: Version | None) -> Finding:
     if version is None:
         digests = ", ".join(f"{file} {digest[:12]}" for file, digest in corpus.sha256.items())
-        return Finding("note", f"no known SHA-256 to hold the files against; they start with: {digests}")
+        return Finding("note", f"the SHA-256 of the files, which is compared with none: {digests}")
     wrong = [
         f"{file} has {corpus.sha256.get(file)}, expected {source.sha256}"
         for file, source in version.files.items()
@@ -221,33 +226,32 @@ def _hashes(corpus: Corpus, version: Version | None) -> Finding:
 
 
 def _orphans(counts: pd.DataFrame) -> Finding:
-    found = [int(counts.loc["orphans", split]) for split in SPLITS]
-    if not any(found):
-        return Finding("ok", "no orphan I- tag: B- tags and spans count the same")
+    counted = [int(counts.loc["orphans", split]) for split in SPLITS]
+    if not any(counted):
+        return Finding("ok", "no orphan I- tag: each span begins with a B- tag")
     return Finding(
         "note",
-        f"{'/'.join(map(str, found))} (train/valid/test) orphan I- tags continue no entity of their type: seqeval's "
-        "default mode reads each as the start of a span, strict IOB2 reads none, so a score has to name its protocol",
+        f"{'/'.join(map(str, counted))} (train/valid/test) orphan I- tags continue no entity of their type: seqeval's "
+        "default mode opens a span at each, strict IOB2 at none, so a score must name its protocol",
     )
 
 
-def _duplicates(corpus: Corpus) -> list[Finding]:
-    findings = []
-    texts = {split: {post.words for post in posts} for split, posts in corpus.splits()}
-    ids = {split: {post.id for post in posts} for split, posts in corpus.splits()}
-    shared = {(one, other): len(texts[one] & texts[other]) for one, other in combinations(SPLITS, 2)}
-    if any(shared.values()):
-        pairs = ", ".join(f"{one}/{other} {count}" for (one, other), count in shared.items() if count)
-        findings.append(Finding("note", f"texts that stand in two splits: {pairs}"))
-    else:
-        findings.append(Finding("ok", "no text stands in two splits"))
-    for one, other in combinations(SPLITS, 2):
-        if both := sorted(ids[one] & ids[other]):
-            findings.append(
-                Finding(
-                    "wrong", f"{len(both)} IMGIDs stand in {one} and in {other}, the first is {both[0]}: rename them"
-                )
+def _leaks(corpus: Corpus) -> list[Finding]:
+    shared = leaks(corpus)
+    findings = [
+        Finding("note" if leak.share <= MOST else "wrong", f"{leak}; take them out of one of the two")
+        for leak in shared
+    ]
+    if not shared:
+        findings.append(Finding("ok", "no post stands in two splits, whatever its id"))
+    for earlier, later in combinations(SPLITS, 2):
+        words = {post.id: post.words for post in corpus[earlier]}
+        same_id = [post for post in corpus[later] if post.id in words]
+        if renamed := [post.id for post in same_id if post.words != words[post.id]]:
+            text = (
+                f"{len(renamed)} IMGIDs stand in {earlier} and in {later} with other words, the first is {renamed[0]}"
             )
+            findings.append(Finding("wrong", f"{text}: rename them"))
     return findings
 
 
@@ -264,7 +268,7 @@ def _pieceless(corpus: Corpus, has_pieces: Callable[[str], bool]) -> Finding:
     labelled = sum(tag != "O" for tag in tags)
     how = f"{labelled} of them inside an entity" if labelled else "all of them labelled O"
     return Finding(
-        "note", f"words without any word piece (invisible characters): {len(tags)}, {how}; each keeps its place"
+        "note", f"words without any word piece (invisible characters): {len(tags)}, {how}; each keeps its position"
     )
 
 
@@ -272,7 +276,7 @@ def _seen(counts: pd.DataFrame) -> Finding:
     return Finding(
         "note",
         f"{_percent(counts, 'test')} of the test mentions occur in training with the same type (words case-folded): "
-        "seen and unseen mentions deserve scores apart",
+        "report separate scores for seen and unseen mentions",
     )
 
 
@@ -282,15 +286,15 @@ def _images(corpus: Corpus, version: Version | None) -> list[Finding]:
     missing: dict[str, list[str]] = {}
     unreadable: dict[str, list[Path]] = {}
     blank = 0
-    looked_at: dict[Path, str] = {}  # posts may share an image
+    state_of: dict[Path, str] = {}  # posts may share an image
     for split, posts in corpus.splits():
         missing[split] = [post.id for post in posts if post.image is None]
         states = []
         for post in posts:
             if post.image is not None:
-                if post.image not in looked_at:
-                    looked_at[post.image] = _look_at(post.image)
-                states.append((looked_at[post.image], post.image))
+                if post.image not in state_of:
+                    state_of[post.image] = _image_state(post.image)
+                states.append((state_of[post.image], post.image))
         unreadable[split] = [image for state, image in states if state == "unreadable"]
         blank += sum(state == "blank" for state, _ in states)
     findings = []
@@ -300,11 +304,11 @@ def _images(corpus: Corpus, version: Version | None) -> list[Finding]:
         first_id = next(id for ids in missing.values() for id in ids)
         text = (
             f"{absent} (train/valid/test) of {posts_in_all} posts have no image, the first is {first_id}; "
-            "the model masks a missing one"
+            "the model masks a missing image"
         )
         findings.append(Finding("note", text))
     else:
-        findings.append(Finding("ok", f"each of {posts_in_all} posts has an image ({len(looked_at)} files)"))
+        findings.append(Finding("ok", f"each of {posts_in_all} posts has an image ({len(state_of)} files)"))
     if any(unreadable.values()):
         known = version.unreadable if version is not None else {}
         bad = "/".join(str(len(unreadable[split])) for split in SPLITS)
@@ -314,15 +318,17 @@ def _images(corpus: Corpus, version: Version | None) -> list[Finding]:
             text = f"{bad} images cannot be read: every public copy of this corpus has {public} such files"
             findings.append(Finding("explained", text))
         else:
-            text = f"{bad} images cannot be read, the first is {first}: get them again, or remove them"
+            text = f"{bad} images cannot be read, the first is {first}: get them afresh, or remove them"
             findings.append(Finding("wrong", text))
     if blank:
-        findings.append(Finding("note", f"{blank} posts have an image of one colour: a placeholder for a lost one?"))
+        findings.append(
+            Finding("note", f"{blank} posts have an image of one colour, perhaps a placeholder for a lost image")
+        )
     return findings
 
 
-def _look_at(path: Path) -> str:
-    """ "readable", "blank" (one colour) or "unreadable", by decoding the image to its end."""
+def _image_state(path: Path) -> str:
+    """Decode an image to its end: "readable", "blank" (one colour) or "unreadable"."""
     try:
         bands = open_image(path, least=64).split()
     except ImageError:

@@ -1,7 +1,7 @@
-"""BIO tags over four entity types, and how tags are read as entities.
+"""BIO tags over four entity types, and the protocols that read them as entities.
 
-The same tags can be read as entities in more than one way once an I- stands where no entity is open (an *orphan* I-),
-and Twitter-2015 has hundreds of those. Each way is a *protocol* with a name, and every score says which one it used.
+An I- tag where no entity is open (an *orphan* I-) can be read in more than one way, and Twitter-2015 has hundreds of
+them. Each way of reading is a *protocol* with a name, and every score names its protocol.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import NamedTuple
 TYPES = ("PER", "LOC", "ORG", "MISC")
 TAGS = ("O", *(f"{position}-{type}" for type in TYPES for position in "BI"))
 PROTOCOLS = ("seqeval", "strict", "repaired")
+
+TWITTER2015_TAGS = {"B-OTHER": "B-MISC", "I-OTHER": "I-MISC"}
+"""Twitter-2015's spelling of the fourth type -> ours."""
 
 
 class Span(NamedTuple):
@@ -36,21 +39,21 @@ def repair(tags: Sequence[str]) -> list[str]:
 
 
 def spans(tags: Sequence[str], protocol: str = "seqeval") -> list[Span]:
-    """Read tags as entities.
+    """The entities that a protocol reads from tags, in their order.
 
     `seqeval`: the default mode of the seqeval library, which follows conlleval: an orphan I- opens an entity.
-    `strict`: IOB2, seqeval's mode="strict": only B- opens an entity, an orphan I- is none.
-    `repaired`: orphan I- are first rewritten as B-, then read strictly. On BIO tags this gives the spans of `seqeval`,
-    because both let an orphan open an entity; it is named apart since some peers repair their files before scoring.
+    `strict`: IOB2, seqeval's mode="strict": only B- opens an entity, and an orphan I- is no entity.
+    `repaired`: every orphan I- is rewritten as B-, then the tags are read as `strict`. On BIO tags the spans are those
+    of `seqeval`. The protocol has its own name because some papers repair their files before scoring.
 
     Raises ValueError for an unknown protocol.
     """
     return list(_spans(tuple(tags), protocol))
 
 
-@lru_cache(maxsize=20_000)  # runs on one test agree on most posts, and a study compares each run with many others
+@lru_cache(maxsize=20_000)  # a study compares many runs on one test split, and they agree on most posts
 def _spans(tags: tuple[str, ...], protocol: str) -> tuple[Span, ...]:
-    # Imported here, for seqeval brings scikit-learn with it: seconds that reading a corpus should not cost.
+    # Imported here: seqeval imports scikit-learn, which takes seconds, and reading a corpus needs neither.
     if protocol == "seqeval":
         from seqeval.metrics.sequence_labeling import get_entities
 
@@ -66,8 +69,8 @@ def _spans(tags: tuple[str, ...], protocol: str) -> tuple[Span, ...]:
 
 
 def mention(words: Sequence[str], span: Span) -> tuple[str, str]:
-    """What an entity is called: its type and its words, case-folded and joined by spaces.
+    """(type, name) of an entity; the name is its words, case-folded and joined by spaces.
 
-    A mention of the test split is *seen* when the training split has the same one.
+    A mention in test is *seen* when train has the same mention.
     """
     return span.type, " ".join(words[span.start : span.end]).casefold()

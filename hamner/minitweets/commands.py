@@ -1,32 +1,36 @@
-"""The command `hamner corpora build`."""
+"""`hamner corpora build`: draw and write minitweets."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from filelock import FileLock, Timeout
 
 from hamner.corpora import project_folder
 from hamner.errors import HamnerError
+from hamner.files import swap_folders
 from hamner.minitweets import SEED
 
 README = "README.md"
 
 
 def build(
-    name: Annotated[Literal["minitweets"], typer.Argument(help="The one corpus that is generated: minitweets.")],
+    name: Annotated[Literal["minitweets"], typer.Argument(help="The only corpus that can be built: minitweets.")],
     seed: Annotated[int, typer.Option(min=0, help="0 gives the corpus that comes with the project.")] = SEED,
     folder: Annotated[
         Path | None, typer.Option("--to", metavar="DIR", help="Write it to DIR. [default: data/minitweets]")
     ] = None,
 ) -> None:
-    """Draw and write minitweets anew: the same seed gives the same files.
+    """Draw and write minitweets: the same seed gives the same files.
 
-    Needs the icons: pip install 'hamner[minitweets]'. What was in the folder is replaced only when all is done.
+    Needs the icons: pip install 'hamner[minitweets]'. The folder's old corpus is replaced in one step, by a whole one.
     """
-    # Imported here, for the icons come with the extra `minitweets` alone.
+    # Imported here: only the extra `minitweets` installs the icons.
     try:
         from hamner.minitweets.build import build as build_corpus
     except ModuleNotFoundError as error:
@@ -36,22 +40,57 @@ def build(
     target = (folder or home).absolute()
     if not target.name or (target.exists() and not target.is_dir()):
         raise HamnerError(f"{target} cannot be a corpus: name a folder of its own with --to")
-    building, before = (target.with_name(f".{target.name}.{state}") for state in ("building", "before"))
-    if target.exists() and not (target / "answers.jsonl").exists() and any(target.iterdir()):
-        raise HamnerError(f"{target} holds something else than {name}: name an empty folder with --to")
     try:
-        for leftover in (building, before):
-            shutil.rmtree(leftover, ignore_errors=True)
-        building.mkdir(parents=True)
-        if (home / README).exists():
-            shutil.copy(home / README, building / README)
-        build_corpus(building, seed)
-        if target.exists():
-            target.rename(before)
-        building.rename(target)
-        shutil.rmtree(before, ignore_errors=True)
+        with _only_builder_of(target):
+            building, before = (_beside(target, state) for state in ("building", "before"))
+            _clear_up(target, building, before)
+            if target.exists() and not (target / "answers.jsonl").exists() and any(target.iterdir()):
+                raise HamnerError(f"{target} holds other files than {name}: name an empty folder with --to")
+            building.mkdir()
+            try:
+                if (home / README).exists():
+                    shutil.copy(home / README, building / README)
+                build_corpus(building, seed)
+                _replace(target, building, before)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
         raise HamnerError(f"{target} cannot be written ({error.strerror}); name another folder with --to") from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     typer.echo(f"{target} is ready: hamner corpora check {name}")
+
+
+def _beside(target: Path, state: str) -> Path:
+    return target.with_name(f".{target.name}.{state}")
+
+
+@contextmanager
+def _only_builder_of(target: Path) -> Iterator[None]:
+    """Lock `target` for this process; the lock ends with the process. Raises HamnerError when another one holds it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(_beside(target, "lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise HamnerError(f"another process is building {target}; wait for it, or name another with --to") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _clear_up(target: Path, building: Path, before: Path) -> None:
+    """Remove what killed builds left. Only where folders cannot be swapped does a kill leave the old corpus aside."""
+    if before.exists() and not target.exists():
+        before.rename(target)
+    for leftover in (building, before):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _replace(target: Path, building: Path, before: Path) -> None:
+    """Put the whole corpus at `building` in the place of `target`; the old corpus, if any, is removed afterwards."""
+    if not target.exists():
+        building.rename(target)
+    elif not swap_folders(building, target):
+        target.rename(before)
+        building.rename(target)
+        shutil.rmtree(before, ignore_errors=True)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from hamner.corpora import CorpusError
 from hamner.corpora.commands import app
 from hamner.errors import HamnerError
 
@@ -36,6 +38,53 @@ def test_list_shows_each_known_corpus_and_whether_it_is_here(tmp_path: Path, mon
     assert str(tmp_path) in out
 
 
+def test_list_names_a_corpus_that_cannot_be_read_and_shows_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAMNER_CORPORA", str(tmp_path))
+    for name in ("twitter2015", "twitter2017"):
+        (tmp_path / name).mkdir()
+        for split in ("train", "valid", "test"):
+            (tmp_path / name / f"{split}.txt").touch()
+
+    def refuse(path: Path, *_: object) -> bytes:
+        if path.parent.name == "twitter2015":
+            raise CorpusError(f"{path}: cannot be read (Permission denied)")
+        return path.read_bytes()
+
+    monkeypatch.setattr("hamner.corpora.commands.read_whole", refuse)
+    status, out, _ = corpora("list")
+    rows = {line.split()[0]: line.split()[-1] for line in out.split("\n") if "│" in line}
+    assert status == 0
+    assert rows == {
+        "minitweets": "yes",
+        "twitter2015": "unreadable",
+        "twitter2015-original": "no",
+        "twitter2017": "changed",
+    }
+
+
+@pytest.mark.parametrize("command", ["stats", "check"])
+def test_a_named_pipe_in_place_of_a_split_ends_with_1(command: str, corpus_folder: Path) -> None:
+    (corpus_folder / "train.txt").unlink()
+    os.mkfifo(corpus_folder / "train.txt")
+    status, _, err = corpora(command, corpus_folder)
+    assert status == 1
+    assert "train.txt: cannot be read (not a regular file)" in err
+
+
+def test_list_does_not_wait_for_a_named_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HAMNER_CORPORA", str(tmp_path))
+    (tmp_path / "twitter2017").mkdir()
+    for split in ("train", "valid", "test"):
+        os.mkfifo(tmp_path / "twitter2017" / f"{split}.txt")
+    assert corpora("list")[0] == 0
+
+
+def test_check_names_images_tsv_where_its_help_speaks_of_images() -> None:
+    assert "images.tsv" in corpora("check", "--help")[1]
+
+
 def test_check_of_ones_own_corpus_ends_with_0_and_of_a_wrong_one_with_1(corpus_folder: Path) -> None:
     status, out, _ = corpora("check", corpus_folder)
     assert status == 0
@@ -59,7 +108,7 @@ def test_a_malformed_file_ends_with_1_and_names_its_line(corpus_folder: Path) ->
     for command in ("check", "stats"):
         status, _, err = corpora(command, corpus_folder)
         assert status == 1
-        assert f"{corpus_folder / 'valid.txt'}:2: no tab in 'hello O'" in err
+        assert f"{corpus_folder / 'valid.txt'}:2: 2 columns ('hello', 'O'), parted by blanks" in err
 
 
 def test_a_misspelt_name_ends_with_1_and_the_nearest_name() -> None:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pooch
 import pytest
+import requests
 
 from hamner.corpora import VERSIONS, CorpusError, Version, fetch_corpus, load_corpus
 from hamner.corpora.files import sha256
@@ -17,12 +20,17 @@ from hamner.corpora.registry import SourceFile
 TEXTS = {f"{split}.txt": f"IMGID:{split}\nKelso\tB-PER\n\n".encode() for split in ("train", "valid", "test")}
 
 
-class Server(HTTPServer):
-    """Answers with `bodies`; a path in `cut` is announced whole and broken off half-way, as often as `cut` says."""
+class Server(ThreadingHTTPServer):
+    """Answers with `bodies`; a path in `cut` is announced whole and broken off half-way, as often as `cut` says.
 
+    A path in `hostile` is answered by the function there, which gets the handler.
+    """
+
+    daemon_threads = True
     bodies: dict[str, bytes]
     cut: dict[str, int]
     asked: list[str]
+    hostile: dict[str, Callable[[BaseHTTPRequestHandler], None]]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -30,6 +38,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
+        if self.path in self.server.hostile:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self.server.hostile[self.path](self)
+            return
         body = self.server.bodies.get(self.path)
         if body is None:
             self.send_error(404)
@@ -50,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
 def server() -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Handler) as server:
         server.bodies = {f"/someone/tiny/abc/data/{file}": text for file, text in TEXTS.items()}
-        server.cut, server.asked = {}, []
+        server.cut, server.asked, server.hostile = {}, [], {}
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
@@ -119,11 +131,121 @@ def test_a_download_that_broke_off_is_tried_again(
 
 
 def test_a_wrong_hash_from_the_server_names_both_and_keeps_nothing(server: Server, url: str, tmp_path: Path) -> None:
-    server.bodies["/someone/tiny/abc/data/train.txt"] = b"something else"
+    other = TEXTS["train.txt"].replace(b"Kelso", b"Orlan")
+    server.bodies["/someone/tiny/abc/data/train.txt"] = other
     with pytest.raises(CorpusError) as error:
         fetch_corpus("tiny", tmp_path, base_url=url, retries=0)
-    assert sha256(b"something else") in str(error.value)
+    assert sha256(other) in str(error.value)
     assert sha256(TEXTS["train.txt"]) in str(error.value)
+    assert files_in(tmp_path) == {}
+
+
+TRAIN = "/someone/tiny/abc/data/train.txt"
+SIZE = len(TEXTS["train.txt"])
+
+
+def answer(handler: BaseHTTPRequestHandler, status: int = 200, body: bytes = b"", **headers: object) -> None:
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), str(value))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    answer(handler)
+    handler.server.sent = 0  # type: ignore[attr-defined]
+    for _ in range(2_000):  # 128 MB, if the client goes on reading
+        handler.wfile.write(b"x" * 65536)
+        handler.server.sent += 65536  # type: ignore[attr-defined]
+
+
+def drip(handler: BaseHTTPRequestHandler) -> None:
+    answer(handler, Content_Length=SIZE)
+    for _ in range(100):
+        handler.wfile.write(b"x")
+        handler.wfile.flush()
+        time.sleep(0.2)
+
+
+def drip_headers(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    for _ in range(100):
+        handler.wfile.write(b"x")
+        handler.wfile.flush()
+        time.sleep(0.2)
+
+
+def test_an_endless_body_is_read_to_the_known_size_and_no_further(server: Server, url: str, tmp_path: Path) -> None:
+    server.hostile[TRAIN] = endless
+    with pytest.raises(
+        CorpusError, match=rf"train\.txt: more than the {SIZE} bytes that the file has\. Nothing was kept;"
+    ):
+        fetch_corpus("tiny", tmp_path, base_url=url, retries=0)
+    time.sleep(0.3)
+    assert server.sent < 20_000_000  # type: ignore[attr-defined]  # what the sockets' buffers take
+    assert files_in(tmp_path) == {}
+
+
+def test_a_compressed_body_is_bounded_by_what_it_expands_to(server: Server, url: str, tmp_path: Path) -> None:
+    bomb = gzip.compress(b"\0" * 50_000_000)
+    server.hostile[TRAIN] = lambda handler: answer(
+        handler, 200, bomb, Content_Encoding="gzip", Content_Length=len(bomb)
+    )
+    with pytest.raises(CorpusError, match=rf"more than the {SIZE} bytes"):
+        fetch_corpus("tiny", tmp_path, base_url=url, retries=0)
+
+
+@pytest.mark.parametrize("slow", [drip, drip_headers])
+def test_a_server_that_sends_a_byte_at_a_time_is_given_up(
+    slow: Callable[[BaseHTTPRequestHandler], None], server: Server, url: str, tmp_path: Path
+) -> None:
+    server.hostile[TRAIN] = slow
+    started = time.monotonic()
+    with pytest.raises(
+        CorpusError, match=r"train\.txt: no whole file within 0\.5 s, nothing was kept; try again later"
+    ):
+        fetch_corpus("tiny", tmp_path, base_url=url, seconds=0.5)
+    assert time.monotonic() - started < 5
+    assert files_in(tmp_path) == {}
+
+
+def test_a_shorter_file_is_named_with_both_lengths(server: Server, url: str, tmp_path: Path) -> None:
+    server.bodies[TRAIN] = b"short"
+    with pytest.raises(CorpusError, match=rf"train\.txt: 5 bytes, but the file has {SIZE}\. Nothing was kept"):
+        fetch_corpus("tiny", tmp_path, base_url=url, retries=0)
+
+
+@pytest.mark.parametrize("to", [TRAIN, "file:///etc/passwd", "http://[::1", "ftp://localhost/train.txt"])
+def test_redirects_that_lead_nowhere_are_one_sentence(to: str, server: Server, url: str, tmp_path: Path) -> None:
+    server.hostile[TRAIN] = lambda handler: answer(handler, 302, Location=to, Content_Length=0)
+    with pytest.raises(CorpusError, match=r"train\.txt: the server redirects to no usable address; try again later"):
+        fetch_corpus("tiny", tmp_path, base_url=url, retries=0)
+
+
+def test_a_redirect_to_the_right_file_is_followed(server: Server, url: str, tmp_path: Path) -> None:
+    server.bodies["/moved"] = TEXTS["train.txt"]
+    server.hostile[TRAIN] = lambda handler: answer(handler, 302, Location=f"{url}/moved", Content_Length=0)
+    assert fetch_corpus("tiny", tmp_path, base_url=url)["train.txt"] == "downloaded"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda handler: handler.wfile.write(b"\x16\x03\x01\x00\xff" * 100),
+        lambda handler: handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000 + b"\r\n\r\n"),
+        lambda handler: answer(handler, 200, b"no gzip", Content_Encoding="gzip", Content_Length=7),
+        lambda handler: answer(handler, 200, b"", Content_Length=0),
+        lambda handler: answer(handler, 200, TEXTS["train.txt"], Content_Length=2**62),
+    ],
+    ids=["no HTTP", "a long header", "no gzip", "empty", "a length never reached"],
+)
+def test_any_other_broken_answer_is_one_sentence(
+    broken: Callable[[BaseHTTPRequestHandler], None], server: Server, url: str, tmp_path: Path
+) -> None:
+    server.hostile[TRAIN] = broken
+    with pytest.raises(CorpusError, match=rf"^{url}{TRAIN}: .*hamner corpora fetch tiny --from DIR$"):
+        fetch_corpus("tiny", tmp_path, base_url=url, retries=0)
     assert files_in(tmp_path) == {}
 
 
@@ -143,7 +265,7 @@ def test_a_disk_that_fills_up_in_the_download_is_one_error(tmp_path: Path, monke
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", full)
+    monkeypatch.setattr(requests, "get", full)
     with pytest.raises(CorpusError, match="No space left on device"):
         fetch_corpus("tiny", tmp_path)
     assert files_in(tmp_path) == {}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -41,17 +42,78 @@ def test_blank_lines_and_a_byte_order_mark_before_the_first_post_are_skipped(bef
     assert parse(before + "IMGID:1\na\tO\n") == (Post("1", ("a",), ("O",)),)
 
 
-def test_windows_line_ends_are_line_ends_and_any_other_cr_belongs_to_the_word() -> None:
-    assert parse("IMGID:1\r\na\rb\tO\r\n\r\n") == (Post("1", ("a\rb",), ("O",)),)
+def test_windows_line_ends_are_line_ends() -> None:
+    assert parse("IMGID:1\r\na\tO\r\n\r\n") == (Post("1", ("a",), ("O",)),)
 
 
-@pytest.mark.parametrize("word", ["\u00a0", "\u0085", "a\u2028b", "\x1c", "\ufe0f", "\u200d", " ", "\ufeff", "IMGID:5"])
-def test_a_word_of_any_characters_is_a_word(word: str) -> None:
+@pytest.mark.parametrize("word", ["\u00a0", "\u0085", "a\u0092b", "\u2028", "\ufe0f", "\u200d", " ", "\ufeff", "IMG:5"])
+def test_a_word_that_a_corpus_has_is_a_word_however_odd(word: str) -> None:
     assert parse(f"IMGID:1\na\tO\n{word}\tO\n\n")[0].words == ("a", word)
 
 
-def test_the_tag_is_what_follows_the_last_tab() -> None:
-    assert parse("IMGID:1\na\tb\tB-PER\n")[0] == Post("1", ("a\tb",), ("B-PER",))
+@pytest.mark.parametrize(
+    ("line", "columns", "command"),
+    [
+        ("lemadu\tB-artist\tB-PER", "3 columns ('lemadu', 'B-artist', 'B-PER')", "cut -f 1,3"),
+        ("new\t-\t-\tO", "4 columns ('new', '-', '-', 'O')", "cut -f 1,4"),
+        ("Nora\tB-PER\tB-person\t_", "4 columns ('Nora', 'B-PER', 'B-person', '_')", "cut -f 1,2"),
+        ("Nora\tB-OTHER\t", "3 columns ('Nora', 'B-OTHER', '')", "cut -f 1,2"),
+        ("Nora\tNNP\tperson", "3 columns ('Nora', 'NNP', 'person')", "cut -f 1,3"),
+        ("\tNora\tO", "3 columns ('', 'Nora', 'O')", "cut -f 1,3"),
+    ],
+)
+def test_a_further_column_never_becomes_part_of_a_word(line: str, columns: str, command: str) -> None:
+    message = fault(f"IMGID:1\na\tO\n{line}\n")
+    assert message.startswith(f"posts.txt:3: {columns}, but a line is word<TAB>tag; keep the word and its tag")
+    assert f"{command} posts.txt" in message
+
+
+def test_the_command_against_further_columns_gives_a_file_that_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "my posts.txt"
+    path.write_text("IMGID:1\nKelso\tB-PER\tNNP\n\nIMGID:2\nran\tO\tVBD\n", encoding="utf-8")
+    with pytest.raises(CorpusError) as error:
+        read_posts(path)
+    command = str(error.value).partition("for example: ")[2]
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    assert read_posts(tmp_path / "NEW") == (Post("1", ("Kelso",), ("B-PER",)), Post("2", ("ran",), ("O",)))
+
+
+@pytest.mark.parametrize("line", ["Kelso B-PER", "Kelso NNP B-PER", "Kelso  NNP\u00a0I-NP B-OTHER"])
+def test_columns_parted_by_blanks_are_named_with_the_command_that_converts_them(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "posts.txt"
+    path.write_text(f"IMGID:1\n{line}\n\nIMGID:2\nran O\n", encoding="utf-8")
+    with pytest.raises(
+        CorpusError, match=rf"posts\.txt:2: {len(line.split())} columns \('Kelso', .*\), parted by blanks"
+    ) as error:
+        read_posts(path)
+    command = str(error.value).partition("for example: ")[2]
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    first, second = read_posts(tmp_path / "NEW")
+    assert (first.words, second) == (("Kelso",), Post("2", ("ran",), ("O",)))
+
+
+@pytest.mark.parametrize("space", [" ", "\u00a0", "\u2003", "\u2028", "\u0085"])
+def test_white_space_inside_or_beside_a_word_is_refused(space: str) -> None:
+    message = fault(f"IMGID:1\nNora{space}NNP\tB-PER\n")
+    assert message == (
+        "posts.txt:2: white space in a word: 2 columns ('Nora', 'NNP') before the tab; keep the word and its tag"
+    )
+    for word in (f"Nora{space}", f"{space}Nora"):
+        assert fault(f"IMGID:1\n{word}\tB-PER\n").startswith("posts.txt:2: white space beside the word")
+
+
+@pytest.mark.parametrize("character", ["\x01", "\x0b", "\r", "\x1b", "\x1c", "\x1f", "\x7f"])
+def test_a_control_character_in_a_word_is_refused_and_printed_as_a_number(character: str) -> None:
+    message = fault(f"IMGID:1\na{character}b\tO\n")
+    assert message.startswith(f"posts.txt:2: a control character, U+{ord(character):04X}, in the word 'a")
+    assert character not in message
+
+
+@pytest.mark.parametrize("before", ["", "IMGID:6\na\tO\n"])
+def test_an_imgid_line_with_a_tag_is_no_word(before: str) -> None:
+    message = fault(f"{before}IMGID:7\tO\nb\tO\n")
+    line = 1 + before.count("\n")
+    assert message == f"posts.txt:{line}: an IMGID line of 2 columns ('IMGID:7', 'O'); keep 'IMGID:7' alone"
 
 
 def test_other_is_read_as_misc() -> None:
@@ -65,7 +127,7 @@ def test_an_orphan_i_is_read_as_it_stands() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("IMGID:1\nKelso B-PER\n", "posts.txt:2: no tab in 'Kelso B-PER'; write word<TAB>tag"),
+        ("IMGID:1\nKelso ran\n", "posts.txt:2: no tab in 'Kelso ran'; write word<TAB>tag"),
         ("IMGID:1\na\tO\n \n", "posts.txt:3: no tab in ' '"),
         ("IMGID:1\na\tB-FOO\n", "posts.txt:2: unknown tag 'B-FOO'; use one of O, B-PER"),
         ("IMGID:1\na\tOTHER\n", "posts.txt:2: unknown tag 'OTHER'"),
@@ -106,8 +168,17 @@ def test_files_of_other_systems_get_the_command_that_mends_them() -> None:
     assert "tr '\\r' '\\n'" in fault("IMGID:1\ra\tO\r\r")
 
 
-def test_the_words_of_an_error_stay_few() -> None:
-    assert len(fault("IMGID:1\n" + "x" * 5_000_000 + "\n")) < 200
+def test_posts_that_share_an_image_are_told_of_images_tsv() -> None:
+    message = fault("IMGID:018869\na\tO\n\nIMGID:018869\nb\tO\n")
+    assert "name it in images.tsv, beside the corpus: a line id<TAB>file for each post" in message
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["x" * 5_000_000, "x" * 5_000_000 + "\tFOO", "a\t" * 2_000_000, "a " * 2_000_000 + "O", "IMGID:\1" + "x" * 10_000],
+)
+def test_an_error_stays_short_however_long_the_line(line: str) -> None:
+    assert len(fault("IMGID:1\na\tO\n" + line + "\n")) < 400
 
 
 def test_a_file_that_is_not_there_or_is_a_folder_is_a_corpus_error(tmp_path: Path) -> None:
@@ -115,6 +186,12 @@ def test_a_file_that_is_not_there_or_is_a_folder_is_a_corpus_error(tmp_path: Pat
         read_posts(tmp_path / "none.txt")
     with pytest.raises(CorpusError, match="cannot be read"):
         read_posts(tmp_path)
+
+
+def test_a_named_pipe_in_place_of_a_text_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "posts.txt")
+    with pytest.raises(CorpusError, match=r"posts\.txt: cannot be read \(not a regular file\)"):
+        read_posts(tmp_path / "posts.txt")
 
 
 def test_images_are_found_by_id_with_jpg_before_png(tmp_path: Path) -> None:
@@ -128,7 +205,9 @@ def test_images_are_found_by_id_with_jpg_before_png(tmp_path: Path) -> None:
     assert [post.image for post in posts] == [None, None, Path("shared.jpg"), None]
 
 
-words = st.text(st.characters(exclude_characters="\n\0", exclude_categories=["Cs"]), min_size=1)
+words = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1).filter(
+    lambda word: word.split() == [word] and not word.startswith("IMGID:")
+) | st.sampled_from([" ", "\u00a0", "\u0085", "a\u0092"])
 ids = st.text(st.characters(exclude_characters="/\\", exclude_categories=["Cs", "Cc"]), min_size=1).filter(
     lambda id: id not in (".", "..")
 )
@@ -187,6 +266,11 @@ def test_any_bytes_give_posts_or_one_corpus_error(data: bytes) -> None:
         Post("a\tb", ("a",), ("O",)),
         Post("1", ("a\nb",), ("O",)),
         Post("1", ("",), ("O",)),
+        Post("1", ("a\tb",), ("O",)),
+        Post("1", ("a b",), ("O",)),
+        Post("1", ("\x1b[31m",), ("O",)),
+        Post("1", ("IMGID:2",), ("O",)),
+        Post("\ud83d", ("a",), ("O",)),
         Post("1", ("\ud83d",), ("O",)),
         Post("1", ("a",), ("B-FOO",)),
     ],
@@ -200,7 +284,7 @@ def test_a_post_that_the_form_cannot_hold_is_refused_and_the_old_file_kept(post:
 
 
 def test_two_posts_of_one_id_are_not_written(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="is there twice"):
+    with pytest.raises(CorpusError, match="its id is that of another post"):
         write_posts([Post("1", ("a",), ("O",))] * 2, tmp_path / "posts.txt")
     assert os.listdir(tmp_path) == []
 

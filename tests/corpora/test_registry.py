@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,20 +55,60 @@ def test_a_changed_file_never_goes_under_a_known_name(
     corpus_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = shutil.move(corpus_folder, tmp_path / "twitter2017")
-    found = sha256((folder / "train.txt").read_bytes())
+    digest = sha256((folder / "train.txt").read_bytes())
     expected = VERSIONS["twitter2017"].files["train.txt"].sha256
     (tmp_path / "link").mkdir()
     (tmp_path / "link" / "twitter2017").symlink_to(folder)
     monkeypatch.chdir(folder)
     for name, root in (("twitter2017", tmp_path), (folder, None), (".", None), ("twitter2017", tmp_path / "link")):
-        with pytest.raises(CorpusError, match=rf"train\.txt.*{found}.*{expected}"):
+        with pytest.raises(CorpusError, match=rf"train\.txt.*{digest}.*{expected}"):
             load_corpus(name, root)
     shutil.copytree(folder, tmp_path / "minitweets")
     with pytest.raises(CorpusError, match="take the file that comes with the project"):
         load_corpus(tmp_path / "minitweets")
 
 
-def test_the_hash_is_looked_at_before_the_text(tmp_path: Path) -> None:
+def test_a_folder_name_that_is_no_utf_8_is_refused_when_the_corpus_is_loaded(corpus_folder: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(corpus_folder.parent) + b"/caf\xe9"))
+    try:
+        corpus_folder.rename(folder)
+    except OSError:
+        pytest.skip("this file system has UTF-8 names alone")
+    with pytest.raises(CorpusError, match=r"^caf\\xe9: the folder's name is not UTF-8.*; rename it$"):
+        load_corpus(folder)
+
+
+def test_a_folder_name_is_read_as_utf_8_whatever_the_locale(corpus_folder: Path) -> None:
+    shutil.move(corpus_folder, corpus_folder.with_name("tweets ünd 😂"))
+    script = (
+        "import json, os; from hamner.corpora import load_corpus; folder = next(os.scandir('.')).path; "
+        "print(json.dumps(load_corpus(folder).name))"
+    )
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    root = Path(__file__).parents[2]
+    environment["PYTHONPATH"] = str(root)
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=corpus_folder.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(ran.stdout) == "tweets ünd 😂"
+
+
+@pytest.mark.parametrize("in_place", [os.mkfifo, os.mkdir])
+def test_what_stands_in_the_place_of_images_tsv_is_not_passed_over(
+    in_place: Callable[[Path], None], corpus_folder: Path
+) -> None:
+    (corpus_folder / "images").mkdir()
+    in_place(corpus_folder / "images.tsv")
+    with pytest.raises(CorpusError, match=r"images\.tsv: cannot be read"):
+        load_corpus(corpus_folder)
+
+
+def test_the_hash_is_compared_before_the_text_is_read(tmp_path: Path) -> None:
     folder = tmp_path / "twitter2015"
     folder.mkdir()
     for split in ("train", "valid", "test"):
@@ -74,14 +119,14 @@ def test_the_hash_is_looked_at_before_the_text(tmp_path: Path) -> None:
 
 def test_a_missing_or_empty_split_is_named(corpus_folder: Path) -> None:
     (corpus_folder / "valid.txt").write_text("\n", encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"valid\.txt: no post in it"):
+    with pytest.raises(CorpusError, match=r"valid\.txt: no post in it; write at least one"):
         load_corpus(corpus_folder)
     (corpus_folder / "valid.txt").unlink()
     with pytest.raises(CorpusError, match=r"valid\.txt: cannot be read"):
         load_corpus(corpus_folder)
 
 
-def test_posts_may_share_a_image_by_images_tsv(corpus_folder: Path) -> None:
+def test_posts_may_share_an_image_by_images_tsv(corpus_folder: Path) -> None:
     (corpus_folder / "images").mkdir()
     (corpus_folder / "images" / "p.png").touch()
     (corpus_folder / "images" / "3.png").touch()

@@ -10,6 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from hamner.corpora import SPLITS, VERSIONS, CorpusError, check, has_pieces, load_corpus, published_counts, statistics
+from hamner.corpora.leaks import require_disjoint
 from hamner.corpora.registry import Difference, Version
 from hamner.corpora.report import Report, compare_counts
 
@@ -71,9 +72,14 @@ def test_every_difference_of_the_real_corpora_is_explained(name: str, real_repor
     assert "files have the SHA-256" in texts(report, "ok")
 
 
-def test_texts_that_recur_across_splits_of_the_real_corpora(real_reports: dict[str, Report]) -> None:
-    assert "two splits: train/valid 2, train/test 4, valid/test 3" in texts(real_reports["twitter2015"], "note")
-    assert "two splits: train/valid 1" in texts(real_reports["twitter2017"], "note")
+def test_the_few_posts_in_two_splits_of_the_real_corpora_are_notes(real_reports: dict[str, Report]) -> None:
+    notes = texts(real_reports["twitter2015"], "note")
+    assert "2 of 1000 posts of valid (0.2 %) stand in train with the same words" in notes
+    assert "4 of 3257 posts of test (0.1 %) stand in train with the same words" in notes
+    assert "3 of 3257 posts of test (0.1 %) stand in valid with the same words" in notes
+    assert "1 of 723 posts of valid (0.1 %) stand in train" in texts(real_reports["twitter2017"], "note")
+    for report in real_reports.values():
+        assert require_disjoint(report.corpus)
 
 
 def test_seen_mentions_and_longest_post_of_the_real_corpora(real_reports: dict[str, Report]) -> None:
@@ -179,7 +185,18 @@ def test_an_id_in_two_splits_is_wrong(corpus_folder: Path) -> None:
     (corpus_folder / "valid.txt").write_text("IMGID:4\nhello\tO\n", encoding="utf-8")
     report = check(corpus_folder)
     assert not report.ok
-    assert "1 IMGIDs stand in valid and in test, the first is 4" in texts(report, "wrong")
+    assert "1 IMGIDs stand in valid and in test with other words, the first is 4: rename them" in texts(report, "wrong")
+
+
+def test_a_split_that_stands_in_another_is_wrong_and_its_ids_are_not_what_to_change(corpus_folder: Path) -> None:
+    text = (corpus_folder / "valid.txt").read_text(encoding="utf-8")
+    for test in (text, text.replace("IMGID:3", "IMGID:another")):
+        (corpus_folder / "test.txt").write_text(test, encoding="utf-8")
+        report = check(corpus_folder)
+        assert not report.ok
+        assert "1 of 1 posts of test (100.0 %) stand in valid with the same words" in texts(report, "wrong")
+        assert "test is no held-out split" in texts(report, "wrong")
+        assert "rename" not in texts(report, "wrong")
 
 
 def image(path: Path, colours: tuple[str, str] = ("red", "blue")) -> bytes:
