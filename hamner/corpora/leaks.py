@@ -8,11 +8,11 @@ from typing import NamedTuple
 from hamner.corpora.post import SPLITS, Corpus, CorpusError
 
 MOST = 0.05
-"""Largest share of a split's posts that may also stand in an earlier split. In the known corpora it is at most 0.2 %."""
+"""Largest share of a split's posts that may stand in an earlier split too. The known corpora have at most 0.2 %."""
 
 
 class Leak(NamedTuple):
-    """Posts of split `later` whose words stand in split `earlier` too, under any id. `of` counts the posts of `later`."""
+    """Posts of split `later` whose words stand in split `earlier` too, under any id; `of` is the size of `later`."""
 
     earlier: str
     later: str

@@ -200,7 +200,7 @@ def version_named(name: str) -> Version:
 
 
 def folder_of(version: Version, root: Path | None = None) -> Path:
-    """The version's folder, present or not: in `root`, by default the corpora folder, or data/ for a bundled version."""
+    """The version's folder, present or not: in `root`, by default the corpora folder, or data/ for a bundled one."""
     if version.bundled and root is None:
         return project_folder() / "data" / version.name
     return (root or corpora_folder()) / version.name
