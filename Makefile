@@ -1,5 +1,6 @@
 # make reproduce: run every notebook, rewrite figures and tables     make test: all checks
 # make students: the notebooks without the solutions of their exercises
+# make mutants: single wrong lines in hamner/model, one by one; the tests must notice each
 # make test-browser: the notebooks in a JupyterLab that a headless Chromium drives (its chromedriver has to be there)
 # make lock: pin pyproject.toml's dependencies, with hashes (newer versions: make lock UPGRADE=--upgrade)
 # They start from nothing but Python 3.11 and need a network for the installation alone.
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export UV_LINK_MODE ?= copy
 
-.PHONY: help install lock reproduce students test test-browser lint clean
+.PHONY: help install lock reproduce students test mutants test-browser lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -43,6 +44,9 @@ lint: install
 
 test: lint
 	$(BIN)/pytest
+
+mutants: install
+	$(BIN)/python tests/mutants.py
 
 test-browser: install
 	$(BIN)/pytest -rs tests/browser

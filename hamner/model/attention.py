@@ -1,43 +1,50 @@
-"""The parts that all stages are built of: attention that shows its weights, and the feed-forward network.
+"""The building blocks of all stages: masked softmax, multi-head attention, and the feed-forward network.
 
-Attention is written out, not taken from torch.nn, because it needs what those do not offer together: an additive bias
-and a message from each pair, shares of attention for groups, weights to look at, and an output that can start at zero.
+Attention is written out because torch.nn has no module with all four of: an additive bias and a message for each pair,
+a fixed share of attention for each group of keys, weights for the caller, and an output that can start at zero.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 
+class Groups(NamedTuple):
+    """Consecutive groups of keys, each with a fixed share of the attention.
+
+    sizes  the number of keys in each of the g groups, 0 for an absent group; they sum to m
+    shares (B, g)
+    """
+
+    sizes: tuple[int, ...]
+    shares: Tensor
+
+
 def masked_softmax(logits: Tensor, mask: Tensor) -> Tensor:
-    """Softmax over the last dimension where `mask` is True; exactly 0 elsewhere, and in rows where nothing is real."""
+    """Softmax over the last dimension where `mask` is True; exactly 0 elsewhere, also where a whole row is masked."""
     weights = logits.masked_fill(~mask, torch.finfo(logits.dtype).min).softmax(-1)
     return weights.masked_fill(~mask, 0.0)
 
 
-def softmax_by_group(logits: Tensor, mask: Tensor, group: Tensor, share: Tensor) -> Tensor:
+def softmax_by_group(logits: Tensor, mask: Tensor, groups: Groups) -> Tensor:
     """Softmax within each group of the last dimension, times the group's share.
 
-    Logits (B, ..., m) and a mask that broadcasts to them, the group of each element (m,) in rising order, and each
-    group's share (B, groups).
+    Args:
+        logits: (B, ..., m).
+        mask: boolean; broadcasts to the logits.
+        groups: how the m keys are divided.
     """
-    sizes = group.bincount(minlength=share.shape[-1]).tolist()
-    of_groups = zip(logits.split(sizes, -1), mask.split(sizes, -1), share.unbind(-1), strict=True)
-    return torch.cat(
-        [
-            masked_softmax(part, real) * of_group.view(-1, *[1] * (logits.ndim - 1))
-            for part, real, of_group in of_groups
-            if part.shape[-1]
-        ],
-        -1,
-    )
+    parts = zip(logits.split(groups.sizes, -1), mask.split(groups.sizes, -1), groups.shares.unbind(-1), strict=True)
+    to_logits = (-1, *[1] * (logits.ndim - 1))  # (B,) to (B, 1, ..., 1)
+    return torch.cat([share.view(to_logits) * masked_softmax(part, real) for part, real, share in parts], -1)
 
 
-def from_zero(layer: nn.Module) -> None:
-    """Set all weights of a layer to 0: a branch that ends in it says nothing until it has learnt to."""
+def zero_init(layer: nn.Module) -> None:
+    """Set all weights of a layer to 0: the branch that ends in it adds nothing until training changes it."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
 
@@ -49,7 +56,7 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width, bias=False)  # softmax would not see a bias here
+        self.key = nn.Linear(width, width, bias=False)  # softmax is invariant to a bias of the keys
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
 
@@ -60,12 +67,20 @@ class Attention(nn.Module):
         mask: Tensor,
         bias: Tensor | None = None,
         message: Tensor | None = None,
-        groups: tuple[Tensor, Tensor] | None = None,
+        groups: Groups | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """(B, n, d), (B, m, d) and the memory's mask (B, m) to the result (B, n, d) and the weights (B, h, n, m).
+        """Read the memory with each element of the query.
 
-        `bias`, broadcast to (B, h, n, m), is added to the logits; `message` (B, n, m, d) to the value that passes from
-        each element of the memory to each of the query; `groups` are the last two arguments of `softmax_by_group`.
+        Args:
+            query: (B, n, d).
+            memory: (B, m, d).
+            mask: (B, m), of the memory.
+            bias: added to the logits; broadcasts to (B, h, n, m).
+            message: (B, n, m, d), added to the value that passes from each element of the memory to each of the query.
+            groups: the memory in groups with fixed shares of the attention; without them one softmax over all.
+
+        Returns:
+            The result (B, n, d) and the attention weights (B, h, n, m).
         """
         q, k, v = (
             project(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, h, length, d/h)
@@ -74,23 +89,25 @@ class Attention(nn.Module):
         logits = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])  # (B, h, n, m)
         if bias is not None:
             logits = logits + bias
-        mask = mask[:, None, None, :]
-        weights = masked_softmax(logits, mask) if groups is None else softmax_by_group(logits, mask, *groups)
-        mixed = weights @ v  # (B, h, n, d/h)
-        result = mixed.transpose(1, 2).flatten(2)
+        mask = mask[:, None, None, :]  # (B, 1, 1, m)
+        weights = masked_softmax(logits, mask) if groups is None else softmax_by_group(logits, mask, groups)
+        result = (weights @ v).transpose(1, 2).flatten(2)  # (B, n, d)
         if message is not None:
-            result = result + passed(weights, message)
+            result = result + weighted_messages(weights, message)
         return self.out(result), weights
 
 
-def passed(weights: Tensor, message: Tensor) -> Tensor:
-    """What arrives of messages (B, n, m, d), of which each head has its part, with weights (B, h, n, m): (B, n, d)."""
-    heads = message.unflatten(-1, (weights.shape[1], -1))
-    return torch.einsum("bhnm,bnmhc->bnhc", weights, heads).flatten(2)
+def weighted_messages(weights: Tensor, message: Tensor) -> Tensor:
+    """Attention-weighted sum of pairwise messages: weights (B, h, n, m) and messages (B, n, m, d) to (B, n, d).
+
+    Each head weighs its own d/h channels of the messages.
+    """
+    by_head = message.unflatten(-1, (weights.shape[1], -1))  # (B, n, m, h, d/h)
+    return torch.einsum("bhnm,bnmhc->bnhc", weights, by_head).flatten(2)
 
 
 class FeedForward(nn.Sequential):
-    """LayerNorm and two layers with GELU between them, (..., d) to (..., d)."""
+    """LayerNorm and two linear layers with GELU between them, (..., d) to (..., d)."""
 
     def __init__(self, width: int) -> None:
         super().__init__(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))

@@ -1,11 +1,11 @@
-"""The model, assembled: T -> [G; O_sem; O_spa] -> rho, beta -> H -> emissions."""
+"""The whole model: T -> [G; O_sem; O_spa] -> rho, beta -> H -> emissions."""
 
 from __future__ import annotations
 
 from torch import nn
 from transformers import PreTrainedModel
 
-from hamner.model.batch import Batch, Output, Trace
+from hamner.model.batch import Batch, Output
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.decoder import Decoder
 from hamner.model.interaction import Interaction
@@ -15,12 +15,19 @@ from hamner.model.text import TextStage
 
 
 class HamNer(nn.Module):
-    """Posts, with or without images, to tag scores. `tags` names the tags in the order of their ids.
+    """A tagger of posts with or without images.
 
-    With `config.vision`, `channels` is how many channels the visual features have (C) and `classes` how many class ids
-    their objects, 0 included. Without it the model is text-only, whatever a batch holds of images.
+    Args:
+        config: the parts that the network has.
+        encoder: the pretrained text encoder.
+        tags: the K tags in the order of their ids.
+        channels: C, of the visual features; for `config.vision` alone.
+        classes: the number of the objects' class ids, 0 included; for `config.vision` alone.
 
-    Raises ModelConfigError when the heads do not divide the encoder's hidden size, where that is the width.
+    Without `config.vision` the model is text-only and ignores a batch's images.
+
+    Raises ModelConfigError when the width is the encoder's hidden size and the heads do not divide it, and ValueError
+    when a model with vision is not told its channels.
     """
 
     def __init__(
@@ -36,36 +43,30 @@ class HamNer(nn.Module):
         self.vision = None
         if config.vision:
             if channels < 1:
-                raise ValueError("a model with vision must be told how many channels its visual features have")
+                raise ValueError("a model with vision needs `channels`, the number of channels of its visual features")
             self.vision = Vision(config, d, channels, classes)
-            self.sentence = (
-                Sentence(encoder.config.hidden_size, d) if config.relevance or config.weighs_grains else None
-            )
+            needs_sentence = config.relevance or config.weighs_grains
+            self.sentence = Sentence(encoder.config.hidden_size, d) if needs_sentence else None
             self.relevance = Relevance(config, d)
             self.interaction = Interaction(config, d)
 
-    def forward(self, batch: Batch, trace: bool = False) -> Output:
-        """Emissions and, where the batch has tags, the loss; with `trace`, also what was looked at on the way."""
+    def forward(self, batch: Batch, keep_attention: bool = False) -> Output:
+        """Tag scores for each word, the loss where the batch has tags, and the attention weights on request."""
         words, last = self.text(batch)  # T (B, n, d), h (B, n, d_enc)
-        images, looks = batch.images, {}
-        rho = beta = grain = sentence = None
-        if self.vision is not None and images is None:
-            rho, beta = words.new_zeros(len(words)), words.new_zeros(len(words), 3)
-        elif self.vision is not None and images is not None:
+        rho = beta = weights = None
+        if self.vision is not None and batch.images is not None:
             # Stage 1: each modality by itself
-            memory, looks = self.vision(images)  # [G; O_sem; O_spa] (B, M, d)
-            grain = memory.grain
+            memory, weights = self.vision(batch.images)  # [G; O_sem; O_spa] (B, M, d)
+            sentence = None
             if self.sentence is not None:
-                sentence, looks["text_pool"] = self.sentence(last, batch.word_mask)  # s (B, d)
-            # Stage 2: does the image count, and which of its grains?
-            rho, beta, weights = self.relevance(sentence, memory)  # (B,), (B, 3)
-            looks |= weights
+                sentence, weights.text_pool = self.sentence(last, batch.word_mask)  # s (B, d)
+            # Stage 2: how much does the image count, and how much each of its grains?
+            rho, beta = self.relevance(sentence, memory, weights)  # (B,), (B, 3)
             # Stage 3: words and regions read one another
-            words, weights = self.interaction(words, batch.word_mask, memory, rho, beta)  # H (B, n, d)
-            looks |= weights
+            words = self.interaction(words, batch.word_mask, memory, rho, beta, weights)  # H (B, n, d)
+        elif self.vision is not None:  # no image in the whole batch
+            rho, beta = words.new_zeros(len(words)), words.new_zeros(len(words), 3)
         emissions = self.decoder(words)  # (B, n, K)
         loss = None if batch.tags is None else self.decoder.loss(emissions, batch.tags, batch.word_mask)
-        seen = None
-        if trace and grain is not None:
-            seen = Trace(grain, **{name: weights.detach() for name, weights in looks.items()})
-        return Output(emissions, batch.word_mask, loss, rho, beta, seen)
+        kept = weights.detached() if keep_attention and weights is not None else None
+        return Output(emissions, batch.word_mask, loss, rho, beta, kept)

@@ -1,12 +1,12 @@
-"""Stage 3: words and regions read one another, L times, and then weigh one another at once.
+"""Stage 3: L rounds of bidirectional cross-attention between words and regions, then co-attention.
 
-T^l = T^(l-1) + rho * MHA(LN T^(l-1) -> LN M^(l-1), shares beta), then + rho * FF
-M^l = M^(l-1) +       MHA(LN M^(l-1) -> LN T^l),                  then + FF
+T^l = T^(l-1) + rho * MHA(LN T^(l-1) -> LN M^(l-1), shares beta), then T^l + rho * FF(T^l)
+M^l = M^(l-1) +       MHA(LN M^(l-1) -> LN T^l),                  then M^l +       FF(M^l)
 
-Iterative cross-modal Transformers and co-attention are *stated*. *Ours*: L = 2; rho scales all that stage 3 adds to a
-word, so that rho = 0 is the text-only model itself; each branch starts at zero, so that training starts there too; and
-a word attends to each grain by itself, with beta as the grain's share of its attention. In one softmax over all regions
-the grain that helps first takes all attention, and what only another one tells is never found.
+Iterative cross-modal Transformers and co-attention are *stated*. *Ours*: L = 2. rho scales all that stage 3 adds to a
+word, so that rho = 0 is the text-only model. Each branch starts at zero, so that training starts at the text-only
+model. A word attends to each grain by itself, and beta is the grain's share of its attention: in one softmax over all
+regions the grain that helps first takes all attention, and the information of the others is never learnt.
 """
 
 from __future__ import annotations
@@ -16,44 +16,65 @@ import math
 import torch
 from torch import Tensor, nn
 
-from hamner.model.attention import Attention, FeedForward, from_zero, masked_softmax, softmax_by_group
+from hamner.model.attention import Attention, FeedForward, Groups, masked_softmax, softmax_by_group, zero_init
+from hamner.model.batch import AttentionWeights
 from hamner.model.config import ModelConfig
 from hamner.model.intra_modality import Memory
 
 
 class Interaction(nn.Module):
-    """Words T^0 (B, n, d) and the memory M^0 (B, M, d) to H (B, n, d)."""
+    """The iterations and co-attention: words T^0 and the memory M^0 to H."""
 
     def __init__(self, config: ModelConfig, width: int) -> None:
         super().__init__()
         self.words = nn.ModuleList(Reader(config, width) for _ in range(config.iterations))
-        # What the regions read last is seen by co-attention alone.
+        # Only co-attention reads the regions of the last iteration.
         rounds = config.iterations if config.coattention else config.iterations - 1
         self.regions = nn.ModuleList(Reader(config, width) for _ in range(rounds))
         self.coattention = CoAttention(config, width) if config.coattention else None
 
     def forward(
-        self, words: Tensor, word_mask: Tensor, memory: Memory, rho: Tensor, beta: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """With rho (B,) and beta (B, 3); also the weights, by their names in the trace."""
+        self,
+        words: Tensor,
+        word_mask: Tensor,
+        memory: Memory,
+        rho: Tensor,
+        beta: Tensor,
+        weights: AttentionWeights,
+    ) -> Tensor:
+        """Let words and regions read one another.
+
+        Args:
+            words: T^0 (B, n, d).
+            word_mask: (B, n).
+            memory: M^0 (B, M, d).
+            rho: (B,).
+            beta: (B, 3).
+            weights: takes up those of each iteration and of co-attention.
+
+        Returns:
+            H (B, n, d); T^L where the config leaves co-attention out.
+        """
         T, M = words, memory.regions
-        to_regions, to_words = [], []
+        grains = Groups(memory.sizes, beta)
+        word_to_region, region_to_word = [], []
         for layer, read in enumerate(self.words):
-            T, weights = read(T, M, memory.mask, rho, (memory.grain, beta))
-            to_regions.append(weights)  # (B, h, n, M)
+            T, of_words = read(T, M, memory.mask, rho, grains)
+            word_to_region.append(of_words)  # (B, h, n, M)
             if layer < len(self.regions):
-                M, weights = self.regions[layer](M, T, word_mask, torch.ones_like(rho))
-                to_words.append(weights)  # (B, h, M, n)
-        layers = {"word_to_region": to_regions, "region_to_word": to_words}
-        looks = {name: torch.stack(weights, 1) for name, weights in layers.items() if weights}
-        if self.coattention is not None:
-            T, more = self.coattention(T, M, word_mask, memory.mask, rho, (memory.grain, beta))
-            looks |= more
-        return T, looks
+                M, of_regions = self.regions[layer](M, T, word_mask, torch.ones_like(rho))
+                region_to_word.append(of_regions)  # (B, h, M, n)
+        weights.word_to_region = torch.stack(word_to_region, 1) if word_to_region else None
+        weights.region_to_word = torch.stack(region_to_word, 1) if region_to_word else None
+        if self.coattention is None:
+            return T
+        H, weights.co_regions, weights.co_words, z = self.coattention(T, M, word_mask, memory.mask, rho, grains)
+        weights.gate = z.mean(-1)
+        return H
 
 
 class Reader(nn.Module):
-    """A pre-LN cross-attention block: x + scale * MHA(LN x -> LN memory), then + scale * FF."""
+    """A pre-LN cross-attention block: x + scale * MHA(LN x -> LN memory), then x + scale * FF(x)."""
 
     def __init__(self, config: ModelConfig, width: int) -> None:
         super().__init__()
@@ -61,17 +82,16 @@ class Reader(nn.Module):
         self.attention = Attention(width, config.heads)
         self.feed_forward = FeedForward(width)
         self.dropout = nn.Dropout(config.dropout)
-        from_zero(self.attention.out)
-        from_zero(self.feed_forward[-1])
+        zero_init(self.attention.out)
+        zero_init(self.feed_forward[-1])
 
     def forward(
-        self,
-        x: Tensor,
-        memory: Tensor,
-        mask: Tensor,
-        scale: Tensor,
-        groups: tuple[Tensor, Tensor] | None = None,
+        self, x: Tensor, memory: Tensor, mask: Tensor, scale: Tensor, groups: Groups | None = None
     ) -> tuple[Tensor, Tensor]:
+        """x (B, n, d) after reading the memory (B, m, d), and the attention weights (B, h, n, m).
+
+        `mask` (B, m) and `groups` are of the memory; `scale` (B,) multiplies all that is added to x.
+        """
         scale = scale[:, None, None]  # (B, 1, 1)
         read, weights = self.attention(self.norm(x), self.memory_norm(memory), mask, groups=groups)
         x = x + scale * self.dropout(read)
@@ -79,11 +99,15 @@ class Reader(nn.Module):
 
 
 class CoAttention(nn.Module):
-    """Each word sees the regions, and the post as the regions see it (after Xiong et al. 2017; *ours* in form).
+    """Each word reads the regions, and the words that these read (after Xiong et al. 2017; form and gate *ours*).
 
-    T = LN(words); M = LN(regions); A = (T W_c) M^T / sqrt(d);
-    C1 = softmax_regions(A) M; S' = softmax_words(A^T) T; C2 = softmax_regions(A) S'; softmax_regions with shares beta;
-    z = sigmoid(W_z [T; C1; C2]); H = words + rho * z * W_h [C1; C2].
+    T  = LN(words), M = LN(regions)
+    A  = (T W_c) M^T / sqrt(d)      affinity of each word and each region
+    C1 = softmax_regions(A) M       the softmax over regions has the shares beta, grain by grain
+    S' = softmax_words(A^T) T
+    C2 = softmax_regions(A) S'
+    z  = sigmoid(W_z [T; C1; C2])
+    H  = words + rho * z * W_h [C1; C2]
     """
 
     def __init__(self, config: ModelConfig, width: int) -> None:
@@ -93,7 +117,7 @@ class CoAttention(nn.Module):
         self.gate = nn.Linear(3 * width, width)
         self.out = nn.Linear(2 * width, width)
         self.dropout = nn.Dropout(config.dropout)
-        from_zero(self.out)
+        zero_init(self.out)
 
     def forward(
         self,
@@ -102,15 +126,18 @@ class CoAttention(nn.Module):
         word_mask: Tensor,
         region_mask: Tensor,
         rho: Tensor,
-        groups: tuple[Tensor, Tensor],
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Words (B, n, d) and regions (B, M, d) to H (B, n, d), and the weights by their names in the trace."""
+        grains: Groups,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Words (B, n, d) and regions (B, M, d) to H (B, n, d).
+
+        Returns also the weights over the regions (B, n, M) and over the words (B, M, n), and the gate z (B, n, d).
+        """
         T, M = self.norm(words), self.memory_norm(regions)
         A = self.affinity(T) @ M.transpose(1, 2) / math.sqrt(T.shape[-1])  # (B, n, M)
-        over_regions = softmax_by_group(A, region_mask[:, None, :], *groups)
+        over_regions = softmax_by_group(A, region_mask[:, None, :], grains)  # (B, n, M)
         over_words = masked_softmax(A.transpose(1, 2), word_mask[:, None, :])  # (B, M, n)
         C1 = over_regions @ M  # (B, n, d)
-        C2 = over_regions @ (over_words @ T)
+        C2 = over_regions @ (over_words @ T)  # S' = over_words @ T (B, M, d)
         z = self.gate(torch.cat([T, C1, C2], -1)).sigmoid()  # (B, n, d)
         H = words + rho[:, None, None] * z * self.dropout(self.out(torch.cat([C1, C2], -1)))
-        return H, {"co_regions": over_regions, "co_words": over_words, "gate": z.mean(-1)}
+        return H, over_regions, over_words, z

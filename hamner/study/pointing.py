@@ -19,7 +19,7 @@ from torch import Tensor
 from hamner.corpora import Corpus, Post, project_folder
 from hamner.corpora.tags import Span
 from hamner.errors import HamnerError
-from hamner.model.batch import Batch, Output, Trace
+from hamner.model.batch import AttentionWeights, Batch, Output
 from hamner.model.hamner import HamNer
 from hamner.study.minitweets import Mention
 from hamner.tagger.confidence import span_probabilities
@@ -53,7 +53,9 @@ def visual_features(tagger: Tagger, corpus: Corpus, posts: Sequence[Post], folde
 
 @torch.no_grad()
 def forward(tagger: Tagger, posts: Sequence[Post], store: FeatureStore) -> tuple[Batch, Output]:
-    """One traced forward pass over all these posts. The batch holds the words as the text encoder read them.
+    """One forward pass over all these posts, with its attention weights.
+
+    The batch holds the words as the text encoder read them.
 
     Raises HamnerError when a post is longer than the text encoder takes at once.
     """
@@ -64,7 +66,7 @@ def forward(tagger: Tagger, posts: Sequence[Post], store: FeatureStore) -> tuple
     batch = collate([split[number] for number in range(len(cut))], tagger.tokenizer.pad_token_id).to(tagger.device)
     layers, embeddings = tagger.model.text.read(batch)
     batch = replace(batch, word_layers=layers, word_embeddings=embeddings)
-    return batch, tagger.model(batch, trace=True)
+    return batch, tagger.model(batch, keep_attention=True)
 
 
 @torch.no_grad()
@@ -143,15 +145,16 @@ def seen_objects(tagger: Tagger, corpus: Corpus, mentions: Sequence[Mention], st
     for begin in range(0, len(mentions), BATCH):
         some = mentions[begin : begin + BATCH]
         batch, output = forward(tagger, [posts[name.post] for name in some], store)
-        assert output.trace is not None and output.relevance is not None and batch.images is not None
-        weights = attention(output.trace, batch.images)  # (B, n, M)
+        attention_weights = output.attention_weights
+        assert attention_weights is not None and output.relevance is not None and batch.images is not None
+        weights = attention(attention_weights, batch.images)  # (B, n, M)
         decoded = tagger.model.decoder.decode(output.emissions, output.word_mask)
         for row, name in enumerate(some):
             said = tagger.model.decoder.tags[decoded[row][name.start]][2:]
             real = batch.images.object_mask[row].nonzero()[:, 0].tolist()
             image, *drops = _drops(tagger, batch, row, Span(said or name.type, name.start, name.end), real)
             numbers = kept(annotated[begin + row], batch.images.boxes.shape[1])
-            looked = of_objects(output.trace, weights[row, name.start])
+            looked = of_objects(attention_weights, weights[row, name.start])
             known = {"post": name.post, "start": name.start, "cue": name.cue, "type": name.type, "said": said}
             known |= {"relevance": output.relevance[row].item(), "image_drop": image}
             rows += [
@@ -169,12 +172,13 @@ def _drops(tagger: Tagger, batch: Batch, row: int, span: Span, objects: Sequence
     return (p[0] - p[1:]).tolist()
 
 
-def of_objects(trace: Trace, weights: Tensor) -> Tensor:
+def of_objects(attention_weights: AttentionWeights, weights: Tensor) -> Tensor:
     """Weights over the regions (..., M) to those over the K objects (..., K): the mean over an object's encodings.
 
     An object without a known box has one encoding alone, and so half its weight here.
     """
-    encodings = [weights[..., trace.grain == grain] for grain in (1, 2) if (trace.grain == grain).any()]
+    masks = [attention_weights.grain == grain for grain in (1, 2)]  # (M,) each
+    encodings = [weights[..., mask] for mask in masks if mask.any()]
     return torch.stack(encodings).mean(0)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hamner.corpora.tags import Span
-from hamner.model.batch import Batch, ImageFeatures, Trace
+from hamner.model.batch import AttentionWeights, Batch, ImageFeatures
 from hamner.model.hamner import HamNer
 from hamner.tagger.confidence import calibrated, span_probabilities
 
@@ -114,23 +114,23 @@ def entropy(weights: np.ndarray) -> float:
     return float(-(share * np.log(share.clip(min=1e-12))).sum() / np.log(len(share)))
 
 
-def attention(trace: Trace, images: ImageFeatures) -> Tensor:
+def attention(attention_weights: AttentionWeights, images: ImageFeatures) -> Tensor:
     """Weight times number of regions, (B, n, M), 1 = uniform; 0 where there is nothing to look at."""
-    if trace.co_regions is not None:
-        weights = trace.co_regions
+    if attention_weights.co_regions is not None:
+        weights = attention_weights.co_regions
     else:
-        assert trace.word_to_region is not None, "a model with vision has co-attention or iterations"
-        weights = trace.word_to_region[:, -1].mean(1)
+        assert attention_weights.word_to_region is not None, "a model with vision has co-attention or iterations"
+        weights = attention_weights.word_to_region[:, -1].mean(1)
     seen = images.image_mask[:, None]
     masks = (seen.expand(images.grid.shape[:2]), images.object_mask & seen, images.box_mask & seen)
-    real = torch.cat([masks[grain] for grain in trace.grain.unique_consecutive().tolist()], 1)  # (B, M)
+    real = torch.cat([masks[grain] for grain in attention_weights.grain.unique_consecutive().tolist()], 1)  # (B, M)
     return weights * real.sum(1)[:, None, None]
 
 
 def evidence_of(
     model: HamNer,
     batch: Batch,
-    trace: Trace,
+    attention_weights: AttentionWeights,
     row: int,
     spans: Sequence[Span],
     names: Sequence[str],
@@ -153,11 +153,11 @@ def evidence_of(
         confidence = calibrated(confidence, temperature)
     confidence = confidence.reshape(len(spans), variants)
     drops = confidence[:, :1] - confidence[:, 1:]  # of one batch, so that what has no effect has exactly 0
-    weights = attention(trace, images)[row]  # (n, M)
+    weights = attention(attention_weights, images)[row]  # (n, M)
     found = []
     for span, drop in zip(spans, drops, strict=True):
         looked = weights[span.start : span.end].mean(0)  # (M,)
-        on_grid, semantic, spatial = (looked[trace.grain == grain] for grain in range(3))
+        on_grid, semantic, spatial = (looked[attention_weights.grain == grain] for grain in range(3))
         without_image, without_region, without_object = np.split(drop, [1, variants - 1 - len(real)])
         objects = []
         for k, fall in zip(real, without_object.tolist(), strict=True):
@@ -185,18 +185,18 @@ def evidence_of(
 
 def occlusions(batch: Batch, row: int, regions: int, objects: Sequence[int]) -> Batch:
     """One post again and again: as it is, without its image, without each of `regions`, without each of `objects`."""
-    words = int(batch.word_mask[row].sum())
+    assert batch.images is not None
+    length = int(batch.word_mask[row].sum())
     variants = 2 + regions + len(objects)
-    tensors = {
-        name: values[row].expand(variants, *values.shape[1:]).clone()
-        for name, values in batch.tensors().items()
-        if name in (*OF_WORDS, *ImageFeatures._fields)
-    }
-    for name in OF_WORDS:
-        tensors[name] = tensors[name][:, :words]
-    tensors["image_mask"][1] = False
+
+    def repeated(values: Tensor) -> Tensor:
+        return values[row].expand(variants, *values.shape[1:]).clone()
+
+    words = {name: repeated(getattr(batch, name))[:, :length] for name in OF_WORDS}
+    images = ImageFeatures(*map(repeated, batch.images))
+    images.image_mask[1] = False
     region = torch.arange(regions, device=batch.word_mask.device)
-    tensors["grid"][2 + region, region] = tensors["grid"][0].mean(0)
+    images.grid[2 + region, region] = images.grid[0].mean(0)
     for variant, k in enumerate(objects, start=2 + regions):
-        tensors["object_mask"][variant, k] = tensors["box_mask"][variant, k] = False
-    return Batch(index=torch.zeros(variants, dtype=torch.long, device=batch.word_mask.device), **tensors)
+        images.object_mask[variant, k] = images.box_mask[variant, k] = False
+    return Batch(index=torch.zeros(variants, dtype=torch.long, device=batch.word_mask.device), images=images, **words)

@@ -223,7 +223,7 @@ class Tagger:
         """Tag the rows of a batch; rows without `names` get no evidence."""
         layers, embeddings = self.model.text.read(batch)
         batch = replace(batch, word_layers=layers, word_embeddings=embeddings)
-        output = self.model(batch, trace=True)
+        output = self.model(batch, keep_attention=True)
         decoder = self.model.decoder
         tags = [[decoder.tags[k] for k in path] for path in decoder.decode(output.emissions, output.word_mask)]
         found = [spans(row) for row in tags]
@@ -234,11 +234,12 @@ class Tagger:
         score = iter(scores.tolist())
         parts = []
         for row, some in enumerate(found):
-            looked = batch.image_mask is not None and bool(batch.image_mask[row])
+            looked = batch.images is not None and bool(batch.images.image_mask[row])
             seen: Sequence[Evidence | None] = [None] * len(some)
             of_objects = names[row]
-            if looked and some and of_objects is not None and output.trace is not None:
-                seen = evidence_of(self.model, batch, output.trace, row, some, of_objects, self.temperature)
+            weights = output.attention_weights
+            if looked and some and of_objects is not None and weights is not None:
+                seen = evidence_of(self.model, batch, weights, row, some, of_objects, self.temperature)
             entities = [(span, next(score), evidence) for span, evidence in zip(some, seen, strict=True)]
             relevance, integration = None, None
             if looked and output.relevance is not None and output.integration is not None:

@@ -15,7 +15,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from hamner.corpora.post import Post
 from hamner.corpora.tags import TAGS
-from hamner.model.batch import Batch
+from hamner.model.batch import Batch, ImageFeatures
 from hamner.model.text import word_shape
 from hamner.vision.features import VisualFeatures
 
@@ -163,8 +163,8 @@ def collate(items: Sequence[Item], pad: int) -> Batch:
         index=torch.tensor([item.number for item in items]),
         tags=pad_sequence(tags, batch_first=True) if len(tags) == len(cut) else None,
         shapes=pad_sequence([window.shapes for window in cut], batch_first=True),
+        images=_images(visual) if visual else None,
         **(_read_words(vectors) if vectors else _pieces(cut, pad)),
-        **(_images(visual) if visual else {}),
     )
 
 
@@ -184,18 +184,21 @@ def _read_words(vectors: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     }
 
 
-def _images(visual: Sequence[VisualFeatures]) -> dict[str, Tensor]:
+def _images(visual: Sequence[VisualFeatures]) -> ImageFeatures:
     def stacked(name: str) -> Tensor:
         return torch.from_numpy(np.stack([getattr(features, name) for features in visual]))
 
-    names = ("boxes", "scores", "object_mask", "box_mask")
-    return {name: stacked(name) for name in names} | {
-        # From half precision here, for all at once: numpy, post by post, takes as long as a part of the model.
-        "grid": stacked("grid").float(),
-        "objects": stacked("objects").float(),
-        "classes": stacked("classes").long(),
-        "image_mask": torch.tensor([features.image_present for features in visual]),
-    }
+    return ImageFeatures(
+        # From half precision here, for all posts at once: numpy, post by post, takes as long as a part of the model.
+        grid=stacked("grid").float(),
+        objects=stacked("objects").float(),
+        boxes=stacked("boxes"),
+        classes=stacked("classes").long(),
+        scores=stacked("scores"),
+        object_mask=stacked("object_mask"),
+        box_mask=stacked("box_mask"),
+        image_mask=torch.tensor([features.image_present for features in visual]),
+    )
 
 
 def length_buckets(lengths: Sequence[int], batch_size: int, seed: int | None) -> list[list[int]]:

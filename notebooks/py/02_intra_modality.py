@@ -92,8 +92,8 @@ for post in posts:
     print(f"{answers.cue[post.id]:>8}:", " ".join(post.words))
 
 # %% [markdown]
-# `forward` runs the whole model once and keeps what it looked at (`output.trace`). All that we
-# build by hand below is held against that very pass.
+# `forward` runs the whole model once and keeps its attention weights (`output.attention_weights`).
+# All that we build by hand below is held against that very pass.
 #
 # ## 1. Words
 #
@@ -172,7 +172,7 @@ pd.DataFrame({"moved by (%)": moved}).mul(100).round(1).T
 
 # %%
 s, word_weights = model.sentence(last, batch.word_mask)
-assert torch.allclose(word_weights, output.trace.text_pool, atol=1e-5)
+assert torch.allclose(word_weights, output.attention_weights.text_pool, atol=1e-5)
 count = len(posts[0].words)
 times = count * word_weights[0, :count]  # 1 = as much as any word
 pd.DataFrame({"weight x words": times.numpy()}, index=posts[0].words).round(2).T
@@ -205,9 +205,9 @@ print("F:", tuple(images.grid.shape), "-> G:", tuple(G.shape), "-> g:", tuple(g.
 # %%
 real = images.object_mask
 objects = vision.objects(images)  # O
-looks = vision.objects.feature(vision.objects.standardised(images.objects))
+appearance = vision.objects.feature(vision.objects.standardised(images.objects))
 extras = vision.objects.label(images.classes) + vision.objects.score(images.scores[..., None])
-assert torch.allclose(vision.objects.norm(looks + extras), objects, atol=1e-5)
+assert torch.allclose(vision.objects.norm(appearance + extras), objects, atol=1e-5)
 print("objects of each image:", real.sum(dim=1).tolist(), "of at most", real.shape[1])
 
 # %% [markdown]
@@ -321,7 +321,7 @@ after = nodes + related_to
 after = after + semantic.feed_forward(after)
 O_sem, weights = semantic(objects, real, g, images.image_mask[:, None])
 assert torch.allclose(after[:, 1:], O_sem, atol=1e-4)
-assert torch.allclose(weights, output.trace.semantic, atol=1e-4)
+assert torch.allclose(weights, output.attention_weights.semantic, atol=1e-4)
 
 # %% [markdown]
 # ## 5. Spatial: where things are
@@ -376,13 +376,13 @@ print(
 )
 
 # %%
-from hamner.model.attention import masked_softmax, passed
+from hamner.model.attention import masked_softmax, weighted_messages
 
 bias, message = spatial.pairs(geometry)
 by_place = masked_softmax(bias, images.box_mask[:, None, None, :])
-after = placed + spatial.out(passed(by_place, message))
+after = placed + spatial.out(weighted_messages(by_place, message))
 assert torch.allclose(after + spatial.feed_forward(after), O_spa, atol=1e-4)
-assert torch.allclose(weights, output.trace.spatial, atol=1e-4)
+assert torch.allclose(weights, output.attention_weights.spatial, atol=1e-4)
 
 # %% [markdown]
 # All geometry is in this one block. Mirror the image's boxes from left to right, and the
@@ -407,11 +407,11 @@ assert torch.equal(O_sem_again, O_sem)
 # head by head. A number is weight times number of objects; 1 is *as much as any*.
 
 # %%
-looks = {
-    "semantic": output.trace.semantic[row, :, 1 + seen_from, 1:][:, there].numpy(),
-    "spatial": output.trace.spatial[row, :, seen_from][:, there].numpy(),
+maps = {
+    "semantic": output.attention_weights.semantic[row, :, 1 + seen_from, 1:][:, there].numpy(),
+    "spatial": output.attention_weights.spatial[row, :, seen_from][:, there].numpy(),
 }
-save(stages.heads(image, boxes, seen_from, looks), "heads")
+save(stages.heads(image, boxes, seen_from, maps), "heads")
 
 # %% [markdown]
 # *Attention of one object (black box) to the objects of its image, for each head of the

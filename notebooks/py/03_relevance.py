@@ -76,7 +76,7 @@ for post in pair:
     print(f"{answers.cue[post.id]:>9}:", " ".join(post.words))
 
 # %% [markdown]
-# `forward` puts both through the model and keeps a *trace*: what was looked at on the way. The
+# `forward` puts both through the model and keeps its attention weights. The
 # two numbers that this notebook is about come with it: the relevance $\rho$, and $\beta$, which
 # says how much each kind of visual knowledge counts.
 
@@ -118,10 +118,10 @@ with torch.no_grad():
     v = stage.vision_norm(torch.einsum("bm,bmd->bd", weights, memory.regions))
 
 # %% [markdown]
-# The trace holds the weights of the forward pass itself. Ours are the same:
+# The output holds the weights of the forward pass itself. Ours are the same:
 
 # %%
-assert torch.allclose(weights, output.trace.vision_pool, atol=1e-5)
+assert torch.allclose(weights, output.attention_weights.vision_pool, atol=1e-5)
 assert torch.allclose(weights.sum(dim=-1), torch.ones(2))
 
 # %% [markdown]
@@ -165,16 +165,16 @@ from hamner.study.pointing import of_objects
 from hamner.drawing.style import save
 
 regions = memory.mask.sum(dim=1, keepdim=True)  # (B, 1)
-relative = output.trace.vision_pool * regions
+relative = output.attention_weights.vision_pool * regions
 on_grid = relative[:, memory.grain == 0].numpy()
-on_objects = of_objects(output.trace, relative).numpy()
+on_objects = of_objects(output.attention_weights, relative).numpy()
 
 # %%
 pooled = []
 for row, post in enumerate(pair):
-    real = batch.object_mask[row].numpy()
+    real = batch.images.object_mask[row].numpy()
     title = f"{answers.cue[post.id]}: ρ = {output.relevance[row]:.2f}"
-    boxes = batch.boxes[row].numpy()[real]
+    boxes = batch.images.boxes[row].numpy()[real]
     image = Image.open(post.image)
     pooled.append(stages.Pooled(title, image, on_grid[row], boxes, on_objects[row][real]))
 save(stages.image_vectors(pooled), "image_vectors")
@@ -190,15 +190,17 @@ save(stages.image_vectors(pooled), "image_vectors")
 # *blank* one (all features zero, no object). What is exchanged is only the image; the words
 # are the same to the last bit.
 
-
 # %%
+from hamner.model.batch import ImageFeatures
+
+
 def shuffled(batch):
-    return {name: value.roll(1, dims=0) for name, value in batch.images._asdict().items()}
+    return ImageFeatures(*(value.roll(1, dims=0) for value in batch.images))
 
 
 def blank(batch):
-    nothing = {name: torch.zeros_like(value) for name, value in batch.images._asdict().items()}
-    return nothing | {"image_mask": batch.image_mask}
+    nothing = ImageFeatures(*map(torch.zeros_like, batch.images))
+    return nothing._replace(image_mask=batch.images.image_mask)
 
 
 # %%
@@ -213,7 +215,7 @@ for begin in range(0, len(corpus.test), BATCH):
     outputs["own"].append(own)
     with torch.no_grad():
         for kind, change in (("shuffled", shuffled), ("blank", blank)):
-            outputs[kind].append(model(replace(batch, **change(batch))))
+            outputs[kind].append(model(replace(batch, images=change(batch))))
 
 # %% [markdown]
 # What should the judge say? For a post's own image `answers.jsonl` has the answer, *gold

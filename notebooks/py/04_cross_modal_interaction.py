@@ -80,15 +80,15 @@ post = posts[name.post]
 tagger(post.words, post.image, features=store[post.id]).show()
 
 # %% [markdown]
-# One forward pass gives all that we need. The trace holds what was looked at in *this* pass; nothing
-# is computed again for the image's sake.
+# One forward pass gives all that we need: its output holds the attention weights of *this* pass;
+# nothing is computed again for the figures.
 
 # %%
 batch, output = pointing.forward(tagger, [post], store)
-trace = output.trace
-grains = pd.Series(trace.grain).map(dict(enumerate(["global", "semantic", "spatial"])))
+kept = output.attention_weights
+grains = pd.Series(kept.grain).map(dict(enumerate(["global", "semantic", "spatial"])))
 print("regions of the memory:", grains.value_counts(sort=False).to_dict())
-print("iterations, heads, words, regions:", tuple(trace.word_to_region.shape[1:]))
+print("iterations, heads, words, regions:", tuple(kept.word_to_region.shape[1:]))
 
 # %% [markdown]
 # The memory is $M^0 = [G; O_{sem}; O_{spa}]$: 49 regions of the grid and each object twice, once by
@@ -119,7 +119,7 @@ def watch(module):
     return caught[module]
 
 
-(T, M, mask, rho, (grain, beta)), (T_after, _) = watch(block)
+(T, M, mask, rho, (sizes, beta)), (T_after, _) = watch(block)
 {"T": tuple(T.shape), "M": tuple(M.shape), "mask": tuple(mask.shape), "beta": tuple(beta.shape)}
 
 
@@ -134,7 +134,10 @@ q = split(block.attention.query(block.norm(T)))
 k, v = split(block.attention.key(memory)), split(block.attention.value(memory))
 logits = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5  # (B, h, n, M)
 logits = logits.masked_fill(~mask[:, None, None], -torch.inf)
-weights = [beta[:, g, None, None, None] * logits[..., grain == g].softmax(-1) for g in range(3)]
+of_grains = logits.split(sizes, -1)  # the grid, then the objects' two encodings
+weights = [
+    beta[:, g, None, None, None] * of_grain.softmax(-1) for g, of_grain in enumerate(of_grains)
+]
 weights = torch.cat(weights, -1)  # each grain by itself, times its share
 read = block.attention.out((weights @ v).transpose(1, 2).flatten(2))
 
@@ -142,7 +145,7 @@ read = block.attention.out((weights @ v).transpose(1, 2).flatten(2))
 T1 = T + rho[:, None, None] * read
 T1 = T1 + rho[:, None, None] * block.feed_forward(T1)
 assert torch.allclose(T1, T_after, atol=1e-5)
-assert torch.allclose(weights, trace.word_to_region[:, 0], atol=1e-5)
+assert torch.allclose(weights, kept.word_to_region[:, 0], atol=1e-5)
 
 # %% [markdown]
 # Two things in these lines carry the weight of stage 2.
@@ -157,7 +160,8 @@ assert torch.allclose(weights, trace.word_to_region[:, 0], atol=1e-5)
 # %%
 from dataclasses import replace
 
-blind = replace(batch, image_mask=torch.zeros_like(batch.image_mask))
+no_image = torch.zeros_like(batch.images.image_mask)
+blind = replace(batch, images=batch.images._replace(image_mask=no_image))
 states = pointing.word_states(tagger.model, blind)
 assert all(torch.equal(state, states["T0"]) for state in states.values())
 list(states)
@@ -187,16 +191,16 @@ assert torch.equal(states["H"], states["T0"])
 def columns(weights):
     """(..., words, regions) to weight times number of regions: the grid, then each object."""
     scaled = weights * mask.sum()
-    grid = scaled[..., trace.grain == 0].mean(-1, keepdim=True)
-    real = batch.object_mask[0]
-    return torch.cat([grid, pointing.of_objects(trace, scaled)[..., real]], -1)
+    grid = scaled[..., kept.grain == 0].mean(-1, keepdim=True)
+    real = batch.images.object_mask[0]
+    return torch.cat([grid, pointing.of_objects(kept, scaled)[..., real]], -1)
 
 
 # %%
-steps = trace.word_to_region[0].mean(1)  # the mean over heads: (iterations, words, regions)
+steps = kept.word_to_region[0].mean(1)  # the mean over heads: (iterations, words, regions)
 maps = {f"iteration {number}": columns(step) for number, step in enumerate(steps, start=1)}
-maps["co-attention"] = columns(trace.co_regions[0])
-regions = ["grid"] + [str(k + 1) for k in range(int(batch.object_mask.sum()))]
+maps["co-attention"] = columns(kept.co_regions[0])
+regions = ["grid"] + [str(k + 1) for k in range(int(batch.images.object_mask.sum()))]
 maps = {title: one.numpy() for title, one in maps.items()}
 save(attention_maps.word_maps(post.words, regions, maps), "iteration_maps")
 
@@ -210,8 +214,8 @@ save(attention_maps.word_maps(post.words, regions, maps), "iteration_maps")
 
 
 # %%
-def moves(trace, row, start):
-    path = [*trace.word_to_region[row, :, :, start].mean(1), trace.co_regions[row, start]]
+def moves(kept, row, start):
+    path = [*kept.word_to_region[row, :, :, start].mean(1), kept.co_regions[row, start]]
     return [((after - before).abs().sum() / 2).item() for before, after in pairwise(path)]
 
 
@@ -219,8 +223,8 @@ of_cue = {cue: [one for one in chosen if one.cue == cue] for cue in CUES}
 passes, rows = {}, {}
 for cue, some in of_cue.items():
     passes[cue] = pointing.forward(tagger, [posts[one.post] for one in some], store)
-    looks = passes[cue][1].trace
-    rows[cue] = [moves(looks, row, one.start) for row, one in enumerate(some)]
+    of_pass = passes[cue][1].attention_weights
+    rows[cue] = [moves(of_pass, row, one.start) for row, one in enumerate(some)]
 titles = [f"{before} → {after}" for before, after in pairwise(maps)]
 pd.DataFrame([torch.tensor(rows[cue]).mean(0).tolist() for cue in CUES], CUES, titles).round(2)
 
@@ -286,16 +290,18 @@ save(attention_maps.refinement(probability), "refinement")
 
 # %%
 co = tagger.model.interaction.coattention
-(words, regions_in, word_mask, region_mask, rho, _), (H_of_model, _) = watch(co)
+(words, regions_in, word_mask, region_mask, rho, _), (H_of_model, *_) = watch(co)
 
 # %%
 T, M = co.norm(words), co.memory_norm(regions_in)
 A = co.affinity(T) @ M.transpose(1, 2) / T.shape[-1] ** 0.5  # (B, n, M)
 there = A.masked_fill(~region_mask[:, None], -torch.inf)
-shares = [beta[:, g, None, None] * there[..., grain == g].softmax(-1) for g in range(3)]
-over_regions = torch.cat(shares, -1)  # (B, n, M)
+of_grains = [
+    beta[:, g, None, None] * part.softmax(-1) for g, part in enumerate(there.split(sizes, -1))
+]
+over_regions = torch.cat(of_grains, -1)  # (B, n, M)
 over_words = A.masked_fill(~word_mask[:, :, None], -torch.inf).softmax(1)  # (B, n, M)
-assert torch.allclose(over_regions, trace.co_regions, atol=1e-5)
+assert torch.allclose(over_regions, kept.co_regions, atol=1e-5)
 
 # %% [markdown]
 # Then each word takes two things: $C_1$, the regions that it looks at, and $C_2$, *the words that
@@ -316,8 +322,8 @@ assert torch.allclose(H, H_of_model, atol=1e-5)
 
 # %%
 spread = over_words[0] * len(post.words)
-grid = spread[:, trace.grain == 0].mean(1, keepdim=True)
-to_words = torch.cat([grid, pointing.of_objects(trace, spread)], 1)[:, : len(regions)]
+grid = spread[:, kept.grain == 0].mean(1, keepdim=True)
+to_words = torch.cat([grid, pointing.of_objects(kept, spread)], 1)[:, : len(regions)]
 maps = {"each word over the regions": columns(over_regions[0]).numpy()}
 maps["each region over the words"] = to_words.numpy()
 save(attention_maps.word_maps(post.words, regions, maps, "number of choices"), "co_attention")
@@ -341,7 +347,7 @@ for cue, (batch, output) in passes.items():
     for row, one in enumerate(of_cue[cue]):
         begins = {span.start for span in spans(posts[one.post].tags)}
         for i in range(len(posts[one.post].words)):
-            z = output.trace.gate[row, i].item()
+            z = output.attention_weights.gate[row, i].item()
             rows.append((cue, i in begins, z, moved[row, i].item()))
 gates = pd.DataFrame(rows, columns=["cue", "name", "gate", "moved"])
 
@@ -378,14 +384,14 @@ pd.DataFrame({"whole": probability.loc["H"], "without the last": without}).round
 real = mask[0]
 rows = [
     [evidence.entropy(head[real].numpy()) for head in step[:, name.start]]
-    for step in trace.word_to_region[0]
+    for step in kept.word_to_region[0]
 ]
 index = [f"iteration {i + 1}" for i in range(len(rows))]
 entropies = pd.DataFrame(rows, index).rename(columns="entropy of head {}".format)
 pairs = list(combinations(range(entropies.shape[1]), 2))
 apart = [
     [((step[a] - step[b]).abs().sum() / 2).item() for a, b in pairs]
-    for step in trace.word_to_region[0, :, :, name.start]
+    for step in kept.word_to_region[0, :, :, name.start]
 ]
 apart = pd.DataFrame(apart, index, [f"heads {a} and {b} differ by" for a, b in pairs])
 pd.concat([entropies, apart], axis=1).T.round(2)

@@ -114,8 +114,8 @@ circled.show()
 
 # %%
 batch, output = pointing.forward(tagger, [posts[first("scene").post]], store)
-weights = evidence.attention(output.trace, batch.images)[0]  # words x regions
-on_grid = weights[:, output.trace.grain == 0].numpy()
+weights = evidence.attention(output.attention_weights, batch.images)[0]  # words x regions
+on_grid = weights[:, output.attention_weights.grain == 0].numpy()
 on_grid.shape
 
 # %%
@@ -356,8 +356,8 @@ rows = []
 for cue in ("scene", "object", "relation", "position"):
     some = [name for name in chosen if name.cue == cue]
     batch, output = pointing.forward(tagger, [posts[name.post] for name in some], store)
-    weights = evidence.attention(output.trace, batch.images)
-    looked = weights[:, :, output.trace.grain == 0]
+    weights = evidence.attention(output.attention_weights, batch.images)
+    looked = weights[:, :, output.attention_weights.grain == 0]
     for row, (name, boxes) in enumerate(zip(some, pointing.answer_boxes(corpus, some))):
         inside = ((centre > boxes[:, :2]) & (centre < boxes[:, 2:])).all(-1).any(1)
         share = (looked[row, name.start].sum() / weights[row, name.start].sum()).item()

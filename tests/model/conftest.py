@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from hamner.corpora.tags import TAGS
-from hamner.model.batch import Batch
+from hamner.model.batch import Batch, ImageFeatures
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
 from hamner.model.text import SHAPES
@@ -63,14 +62,16 @@ def make_batch(
         pieces=torch.randint(1, 50, (B, P), generator=g) * piece_mask,
         piece_mask=piece_mask,
         first_piece=first,
-        grid=torch.randn(B, R, CHANNELS, generator=g),
-        objects=torch.randn(B, K, CHANNELS, generator=g) * object_mask[:, :, None],
-        boxes=corners.flatten(2) * box_mask[:, :, None],
-        classes=torch.randint(0, CLASSES, (B, K), generator=g) * object_mask,
-        scores=torch.rand(B, K, generator=g) * object_mask,
-        object_mask=object_mask,
-        box_mask=box_mask,
-        image_mask=torch.ones(B, dtype=torch.bool),
+        images=ImageFeatures(
+            grid=torch.randn(B, R, CHANNELS, generator=g),
+            objects=torch.randn(B, K, CHANNELS, generator=g) * object_mask[:, :, None],
+            boxes=corners.flatten(2) * box_mask[:, :, None],
+            classes=torch.randint(0, CLASSES, (B, K), generator=g) * object_mask,
+            scores=torch.rand(B, K, generator=g) * object_mask,
+            object_mask=object_mask,
+            box_mask=box_mask,
+            image_mask=torch.ones(B, dtype=torch.bool),
+        ),
     )
 
 
@@ -84,6 +85,6 @@ def model() -> HamNer:
     return build()
 
 
-def rows_of(batch: Batch, choose: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
-    """The batch with `choose` applied to every tensor."""
-    return Batch(**{name: choose(value) for name, value in batch.tensors().items()})
+def with_images(batch: Batch, **changed: torch.Tensor) -> Batch:
+    """The batch with some of its visual features changed."""
+    return replace(batch, images=batch.images._replace(**changed))

@@ -55,9 +55,9 @@ def test_the_likelihood_equals_the_share_of_the_path_among_all_paths(decoder: De
 
 def test_the_best_path_is_the_best_of_all_well_formed_paths(decoder: Decoder) -> None:
     emissions, mask = make_emissions()
-    for row, (length, found) in enumerate(zip(LENGTHS, decoder.decode(emissions, mask), strict=True)):
+    for row, (length, path_of_post) in enumerate(zip(LENGTHS, decoder.decode(emissions, mask), strict=True)):
         scores = path_scores(decoder, emissions[row, :length])
-        assert tuple(found) == max(filter(well_formed, scores), key=lambda path: scores[path])
+        assert tuple(path_of_post) == max(filter(well_formed, scores), key=lambda path: scores[path])
 
 
 def test_marginals_equal_the_sums_over_all_well_formed_paths(decoder: Decoder) -> None:
@@ -85,7 +85,7 @@ def test_marginals_of_a_word_sum_to_1_and_work_where_gradients_are_off(decoder: 
 def test_decoding_never_makes_a_move_that_bio_forbids() -> None:
     torch.manual_seed(7)
     decoder = Decoder(8, TAGS, dropout=0.0)
-    inside = torch.tensor([20.0 if tag[0] == "I" else 0.0 for tag in TAGS])  # all the world pulls towards I-
+    inside = torch.tensor([20.0 if tag[0] == "I" else 0.0 for tag in TAGS])  # every word prefers I-
     emissions = 5 * torch.randn(50, 9, len(TAGS)) + inside
     for path in decoder.decode(emissions, torch.ones(50, 9, dtype=torch.bool)):
         assert orphans([TAGS[tag] for tag in path]) == []
@@ -103,3 +103,14 @@ def test_training_may_see_moves_that_decoding_forbids(decoder: Decoder) -> None:
     orphan = torch.full(mask.shape, FEW.index("I-PER")) * mask
     loss = decoder.loss(emissions, orphan, mask)
     assert 0 < loss.item() < 100
+
+
+def test_decoding_and_marginals_leave_the_users_random_numbers_and_the_crf_as_they_were(decoder: Decoder) -> None:
+    emissions, mask = make_emissions()
+    before, weights = torch.get_rng_state(), [parameter.clone() for parameter in decoder.crf.parameters()]
+    decoder.decode(emissions, mask)
+    decoder.marginals(emissions, mask)
+    assert torch.equal(torch.get_rng_state(), before)
+    for parameter, kept in zip(decoder.crf.parameters(), weights, strict=True):
+        assert torch.equal(parameter, kept)
+        assert parameter.requires_grad

@@ -12,29 +12,29 @@ from torch.optim import SGD
 
 from hamner.corpora.tags import TAGS
 from hamner.model import relevance
-from hamner.model.batch import Batch, ImageFeatures, Trace
+from hamner.model.batch import AttentionWeights, Batch
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.hamner import HamNer
 from hamner.training.config import TrainConfig
 from hamner.training.loop import parameter_groups
 from hamner.training.rows import ROWS, ablate
-from tests.model.conftest import CHANNELS, FULL, build, rows_of, tiny_bert
+from tests.model.conftest import CHANNELS, FULL, build, tiny_bert, with_images
 
 OBJECT_FIELDS = ("objects", "boxes", "classes", "scores", "object_mask", "box_mask")
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def without_images(batch: Batch) -> Batch:
-    return replace(batch, **dict.fromkeys(ImageFeatures._fields))
+    return replace(batch, images=None)
 
 
 # Law 1: no image, rho = 0: the output equals the same network with the image switched off, bit for bit.
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_post_without_a_image_is_tagged_as_if_images_did_not_exist(row: str, batch: Batch) -> None:
+def test_a_post_without_an_image_is_tagged_as_if_images_did_not_exist(row: str, batch: Batch) -> None:
     model = build(ablate(FULL, row))
-    masked = replace(batch, image_mask=torch.tensor([False, True, False, True]))
+    masked = with_images(batch, image_mask=torch.tensor([False, True, False, True]))
     without, bare = model(masked), model(without_images(batch))
     assert torch.equal(without.emissions[[0, 2]], bare.emissions[[0, 2]])
     if row != "text_only":
@@ -71,9 +71,9 @@ def test_heads_must_divide_the_width_of_the_encoder() -> None:
 
 def test_a_text_only_model_ignores_images(batch: Batch) -> None:
     model = build(vision=False)
-    seen = model(batch, trace=True)
+    seen = model(batch, keep_attention=True)
     assert torch.equal(seen.emissions, model(without_images(batch)).emissions)
-    assert (seen.relevance, seen.integration, seen.trace) == (None, None, None)
+    assert (seen.relevance, seen.integration, seen.attention_weights) == (None, None, None)
 
 
 # Law 2: padding, batch order and batch size never change a post's output.
@@ -89,13 +89,13 @@ def test_a_post_alone_gets_the_output_that_it_gets_in_a_batch(row: str, batch: B
     model = build(ablate(FULL, row))
     together = real_emissions(model, batch)
     for i, expected in enumerate(together):
-        (alone,) = real_emissions(model, rows_of(batch, lambda value, i=i: value[i : i + 1]))
+        (alone,) = real_emissions(model, batch.map(lambda value, i=i: value[i : i + 1]))
         torch.testing.assert_close(alone, expected, **TOLERANCE)
 
 
 def test_the_order_of_a_batch_does_not_matter(model: HamNer, batch: Batch) -> None:
     order = [2, 0, 3, 1]
-    expected, shuffled = model(batch), model(rows_of(batch, lambda value: value[order]))
+    expected, shuffled = model(batch), model(batch.map(lambda value: value[order]))
     torch.testing.assert_close(shuffled.emissions, expected.emissions[order], **TOLERANCE)
     torch.testing.assert_close(shuffled.relevance, expected.relevance[order], **TOLERANCE)
     torch.testing.assert_close(shuffled.integration, expected.integration[order], **TOLERANCE)
@@ -110,10 +110,10 @@ def test_what_stands_at_padding_is_never_seen(model: HamNer, batch: Batch) -> No
     words["shapes"] = padded(batch.shapes, 2, 1)
     pieces = {"pieces": padded(batch.pieces, 3, 7), "piece_mask": padded(batch.piece_mask, 3, 0)}
     objects = {
-        name: padded(getattr(batch, name), 2, fill)
+        name: padded(getattr(batch.images, name), 2, fill)
         for name, fill in zip(OBJECT_FIELDS, (9.0, 0.4, 3, 0.9, 0, 0), strict=True)
     }
-    wider, expected = model(replace(batch, **words, **pieces, **objects)), model(batch)
+    wider, expected = model(with_images(replace(batch, **words, **pieces), **objects)), model(batch)
     for row, length in enumerate(batch.word_mask.sum(1).tolist()):
         torch.testing.assert_close(wider.emissions[row, :length], expected.emissions[row, :length], **TOLERANCE)
     torch.testing.assert_close(wider.relevance, expected.relevance, **TOLERANCE)
@@ -125,7 +125,7 @@ def test_what_stands_at_padding_is_never_seen(model: HamNer, batch: Batch) -> No
 
 def test_the_order_of_objects_does_not_matter(model: HamNer, batch: Batch) -> None:
     order = [3, 1, 0, 2]
-    permuted = replace(batch, **{name: getattr(batch, name)[:, order] for name in OBJECT_FIELDS})
+    permuted = with_images(batch, **{name: getattr(batch.images, name)[:, order] for name in OBJECT_FIELDS})
     torch.testing.assert_close(model(permuted).emissions, model(batch).emissions, **TOLERANCE)
 
 
@@ -133,8 +133,9 @@ def test_the_order_of_objects_does_not_matter(model: HamNer, batch: Batch) -> No
 
 
 def moved(batch: Batch) -> Batch:
-    boxes = torch.rand(*batch.boxes.shape[:2], 2, 2, generator=torch.Generator().manual_seed(9)).sort(2).values
-    return replace(batch, boxes=boxes.flatten(2))
+    shape = batch.images.boxes.shape[:2]
+    boxes = torch.rand(*shape, 2, 2, generator=torch.Generator().manual_seed(9)).sort(2).values
+    return with_images(batch, boxes=boxes.flatten(2))
 
 
 def test_without_the_spatial_branch_moving_boxes_changes_nothing(batch: Batch) -> None:
@@ -144,16 +145,17 @@ def test_without_the_spatial_branch_moving_boxes_changes_nothing(batch: Batch) -
 
 def test_objects_are_compared_in_the_semantic_block_alone(batch: Batch) -> None:
     """Another first object changes what every other one is in O_sem, and of O_spa its own row and nothing else."""
-    objects = batch.objects.clone()
+    images = batch.images
+    objects = images.objects.clone()
     objects[:, 0] += torch.randn(objects.shape[-1], generator=torch.Generator().manual_seed(9))
     vision = build().vision
-    (before, looks), (after, other) = vision(batch.images), vision(replace(batch, objects=objects).images)
-    assert torch.equal(looks["spatial"], other["spatial"])
+    (before, weights), (after, other) = vision(images), vision(images._replace(objects=objects))
+    assert torch.equal(weights.spatial, other.spatial)
     changed = [(before.regions - after.regions)[:, before.grain == grain].abs().amax(-1) for grain in (1, 2)]
-    others = batch.object_mask & (torch.arange(batch.objects.shape[1]) > 0)
+    others = images.object_mask & (torch.arange(objects.shape[1]) > 0)
     assert (changed[0][others] > 0).all()
     assert (changed[1][others] == 0).all()
-    assert (changed[1][:, 0][batch.image_mask & batch.object_mask[:, 0]] > 0).all()
+    assert (changed[1][:, 0][images.image_mask & images.object_mask[:, 0]] > 0).all()
 
 
 @pytest.mark.parametrize("geometry", [{}, {"absolute_geometry": False}, {"relative_geometry": False}])
@@ -163,19 +165,22 @@ def test_with_the_spatial_branch_moving_boxes_changes_the_output(geometry: dict[
 
 
 def test_the_box_of_an_object_that_has_none_is_never_seen(model: HamNer, batch: Batch) -> None:
-    nonsense = replace(batch, boxes=torch.where(batch.box_mask[:, :, None], batch.boxes, 0.7))
+    images = batch.images
+    nonsense = with_images(batch, boxes=torch.where(images.box_mask[:, :, None], images.boxes, 0.7))
     torch.testing.assert_close(model(nonsense).emissions, model(batch).emissions, **TOLERANCE)
 
 
 def test_without_objects_changing_them_changes_nothing(batch: Batch) -> None:
     model = build(objects=False)
-    other = replace(moved(batch), objects=-batch.objects, classes=batch.classes.flip(0), scores=1 - batch.scores)
+    images = batch.images
+    changed = {"objects": -images.objects, "classes": images.classes.flip(0), "scores": 1 - images.scores}
+    other = with_images(moved(batch), **changed)
     assert torch.equal(model(other).emissions, model(batch).emissions)
     assert not torch.allclose(build()(other).emissions, build()(batch).emissions)
 
 
 def test_boxes_without_area_give_finite_outputs(model: HamNer, batch: Batch) -> None:
-    output = model(replace(batch, boxes=torch.zeros_like(batch.boxes)))
+    output = model(with_images(batch, boxes=torch.zeros_like(batch.images.boxes)))
     assert output.emissions.isfinite().all()
 
 
@@ -230,22 +235,24 @@ def test_a_frozen_encoder_stays_in_eval_mode_and_never_changes(batch: Batch) -> 
     assert all(torch.equal(value, buffers[name]) for name, value in model.named_buffers())
 
 
-# Law 6: the trace is of the very pass that produced the tags, and its rows sum to 1.
+# Law 6: the attention weights are those of the very pass that produced the tags, and their rows sum to 1.
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row != "text_only"])
-def test_rows_of_the_trace_sum_to_1(row: str, batch: Batch) -> None:
+def test_rows_of_attention_weights_sum_to_1(row: str, batch: Batch) -> None:
     model = build(ablate(FULL, row))
-    output = model(batch, trace=True)
-    maps = {item.name: getattr(output.trace, item.name) for item in fields(Trace) if item.name not in ("grain", "gate")}
+    output = model(batch, keep_attention=True)
+    names = [item.name for item in fields(AttentionWeights) if item.name not in ("grain", "gate")]
+    maps = {name: getattr(output.attention_weights, name) for name in names}
     looked = {name: weights.sum(-1) for name, weights in maps.items() if weights is not None}
     sums = torch.cat([weights.flatten() for weights in looked.values()])
     torch.testing.assert_close(sums, torch.where(sums > 0.5, 1.0, 0.0), **TOLERANCE)
     # The last post has no objects: without the grid there is nothing to look at.
     looking = torch.tensor([True, True, True, row != "no_global"])
-    assert batch.box_mask.any(-1).tolist() == [True, True, True, False]
+    has_boxes = batch.images.box_mask.any(-1)
+    assert has_boxes.tolist() == [True, True, True, False]
     something = {"text_pool": [True] * 4, "region_to_word": [True] * 4, "co_words": [True] * 4}
-    something |= {"spatial": batch.box_mask.any(-1)}
+    something |= {"spatial": has_boxes}
     for name, of_posts in looked.items():
         there = torch.as_tensor(something.get(name, looking))
         assert of_posts[there].min() > 0.99, name
@@ -255,35 +262,37 @@ def test_rows_of_the_trace_sum_to_1(row: str, batch: Batch) -> None:
 
 
 def test_nothing_masked_is_looked_at(model: HamNer, batch: Batch) -> None:
-    trace = model(replace(batch, image_mask=torch.tensor([True, True, False, True])), trace=True).trace
-    region_mask = torch.cat([torch.ones(4, 5, dtype=torch.bool), batch.object_mask, batch.box_mask], 1)
+    images = batch.images._replace(image_mask=torch.tensor([True, True, False, True]))
+    kept = model(replace(batch, images=images), keep_attention=True).attention_weights
+    region_mask = torch.cat([torch.ones(4, 5, dtype=torch.bool), images.object_mask, images.box_mask], 1)
     region_mask[2] = False
-    assert torch.equal(trace.grain, torch.tensor([0] * 5 + [1] * 4 + [2] * 4))
-    for weights in (trace.vision_pool, trace.co_regions, trace.word_to_region):
+    assert torch.equal(kept.grain, torch.tensor([0] * 5 + [1] * 4 + [2] * 4))
+    for weights in (kept.vision_pool, kept.co_regions, kept.word_to_region):
         unseen = ~region_mask.view(4, *[1] * (weights.ndim - 2), -1).expand_as(weights)
         assert not weights[unseen].any()
-    assert not trace.co_words[(~batch.word_mask)[:, None].expand_as(trace.co_words)].any()
-    assert not trace.text_pool[~batch.word_mask].any()
+    assert not kept.co_words[(~batch.word_mask)[:, None].expand_as(kept.co_words)].any()
+    assert not kept.text_pool[~batch.word_mask].any()
 
 
-def test_the_trace_is_of_the_pass_that_gave_the_output(model: HamNer, batch: Batch) -> None:
+def test_attention_weights_are_those_of_the_pass_that_gave_the_output(model: HamNer, batch: Batch) -> None:
     torch.manual_seed(3)
-    traced = model.train()(batch, trace=True)
+    kept = model.train()(batch, keep_attention=True)
     torch.manual_seed(3)
     silent = model(batch)
-    assert silent.trace is None
-    assert torch.equal(traced.emissions, silent.emissions)
+    assert silent.attention_weights is None
+    assert torch.equal(kept.emissions, silent.emissions)
+    assert not kept.attention_weights.co_regions.requires_grad
     last = model.interaction.coattention
     seen: dict[str, torch.Tensor] = {}
-    handle = last.register_forward_hook(lambda module, given, result: seen.update(weights=result[1]["co_regions"]))
-    output = model(batch, trace=True)  # dropout makes this pass unlike any other
+    handle = last.register_forward_hook(lambda module, given, result: seen.update(weights=result[1]))
+    output = model(batch, keep_attention=True)  # dropout makes this pass unlike any other
     handle.remove()
-    assert torch.equal(output.trace.co_regions, seen["weights"])
-    assert not torch.equal(output.trace.co_regions, traced.trace.co_regions)
+    assert torch.equal(output.attention_weights.co_regions, seen["weights"])
+    assert not torch.equal(output.attention_weights.co_regions, kept.attention_weights.co_regions)
 
 
 def test_beta_is_0_for_absent_grains_and_1_in_all(model: HamNer, batch: Batch) -> None:
-    boxless = replace(batch, box_mask=torch.zeros_like(batch.box_mask))
+    boxless = with_images(batch, box_mask=torch.zeros_like(batch.images.box_mask))
     beta = model(boxless).integration
     assert torch.equal(beta[:, 2], torch.zeros(4))
     assert torch.equal(beta[3], torch.tensor([1.0, 0.0, 0.0])), "the last post has no objects"
@@ -296,8 +305,8 @@ def test_without_integration_all_present_grains_count_alike(batch: Batch) -> Non
     torch.testing.assert_close(output.integration[3], torch.tensor([1.0, 0.0, 0.0]))
 
 
-def test_without_relevance_rho_is_1_wherever_there_is_a_image(batch: Batch) -> None:
-    output = build(relevance=False)(replace(batch, image_mask=torch.tensor([True, False, True, True])))
+def test_without_relevance_rho_is_1_wherever_there_is_an_image(batch: Batch) -> None:
+    output = build(relevance=False)(with_images(batch, image_mask=torch.tensor([True, False, True, True])))
     assert output.relevance.tolist() == [1.0, 0.0, 1.0, 1.0]
 
 
@@ -309,11 +318,11 @@ def test_rho_keeps_away_from_where_the_sigmoid_is_flat(batch: Batch) -> None:
 
 @pytest.mark.parametrize("row", ["full", "no_integration", "no_spatial"])
 def test_beta_is_the_share_of_its_attention_that_a_word_gives_to_a_grain(row: str, batch: Batch) -> None:
-    output = build(ablate(FULL, row))(batch, trace=True)
-    for looks in (output.trace.co_regions, output.trace.word_to_region):  # (B, n, M), (B, L, h, n, M)
-        looks = looks.flatten(1, -2)
+    output = build(ablate(FULL, row))(batch, keep_attention=True)
+    kept = output.attention_weights
+    for weights in (kept.co_regions, kept.word_to_region):  # (B, n, M), (B, L, h, n, M)
         for grain in range(3):
-            given = looks[..., output.trace.grain == grain].sum(-1)
+            given = weights.flatten(1, -2)[..., kept.grain == grain].sum(-1)
             torch.testing.assert_close(given, output.integration[:, grain, None].expand_as(given), **TOLERANCE)
 
 
@@ -325,12 +334,12 @@ def test_no_grain_can_be_shut_out(batch: Batch) -> None:
     assert (model(batch).integration[0] > 0.06).all()
 
 
-def test_channels_are_dropped_in_training_alone_and_alike_in_all_of_a_image(batch: Batch) -> None:
+def test_channels_are_dropped_in_training_alone_and_alike_in_all_of_an_image(batch: Batch) -> None:
     dropping, plain = build(visual_dropout=0.5), build()
     assert torch.equal(dropping(batch).emissions, plain(batch).emissions)
     dropping.train(), plain.train()
-    objects, grid = (part(getattr(batch, name)) for part, name in standardising(dropping))
-    known, whole = (part(getattr(batch, name)) for part, name in standardising(plain))
+    objects, grid = (part(getattr(batch.images, name)) for part, name in standardising(dropping))
+    known, whole = (part(getattr(batch.images, name)) for part, name in standardising(plain))
     of_grid, of_objects = grid == 0, objects == 0
     assert (of_grid == of_grid[:, :1]).all()
     assert not (of_objects == of_objects[:, :1]).all()

@@ -78,9 +78,9 @@ def test_nothing_can_be_taken_from_a_text_only_model() -> None:
         ({"heads": 0}, "heads"),
         ({"iterations": -1}, "iterations"),
         ({"dropout": 1.0}, "dropout"),
-        ({"semantic": False, "spatial": False}, "objects are in no encoding"),
-        ({"global_vision": False, "objects": False}, "nothing is left"),
-        ({"iterations": 0, "coattention": False}, "no word would look"),
+        ({"semantic": False, "spatial": False}, "objects have no encoding"),
+        ({"global_vision": False, "objects": False}, "no part of the image is left"),
+        ({"iterations": 0, "coattention": False}, "no word reads a region"),
     ],
 )
 def test_settings_that_do_not_go_together_are_one_clear_error(settings: dict[str, object], message: str) -> None:

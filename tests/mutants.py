@@ -1,0 +1,532 @@
+"""Mutation testing of hamner/model: `make mutants` changes one line at a time and asks whether tests/model notices.
+
+Each mutant is made in a temporary copy of the package; the working tree is never touched. A mutant is killed when a
+test fails; tests/model/test_equations.py runs first, the other tests of tests/model only for mutants that survive it.
+The exit status is 1 when a mutant survives that is not equal to the original by algebra, and when the original text of
+a mutant is not in its file exactly once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+EQUATIONS = "tests/model/test_equations.py"
+
+
+class Mutant(NamedTuple):
+    """In hamner/model/`file`, `original` becomes `changed`; `equal` says why both compute the same, if they do."""
+
+    name: str
+    file: str
+    original: str
+    changed: str
+    equal: str = ""
+
+
+ATTENTION, TEXT, VISION, RELEVANCE, INTERACTION, DECODER, MODEL = (
+    f"{name}.py" for name in ("attention", "text", "intra_modality", "relevance", "interaction", "decoder", "hamner")
+)
+
+MUTANTS = (
+    # Attention
+    Mutant("no 1/sqrt(d) in attention", ATTENTION, " / math.sqrt(q.shape[-1])", ""),
+    Mutant("1/sqrt of the width", ATTENTION, "math.sqrt(q.shape[-1])", "math.sqrt(query.shape[-1])"),
+    Mutant("bias subtracted", ATTENTION, "logits = logits + bias", "logits = logits - bias"),
+    Mutant("no bias", ATTENTION, "logits = logits + bias", "pass"),
+    Mutant("no message", ATTENTION, "result = result + weighted_messages(weights, message)", "pass"),
+    Mutant("messages the wrong way", ATTENTION, '"bhnm,bnmhc->bnhc"', '"bhnm,bmnhc->bnhc"'),
+    Mutant(
+        "keys and values exchanged",
+        ATTENTION,
+        "(self.key, memory), (self.value, memory)",
+        "(self.value, memory), (self.key, memory)",
+    ),
+    Mutant("no output layer", ATTENTION, "return self.out(result), weights", "return result, weights"),
+    Mutant(
+        "attention mask dropped",
+        ATTENTION,
+        "mask = mask[:, None, None, :]",
+        "mask = torch.ones_like(mask)[:, None, None, :]",
+    ),
+    Mutant("groups ignored", ATTENTION, "if groups is None else softmax_by_group", "if True else softmax_by_group"),
+    Mutant("shares ignored", ATTENTION, "share.view(to_logits) * masked_softmax", "masked_softmax"),
+    Mutant("masked rows not 0", ATTENTION, "return weights.masked_fill(~mask, 0.0)", "return weights"),
+    Mutant("softmax mask dropped", ATTENTION, "logits.masked_fill(~mask, torch.finfo(logits.dtype).min)", "logits"),
+    Mutant("ReLU for GELU", ATTENTION, "nn.GELU()", "nn.ReLU()"),
+    Mutant(
+        "no LayerNorm before the feed-forward",
+        ATTENTION,
+        "super().__init__(nn.LayerNorm(width), ",
+        "super().__init__(nn.LayerNorm(width, elementwise_affine=False), ",
+    ),
+    Mutant(
+        "feed-forward as wide as the model",
+        ATTENTION,
+        "nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)",
+        "nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)",
+    ),
+    Mutant("zero_init does nothing", ATTENTION, "nn.init.zeros_(parameter)", "pass"),
+    Mutant(
+        "keys with a bias",
+        ATTENTION,
+        "self.key = nn.Linear(width, width, bias=False)",
+        "self.key = nn.Linear(width, width)",
+        "softmax is invariant to a bias of the keys",
+    ),
+    # Text
+    Mutant("mix not a softmax", TEXT, "self.mix.softmax(0)", "self.mix"),
+    Mutant("layers of a frozen encoder not standardised", TEXT, "if self.frozen else layers", "if False else layers"),
+    Mutant("layers always standardised", TEXT, "if self.frozen else layers", "if True else layers"),
+    Mutant(
+        "embeddings of a frozen encoder not standardised",
+        TEXT,
+        "embedded = nn.functional.layer_norm(embedded, embedded.shape[-1:])",
+        "pass",
+    ),
+    Mutant("padding convolved", TEXT, "embedded = embedded * batch.word_mask[:, :, None]", "embedded = embedded"),
+    Mutant("convolution of width 5", TEXT, "kernel_size=7, padding=3", "kernel_size=5, padding=2"),
+    Mutant("no local term", TEXT, "text = text + self.local(", "self.local("),
+    Mutant("no dropout on words", TEXT, "return self.dropout(text), last", "return text, last"),
+    Mutant("first layer for the last", TEXT, "words = last = layers[:, :, -1]", "words = last = layers[:, :, 0]"),
+    Mutant("sentence of mixed words", TEXT, "return self.dropout(text), last", "return self.dropout(text), words"),
+    Mutant("the piece after the first", TEXT, "layer[rows, batch.first_piece]", "layer[rows, batch.first_piece + 1]"),
+    Mutant(
+        "embeddings of the wrong piece",
+        TEXT,
+        "batch.pieces.gather(1, batch.first_piece)",
+        "batch.pieces.gather(1, batch.first_piece * 0)",
+    ),
+    Mutant("embeddings not detached", TEXT, "(first).detach()", "(first)"),
+    Mutant("no attention mask for the encoder", TEXT, "attention_mask=batch.piece_mask.long()", "attention_mask=None"),
+    Mutant("projection starts at random", TEXT, "nn.init.eye_(self.project.weight)", "pass"),
+    Mutant(
+        "a frozen encoder is trained", TEXT, "encoder.requires_grad_(not self.frozen)", "encoder.requires_grad_(True)"
+    ),
+    Mutant("a frozen encoder in training mode", TEXT, "self.encoder.eval()", "pass"),
+    Mutant("pooler kept", TEXT, 'encoder.register_module("pooler", None)', "pass"),
+    # Sentence and vision
+    Mutant(
+        "sentence without its mask",
+        VISION,
+        "masked_softmax(self.score(words).squeeze(-1), word_mask)",
+        "self.score(words).squeeze(-1).softmax(-1)",
+    ),
+    Mutant(
+        "sentence not normed", VISION, "return self.norm(self.project(torch.einsum", "return (self.project(torch.einsum"
+    ),
+    Mutant(
+        "features not standardised",
+        VISION,
+        "features = nn.functional.layer_norm(features, features.shape[-1:])",
+        "pass",
+    ),
+    Mutant("channel dropout not alike", VISION, "features[:, :1] if self.alike else features", "features"),
+    Mutant("channel dropout always alike", VISION, "features[:, :1] if self.alike else features", "features[:, :1]"),
+    Mutant("channel dropout in evaluation", VISION, "if not self.training:", "if False:"),
+    Mutant("no class", VISION, " + self.label(images.classes)", ""),
+    Mutant("no score", VISION, " + self.score(images.scores[:, :, None])", ""),
+    Mutant(
+        "unknown class learns", VISION, "nn.Embedding(classes, width, padding_idx=0)", "nn.Embedding(classes, width)"
+    ),
+    Mutant("unknown class random", VISION, "nn.init.zeros_(self.label.weight[0])", "pass"),
+    Mutant(
+        "classes and scores start large", VISION, "nn.init.normal_(added, std=0.02)", "nn.init.normal_(added, std=1.0)"
+    ),
+    Mutant("scene is the first region", VISION, "scene = G.mean(1, keepdim=True)", "scene = G[:, :1]"),
+    Mutant(
+        "grid of posts without an image",
+        VISION,
+        "grains[0] = G, image_mask.expand(G.shape[:2])",
+        "grains[0] = G, torch.ones_like(image_mask).expand(G.shape[:2])",
+    ),
+    Mutant(
+        "objects of posts without an image",
+        VISION,
+        "images.object_mask & image_mask, images.box_mask & image_mask",
+        "images.object_mask, images.box_mask",
+    ),
+    Mutant("unknown boxes in O_spa", VISION, "grains[2] = O_spa, box_mask", "grains[2] = O_spa, object_mask"),
+    Mutant("grains exchanged", VISION, "grains[1] = O_sem, object_mask", "grains[1] = O, object_mask"),
+    Mutant("dot product for cosine", VISION, "unit = nn.functional.normalize(aspects, dim=-1)", "unit = aspects"),
+    Mutant(
+        "one aspect for four",
+        VISION,
+        "self.aspects(nodes).unflatten(-1, (ASPECTS, -1))",
+        "self.aspects(nodes)[:, :, None].expand(-1, -1, ASPECTS, -1)",
+    ),
+    Mutant("semantic block without LayerNorm", VISION, "x = self.norm(nodes)", "x = nodes"),
+    Mutant("semantic residual dropped", VISION, "nodes = nodes + related", "nodes = related"),
+    Mutant(
+        "semantic feed-forward residual dropped",
+        VISION,
+        "nodes = nodes + self.feed_forward(nodes)\n        return nodes[:, -",
+        "nodes = self.feed_forward(nodes)\n        return nodes[:, -",
+    ),
+    Mutant(
+        "spatial feed-forward residual dropped",
+        VISION,
+        "return nodes + self.feed_forward(nodes), weights",
+        "return self.feed_forward(nodes), weights",
+    ),
+    Mutant(
+        "scene unmasked",
+        VISION,
+        "torch.cat([image_mask, object_mask], 1)",
+        "torch.cat([torch.ones_like(image_mask), object_mask], 1)",
+    ),
+    Mutant(
+        "bias of the first head for all",
+        VISION,
+        "self.bias(hidden).permute(0, 3, 1, 2)",
+        "self.bias(hidden)[..., :1].permute(0, 3, 1, 2)",
+    ),
+    Mutant("bias transposed", VISION, "permute(0, 3, 1, 2), self.message", "permute(0, 3, 2, 1), self.message"),
+    Mutant("no absolute geometry", VISION, "nodes = nodes + self.position(fourier(boxes))", "pass"),
+    Mutant(
+        "spatial weights without the mask",
+        VISION,
+        "weights = masked_softmax(bias, box_mask[:, None, None, :])",
+        "weights = bias.softmax(-1)",
+    ),
+    Mutant(
+        "no output layer of geometry",
+        VISION,
+        "nodes = nodes + self.out(weighted_messages(weights, message))",
+        "nodes = nodes + weighted_messages(weights, message)",
+    ),
+    Mutant("centre is a corner", VISION, "(boxes[..., 2:] + boxes[..., :2]) / 2", "boxes[..., :2]"),
+    Mutant("no least size", VISION, ".clamp(min=NEAR_ZERO)", ""),
+    Mutant("another least size", VISION, "NEAR_ZERO = 1e-3", "NEAR_ZERO = 1e-2"),
+    Mutant("frequencies of another base", VISION, "2.0 ** torch.arange", "3.0 ** torch.arange"),
+    Mutant("place not centred", VISION, "torch.cat([2 * place - 1, ", "torch.cat([place, "),
+    Mutant("sine and cosine exchanged", VISION, "waves.sin(), waves.cos()", "waves.cos(), waves.sin()"),
+    Mutant(
+        "phi reversed",
+        VISION,
+        "offset = centre[:, None] - centre[:, :, None]",
+        "offset = centre[:, :, None] - centre[:, None]",
+    ),
+    Mutant("offset in sizes of the other box", VISION, "(offset / size[:, :, None])", "(offset / size[:, None])"),
+    Mutant("no clamp", VISION, ".clamp(-10, 10)", ""),
+    Mutant("another clamp", VISION, ".clamp(-10, 10)", ".clamp(-5, 5)"),
+    Mutant(
+        "log ratios inverted",
+        VISION,
+        "(size[:, None] / size[:, :, None]).log()",
+        "(size[:, :, None] / size[:, None]).log()",
+    ),
+    Mutant(
+        "no logarithm of ratios",
+        VISION,
+        "(size[:, None] / size[:, :, None]).log()",
+        "(size[:, None] / size[:, :, None])",
+    ),
+    Mutant("IoU counts the overlap twice", VISION, "area[:, :, None] - common)", "area[:, :, None])"),
+    Mutant("overlap of boxes apart", VISION, "(high - low).clamp(min=0).prod(-1)", "(high - low).prod(-1)"),
+    Mutant("corners exchanged", VISION, "low = torch.maximum(", "low = torch.minimum("),
+    Mutant(
+        "furthest for nearest",
+        VISION,
+        "nearest = (to_others <= to_others.min(-1, keepdim=True).values) & others",
+        "nearest = (distance >= (distance * others).max(-1, keepdim=True).values) & others",
+    ),
+    Mutant("unknown boxes may be nearest", VISION, "others = box_mask[:, None] & ~torch.eye", "others = ~torch.eye"),
+    Mutant(
+        "each box its own nearest",
+        VISION,
+        "to_others = distance.masked_fill(~others, math.inf)",
+        "to_others = distance",
+    ),
+    Mutant("right for left", VISION, "[offset[..., 0] < 0, ", "[offset[..., 0] > 0, "),
+    Mutant("below for above", VISION, "offset[..., 1] < 0, nearest]", "offset[..., 1] > 0, nearest]"),
+    # Relevance
+    Mutant("another SHARPNESS", RELEVANCE, "SHARPNESS = 4.0", "SHARPNESS = 1.0"),
+    Mutant("SHARPNESS unused", RELEVANCE, "(SHARPNESS * similarity).sigmoid()", "similarity.sigmoid()"),
+    Mutant(
+        "dot product for cosine in rho",
+        RELEVANCE,
+        "torch.cosine_similarity(self.of_text(s), self.of_vision(v), dim=-1)",
+        "(self.of_text(s) * self.of_vision(v)).sum(-1)",
+    ),
+    Mutant("no size term", RELEVANCE, "fit = fit - size.log()[:, grain]", "pass"),
+    Mutant("size term added", RELEVANCE, "fit = fit - size.log()[:, grain]", "fit = fit + size.log()[:, grain]"),
+    Mutant("no 1/sqrt(d) in the pooling", RELEVANCE, " / math.sqrt(s.shape[-1])", ""),
+    Mutant("pooling without the mask", RELEVANCE, "masked_softmax(fit, memory.mask)", "fit.softmax(-1)"),
+    Mutant("v not normed", RELEVANCE, "v = self.vision_norm(torch", "v = (torch"),
+    Mutant("no tanh", RELEVANCE, ".tanh()", ""),
+    Mutant("sum for mean", RELEVANCE, " / size[:, :, None]", ""),
+    Mutant("absent grains in beta", RELEVANCE, "beta = masked_softmax(logits, present)", "beta = logits.softmax(-1)"),
+    Mutant(
+        "masked regions in the means",
+        RELEVANCE,
+        "(memory.mask[:, :, None] & one_hot)",
+        "one_hot.expand(len(memory.mask), -1, -1)",
+    ),
+    Mutant("rho without anything to see", RELEVANCE, "rho.masked_fill(~present.any(-1), 0.0), beta", "rho, beta"),
+    # Interaction
+    Mutant(
+        "regions read T0", INTERACTION, "self.regions[layer](M, T, word_mask", "self.regions[layer](M, words, word_mask"
+    ),
+    Mutant(
+        "words read M0",
+        INTERACTION,
+        "T, of_words = read(T, M, memory.mask",
+        "T, of_words = read(T, memory.regions, memory.mask",
+    ),
+    Mutant(
+        "words start anew",
+        INTERACTION,
+        "T, of_words = read(T, M, memory.mask",
+        "T, of_words = read(words, M, memory.mask",
+    ),
+    Mutant("regions scaled by rho", INTERACTION, "word_mask, torch.ones_like(rho))", "word_mask, rho)"),
+    Mutant(
+        "words without shares",
+        INTERACTION,
+        "memory.mask, rho, grains)\n            word_to_region",
+        "memory.mask, rho)\n            word_to_region",
+    ),
+    Mutant(
+        "words without rho",
+        INTERACTION,
+        "read(T, M, memory.mask, rho, grains)",
+        "read(T, M, memory.mask, torch.ones_like(rho), grains)",
+    ),
+    Mutant("regions read padding", INTERACTION, "(M, T, word_mask, torch", "(M, T, torch.ones_like(word_mask), torch"),
+    Mutant("first regions for all", INTERACTION, "self.regions[layer](M", "self.regions[0](M"),
+    Mutant(
+        "a useless reader of regions",
+        INTERACTION,
+        "config.iterations if config.coattention else config.iterations - 1",
+        "config.iterations",
+    ),
+    Mutant(
+        "co-attention reads M0",
+        INTERACTION,
+        "self.coattention(T, M, word_mask",
+        "self.coattention(T, memory.regions, word_mask",
+    ),
+    Mutant(
+        "co-attention reads T0", INTERACTION, "self.coattention(T, M, word_mask", "self.coattention(words, M, word_mask"
+    ),
+    Mutant(
+        "co-attention without rho",
+        INTERACTION,
+        "word_mask, memory.mask, rho, grains)\n        weights",
+        "word_mask, memory.mask, torch.ones_like(rho), grains)\n        weights",
+    ),
+    Mutant(
+        "attention of a reader not scaled",
+        INTERACTION,
+        "x = x + scale * self.dropout(read)",
+        "x = x + self.dropout(read)",
+    ),
+    Mutant(
+        "reader's residual dropped", INTERACTION, "x = x + scale * self.dropout(read)", "x = scale * self.dropout(read)"
+    ),
+    Mutant(
+        "feed-forward of a reader not scaled",
+        INTERACTION,
+        "return x + scale * self.dropout(self.feed_forward(x))",
+        "return x + self.dropout(self.feed_forward(x))",
+    ),
+    Mutant(
+        "feed-forward residual of a reader dropped",
+        INTERACTION,
+        "return x + scale * self.dropout(self.feed_forward(x))",
+        "return scale * self.dropout(self.feed_forward(x))",
+    ),
+    Mutant("no dropout on what is read", INTERACTION, "x = x + scale * self.dropout(read)", "x = x + scale * read"),
+    Mutant("no dropout on the feed-forward", INTERACTION, "self.dropout(self.feed_forward(x))", "self.feed_forward(x)"),
+    Mutant("memory not normed", INTERACTION, "self.memory_norm(memory), mask", "memory, mask"),
+    Mutant("reader's query not normed", INTERACTION, "self.attention(self.norm(x), ", "self.attention(x, "),
+    Mutant("reader's attention starts at random", INTERACTION, "zero_init(self.attention.out)", "pass"),
+    Mutant("reader's feed-forward starts at random", INTERACTION, "zero_init(self.feed_forward[-1])", "pass"),
+    Mutant("co-attention starts at random", INTERACTION, "zero_init(self.out)", "pass"),
+    Mutant("no 1/sqrt(d) in co-attention", INTERACTION, " / math.sqrt(T.shape[-1])", ""),
+    Mutant("affinity without W_c", INTERACTION, "self.affinity(T) @ M", "T @ M"),
+    Mutant(
+        "co-attention not normed",
+        INTERACTION,
+        "T, M = self.norm(words), self.memory_norm(regions)",
+        "T, M = words, regions",
+    ),
+    Mutant(
+        "co-attention over masked regions",
+        INTERACTION,
+        "softmax_by_group(A, region_mask[:, None, :], grains)",
+        "softmax_by_group(A, torch.ones_like(region_mask)[:, None, :], grains)",
+    ),
+    Mutant(
+        "co-attention over padding",
+        INTERACTION,
+        "masked_softmax(A.transpose(1, 2), word_mask[:, None, :])",
+        "A.transpose(1, 2).softmax(-1)",
+    ),
+    Mutant("C2 is C1", INTERACTION, "C2 = over_regions @ (over_words @ T)", "C2 = C1"),
+    Mutant("C2 of bare words", INTERACTION, "(over_words @ T)", "(over_words @ words)"),
+    Mutant(
+        "gate inputs exchanged",
+        INTERACTION,
+        "self.gate(torch.cat([T, C1, C2], -1))",
+        "self.gate(torch.cat([T, C2, C1], -1))",
+    ),
+    Mutant(
+        "gate reads bare words",
+        INTERACTION,
+        "self.gate(torch.cat([T, C1, C2], -1))",
+        "self.gate(torch.cat([words, C1, C2], -1))",
+    ),
+    Mutant("no gate", INTERACTION, "rho[:, None, None] * z * self", "rho[:, None, None] * self"),
+    Mutant(
+        "output inputs exchanged", INTERACTION, "self.out(torch.cat([C1, C2], -1))", "self.out(torch.cat([C2, C1], -1))"
+    ),
+    Mutant("co-attention not scaled by rho", INTERACTION, "H = words + rho[:, None, None] * z", "H = words + z"),
+    Mutant("co-attention adds to normed words", INTERACTION, "H = words + rho", "H = T + rho"),
+    Mutant(
+        "no dropout on co-attention",
+        INTERACTION,
+        "z * self.dropout(self.out(torch.cat([C1, C2], -1)))",
+        "z * self.out(torch.cat([C1, C2], -1))",
+    ),
+    # Decoder and model
+    Mutant("no dropout before the classifier", DECODER, "self.classify(self.dropout(words))", "self.classify(words)"),
+    Mutant("loss is a sum", DECODER, 'reduction="mean"', 'reduction="sum"'),
+    Mutant(
+        "loss of padding",
+        DECODER,
+        'self.crf(emissions, tags, mask=word_mask, reduction="mean")',
+        'self.crf(emissions, tags, reduction="mean")',
+    ),
+    Mutant("forbidden starts allowed", DECODER, "crf.start_transitions.masked_fill_(start, FORBIDDEN)", "pass"),
+    Mutant("forbidden moves allowed", DECODER, "crf.transitions.masked_fill_(moves, FORBIDDEN)", "pass"),
+    Mutant("forbidden moves transposed", DECODER, "masked_fill_(moves, FORBIDDEN)", "masked_fill_(moves.T, FORBIDDEN)"),
+    Mutant("an I- may follow another type", DECODER, "to[2:] != old[2:]", "old == 'O'"),
+    Mutant(
+        "the model's own CRF changed",
+        DECODER,
+        "crf = deepcopy(self.crf).float().requires_grad_(False)",
+        "crf = self.crf.requires_grad_(False)",
+    ),
+    Mutant(
+        "a new CRF at each call",
+        DECODER,
+        "crf = deepcopy(self.crf).float()",
+        "crf = CRF(len(self.tags), batch_first=True); crf.load_state_dict(self.crf.state_dict()); crf = crf.float()",
+    ),
+    Mutant("marginals of padding", DECODER, " * word_mask[:, :, None]", ""),
+    Mutant("sentence reads T", MODEL, "self.sentence(last, batch.word_mask)", "self.sentence(words, batch.word_mask)"),
+    Mutant("stage 3 skipped", MODEL, "words = self.interaction(", "self.interaction("),
+    Mutant(
+        "rho for beta",
+        MODEL,
+        "Output(emissions, batch.word_mask, loss, rho, beta, kept)",
+        "Output(emissions, batch.word_mask, loss, beta, rho, kept)",
+    ),
+)
+
+
+def check(mutants: tuple[Mutant, ...]) -> list[str]:
+    """A sentence for each mutant whose original text is not in its file exactly once."""
+    stale = []
+    for mutant in mutants:
+        count = (ROOT / "hamner" / "model" / mutant.file).read_text(encoding="utf-8").count(mutant.original)
+        if count != 1:
+            stale.append(
+                f"hamner/model/{mutant.file} holds {mutant.original!r} {count} times, not once ({mutant.name})"
+            )
+    return stale
+
+
+class FirstFailure:
+    """A pytest plugin that remembers the first test that failed."""
+
+    name = ""
+
+    def pytest_runtest_logreport(self, report: object) -> None:
+        if report.failed and not self.name:  # type: ignore[attr-defined]
+            self.name = report.nodeid.rpartition("::")[2]  # type: ignore[attr-defined]
+
+    def pytest_collectreport(self, report: object) -> None:
+        if report.failed and not self.name:  # type: ignore[attr-defined]
+            self.name = "the import of the tests"
+
+
+def killer(mutant: Mutant | None, copy_of: Path) -> str:
+    """The test that fails for this mutant, "" for none. Runs in a process of its own, which it leaves changed."""
+    import pytest
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        shutil.copytree(copy_of, copy, dirs_exist_ok=True)
+        if mutant is not None:
+            file = copy / "hamner" / "model" / mutant.file
+            file.write_text(file.read_text(encoding="utf-8").replace(mutant.original, mutant.changed), encoding="utf-8")
+        os.chdir(copy)
+        sys.path.insert(0, str(copy))
+        import hamner
+
+        assert Path(hamner.__file__).is_relative_to(copy), "the tests would run on the working tree"
+        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:warnings", f"--rootdir={copy}"]
+        for tests in ([EQUATIONS], ["tests/model", f"--ignore={EQUATIONS}"]):
+            first = FirstFailure()
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                status = pytest.main([*options, *tests], [first])
+            if status != pytest.ExitCode.OK:
+                return first.name or f"pytest ended with {status!r}"
+    return ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="mutants tested at once")
+    parser.add_argument("--only", default="", help="only mutants whose name holds this text")
+    options = parser.parse_args()
+    if stale := check(MUTANTS):
+        print(*stale, "bring tests/mutants.py up to date", sep="\n", file=sys.stderr)
+        return 1
+    chosen = [mutant for mutant in MUTANTS if options.only in mutant.name]
+
+    sys.dont_write_bytecode = True  # a mutant may have the size and time of another
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    import accelerate  # noqa: F401  imported once, here; each mutant's process is a fork of this one
+    import pytest  # noqa: F401
+    import torch
+    import torchcrf  # noqa: F401
+    import transformers.models.bert.modeling_bert  # noqa: F401
+
+    torch.set_num_threads(1)
+    unexpected = []
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        for part in ("hamner", "tests/model"):
+            shutil.copytree(ROOT / part, Path(folder) / part, ignore=shutil.ignore_patterns("__pycache__"))
+        with multiprocessing.get_context("fork").Pool(options.jobs, maxtasksperchild=1) as pool:
+            if failed := pool.apply(killer, (None, Path(folder))):
+                print(f"without any mutant {failed} fails: mend that first", file=sys.stderr)
+                return 1
+            results = pool.imap(partial(killer, copy_of=Path(folder)), chosen, chunksize=1)
+            for mutant, test in zip(chosen, results, strict=True):
+                verdict = f"killed by {test}" if test else "SURVIVES"
+                if not test and mutant.equal:
+                    verdict = f"survives, equal by algebra: {mutant.equal}"
+                elif not test:
+                    unexpected.append(mutant)
+                print(f"{mutant.file:>18}  {mutant.name}: {verdict}", flush=True)
+    print(f"{len(chosen)} mutants, {len(unexpected)} survive that are not equal to the original by algebra")
+    return bool(unexpected)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
