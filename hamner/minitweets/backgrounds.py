@@ -1,4 +1,4 @@
-"""Flat backgrounds: twelve patterns, each with random colours, sizes and angles, so that no two are alike."""
+"""Flat backgrounds: twelve patterns with random colours, sizes and angles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pattern = Callable[[random.Random, Callable[[], str]], str]
 
 
 def background(rng: random.Random) -> str:
-    """SVG elements that fill a SIDE x SIDE image."""
+    """Draw a random pattern: SVG elements that fill a SIDE x SIDE image."""
     hue, lightness, saturation = rng.random(), rng.uniform(0.62, 0.93), rng.uniform(0.25, 0.75)
 
     def colour() -> str:
@@ -25,7 +25,7 @@ def background(rng: random.Random) -> str:
 
     pattern = rng.choice(PATTERNS)
     plain = f'<rect width="{SIDE}" height="{SIDE}" fill="{shade(hue, lightness, saturation)}"/>'
-    # Edges without half-tones: a background then takes few colours of the palette and few bytes of the file.
+    # Without half-tones at its edges, a background takes few colours of the palette and few bytes.
     return f'<g shape-rendering="crispEdges">{plain}{pattern(rng, colour)}</g>'
 
 

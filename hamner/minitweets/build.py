@@ -1,4 +1,4 @@
-"""Write the corpus: texts, images, and what is known of both."""
+"""Write the corpus: texts, images, and their known answers."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from hamner.minitweets.posts import Plan, Written, plan
 from hamner.minitweets.scenes import Scene, render
 
 COLOURS = 18
-"""Colours of an image's palette: what keeps the corpus small without showing."""
+"""Colours of an image's palette: few, for small files, without a visible loss."""
 
 
 def build(folder: Path, seed: int = SEED) -> None:
-    """Write the whole corpus to `folder`, which must be empty or not yet exist (README.md may be there).
+    """Write the whole corpus to `folder`, which must be missing or empty but for README.md.
 
-    The same arguments give the same files. Raises HamnerError if the folder holds something else or cannot be written.
+    The same arguments give the same files. Raises HamnerError when the folder holds other files or cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and any(entry.name != "README.md" for entry in folder.iterdir()):
-        raise HamnerError(f"{folder} is not empty; name a folder that is, or remove what is in it")
+        raise HamnerError(f"{folder} is not empty; name an empty folder, or remove its files")
     started = time.perf_counter()
     plans = plan(seed)
     write_texts(folder, plans)
@@ -46,18 +46,18 @@ def build(folder: Path, seed: int = SEED) -> None:
 
 
 def draw_image(scene: Scene, seed: int = SEED) -> Image.Image:
-    """The image with its few colours; the same for the same image and seed, whatever else is drawn."""
+    """Draw an image in COLOURS colours; the result depends on the image's id and the seed alone."""
     image = render(scene, random.Random(f"{scene.id} {seed}"))
     return image.quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE).convert("RGB")
 
 
 def _file(image: str) -> str:
-    """WebP without loss takes less room than PNG, so that more images fit into the corpus."""
+    """File name of an image: lossless WebP, which is smaller than PNG."""
     return f"{image}.webp"
 
 
 def write_texts(folder: Path, plans: list[Plan]) -> None:
-    """Write all but the images: texts, images.tsv, annotations, answers, what is in the images, the ceilings."""
+    """Write everything but the images: texts, images.tsv, annotations, answers, contents of the images, ceilings."""
     for part in plans:
         write_posts((Post(post.id, post.words, post.tags()) for post in part.posts), folder / f"{part.split}.txt")
     posts = [post for part in plans for post in part.posts]

@@ -1,8 +1,8 @@
-"""How well the types can be told when one ability is missing: known by construction, computed from the corpus.
+"""Ceilings: the best accuracy that a tagger without one ability can reach, computed from the corpus.
 
-A tagger that lacks an ability does not tell some posts apart: they give it the same *view*. The best it can do is to
-answer with the type that is most frequent in train among the mentions of that view (any of them, where several are).
-Its accuracy on test is the ceiling.
+A tagger without an ability cannot tell some posts apart: they give it the same *view*. Its best answer is the type that
+is most frequent in train among the mentions of that view (one of them, if several are). The accuracy of this answer on
+test is the ceiling.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from hamner.minitweets.scenes import Scene
 
 ABILITIES = ("all", "text_only", "no_objects", "no_relations", "no_geometry", "no_relevance")
-"""`all`: nothing is missing. The others name what is: everything but the text; objects apart from the whole image;
-comparing objects with one another; where objects are; whether image and words are about one topic."""
+"""`all`: no ability is missing. The others name the missing one: images; telling objects from the whole image;
+comparing objects with one another; positions of objects; judging whether image and words share a topic."""
 
 
 def ceilings(plans: Sequence[Plan]) -> dict[str, dict[str, float]]:
-    """Ability -> cue -> accuracy on test of the best tagger with this ability (or lack of it), from 0 to 1."""
+    """Ability -> cue -> accuracy on test of the best tagger, from 0 to 1 (`ABILITIES` says what it lacks)."""
     train, test = (next(part for part in plans if part.split == split) for split in ("train", "test"))
     default = {
         mention.name: mention.type for post in train.posts if post.cue == "unrelated" for mention in post.mentions
@@ -35,7 +35,7 @@ def _accuracies(ability: str, train: Plan, test: Plan, default: dict[str, str]) 
     rules: dict[Hashable, Counter[str]] = defaultdict(Counter)
     for view, nameless, _, mention in _views(ability, train, default):
         rules[view][mention.type] += 1
-        rules[nameless][mention.type] += 1  # for names that train does not know
+        rules[nameless][mention.type] += 1  # for names that do not occur in train
     right: dict[str, list[float]] = defaultdict(list)
     for view, nameless, post, mention in _views(ability, test, default):
         counts = rules[view] if view in rules else rules[nameless]
@@ -45,21 +45,20 @@ def _accuracies(ability: str, train: Plan, test: Plan, default: dict[str, str]) 
 
 
 def _views(ability: str, part: Plan, default: dict[str, str]) -> list[tuple[Hashable, Hashable, Written, Mention]]:
-    """(view, the same without the name, post, mention) of every mention."""
+    """(view, view without the name, post, mention) of every mention."""
     images = {image.id: image for image in part.images}
-    found: list[tuple[Hashable, Hashable, Written, Mention]] = []
+    views: list[tuple[Hashable, Hashable, Written, Mention]] = []
     for post in part.posts:
         for mention in post.mentions:
             wording, *rest = _view(ability, post, mention, images[post.image])
-            name = (
-                default.get(mention.name) if wording == "neutral" else None
-            )  # elsewhere names are balanced and say nothing
-            found.append(((wording, *rest, name), (wording, *rest), post, mention))
-    return found
+            # Under other wordings names are balanced over the types and tell nothing.
+            name = default.get(mention.name) if wording == "neutral" else None
+            views.append(((wording, *rest, name), (wording, *rest), post, mention))
+    return views
 
 
 def _view(ability: str, post: Written, mention: Mention, image: Scene) -> tuple[Hashable, ...]:
-    """What the tagger sees: the kind of wording first, then what it can make of the image."""
+    """The view of a mention: the kind of wording first, then all that the tagger gets from the image."""
     if post.cue == "text":
         return ("text", mention.type)
     neutral = post.cue in ("scene", "unrelated")
@@ -73,7 +72,7 @@ def _view(ability: str, post: Written, mention: Mention, image: Scene) -> tuple[
         or (ability == "no_geometry" and post.cue == "position")
     )
     if blurred:
-        return (wording, shown)  # the types in the image, but not which of them is meant
+        return (wording, shown)  # the types in the image, but not the type that is meant
     if neutral:
         match = None if ability == "no_relevance" else post.topic == image.topic
         return (wording, shown, match)

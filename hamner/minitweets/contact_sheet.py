@@ -1,4 +1,4 @@
-"""Contact sheets: six posts of a cue with their images, boxes, answers and tags on one figure."""
+"""Contact sheets: a figure of six posts of one cue, with their images, boxes, answers and tags."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hamner.files import written_whole
 
 
 def contact_sheet(folder: Path, cue: str, split: str = "test", seed: int = 0) -> Figure:
-    """Six posts of `cue` on six images: the answer's box in its type's colour, other boxes thin, names tagged."""
+    """Draw six posts of `cue` with six images: boxes of answers in their type's colour, others thin, names tagged."""
     posts = {post.id: post for post in read_posts(folder / f"{split}.txt")}
     images = dict(line.split("\t") for line in (folder / "images.tsv").read_text(encoding="utf-8").splitlines())
     answers = [
@@ -72,7 +72,7 @@ def _draw_boxes(axis: Axes, answer: dict[str, Any], boxes: list[list[float]], si
 
 
 def _write_words(axis: Axes, post: Post, mentions: list[dict[str, Any]], side: int) -> None:
-    """The post below its image, line by line, each name in its type's colour with the type behind it."""
+    """Write the post below its image, each name in its type's colour with its type behind it."""
     marked = {i: mention["type"] for mention in mentions for i in range(mention["start"], mention["end"])}
     last = {mention["end"] - 1: f" [{mention['type']}]" for mention in mentions}
     x, y, line = 0.0, side * 1.06, side * 0.075
@@ -87,7 +87,7 @@ def _write_words(axis: Axes, post: Post, mentions: list[dict[str, Any]], side: i
 
 
 def _printable(word: str) -> str:
-    """Emoji, which the figure's font lacks, by a sign that it has."""
+    """The word, or a smiley for an emoji, which the figure's font lacks."""
     return word if all(ord(character) < 0x2000 or character == "\u2026" for character in word) else "\u263a"
 
 

@@ -1,7 +1,7 @@
-"""The icons: what may be drawn for each type and each topic, and which split may use it.
+"""The icons of each type and each topic, divided over the splits.
 
-A *concept* is one thing to draw: an emoji (drawn by Twemoji in colour or by Noto Emoji in line) or a brand's logo
-(Simple Icons). Concepts, not files, are divided over the splits, so that no icon of test occurs in train in any style.
+A *concept* is one emoji (Twemoji in colour, Noto Emoji in line) or one brand's logo (Simple Icons). Concepts, not
+files, are divided over the splits: no icon of test occurs in train in any style.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COUNTRIES = (
     "PA PK PL PS "
     "PT PY QA RO RS SA SE SG SI SK SN TH TZ UA US UY VE ZM"
 )
-_ANIMALS = (  # whole animals: a cat's face and a person's are too much alike in small
+_ANIMALS = (  # whole animals: at this size a cat's face resembles a person's
     "🐒 🐕 🦮 🐩 🐈 🐅 🫏 🐎 🦓 🦬 🐂 "
     "🐃 🐄 🐖 🐑 🐐 🐪 🐫 🦙 🦒 🐘 🦣 🦏 🦛 🐀 🐇 "
     "🐿 🦫 🦇 🦦 🦨 🦘 🦡 🦃 🐓 🐤 🐦 🐧 🕊 🦅 🦆 "
@@ -64,7 +64,7 @@ _LOGOS = (
     "youtube zalando zapier "
     "zendesk zenn zillow zoom"
 )
-_THINGS = {
+_TOPIC_OBJECTS = {
     "food": "🥖 🥨 🥯 🥞 🧇 🧀 🍗 🍖 🥩 🍔 🍟 🍕 🌭 🥪 🌮 🌯 🫔 🥙 🍳 🥘 🍲 🥗 🍿 "
     "🍚 🍛 🍜 🍝 🍢 🍣 🍤 🍦 🍧 🍨 🍩 🍪 🍰 🧁 🥧 🍫 🍭 🍮",
     "travel": "✈ 🛫 🛩 🚁 🛳 ⛴ 🚢 ⛵ 🚤 🛥 🚂 🚃 🚄 🚅 🚆 🚈 🚊 🚝 🚞 🚋 🚌 🚍 🚎 🚐 🚕 🚖 🚗 🚘 🚙 🛻 🏍 🛵 🚲",
@@ -75,7 +75,7 @@ _THINGS = {
 
 
 class Concept(NamedTuple):
-    """One thing to draw. `kind`: "emoji" or "flag" (Twemoji, Noto Emoji) or "logo" (Simple Icons)."""
+    """What one icon shows. `kind`: "emoji" or "flag" (Twemoji, Noto Emoji) or "logo" (Simple Icons)."""
 
     kind: str
     key: str
@@ -83,15 +83,15 @@ class Concept(NamedTuple):
 
 @dataclass(frozen=True)
 class Icons:
-    """The concepts of one split: `subjects` by entity type, in groups, and `things` by topic."""
+    """The concepts of one split: `subjects` by entity type, in groups, and `topic_objects` by topic."""
 
     subjects: dict[str, list[list[Concept]]]
-    things: dict[str, list[Concept]]
+    topic_objects: dict[str, list[Concept]]
 
     def subject(self, type: str, line: bool, rng: random.Random) -> Concept:
-        """A concept of this type; its groups (LOC has buildings and flags) come equally often.
+        """Draw a random concept of this type; its groups (LOC has buildings and flags) have equal chances.
 
-        There are no flags in `line`: without its colours a flag is letters on a cloth, which look like a logo.
+        In `line` there are no flags: a flag without colours is letters on a cloth, which resemble a logo.
         """
         groups = [group for group in self.subjects[type] if not (line and group[0].kind == "flag")]
         return rng.choice(rng.choice(groups))
@@ -112,7 +112,7 @@ def _divide(concepts: list[Concept], rng: random.Random) -> dict[str, list[Conce
 
 
 def icons_by_split(seed: int) -> dict[str, Icons]:
-    """Every concept in exactly one split: about 68 % of each group in train, 12 % in valid, 20 % in test."""
+    """Divide the concepts, each into exactly one split: of each group 68 % into train, 12 % valid, 20 % test."""
     rng = random.Random(f"icons {seed}")
     groups = {
         "PER": [_emoji(_PEOPLE)],
@@ -121,11 +121,11 @@ def icons_by_split(seed: int) -> dict[str, Icons]:
         "MISC": [_emoji(_ANIMALS)],
     }
     subjects = {type: [_divide(group, rng) for group in groups[type]] for type in TYPES}
-    things = {topic: _divide(_emoji(_THINGS[topic]), rng) for topic in TOPICS}
+    topic_objects = {topic: _divide(_emoji(_TOPIC_OBJECTS[topic]), rng) for topic in TOPICS}
     return {
         split: Icons(
             {type: [divided[split] for divided in subjects[type]] for type in TYPES},
-            {topic: things[topic][split] for topic in TOPICS},
+            {topic: topic_objects[topic][split] for topic in TOPICS},
         )
         for split in SPLITS
     }

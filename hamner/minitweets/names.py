@@ -1,7 +1,7 @@
 """The names in the posts.
 
-*Ambiguous* names are invented and sound like nothing in particular; each occurs with all four types equally often.
-*Clear* names occur with one type only. Both kinds have names for train and names kept back for valid and for test.
+*Ambiguous* names are invented and suggest no type; each occurs with all four types equally often. *Clear* names occur
+with one type only. Of both kinds, some names are for train and others are held out for valid and for test.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ _CLEAR = {
 class Names:
     """The names of one split.
 
-    seen, unseen        ambiguous names that occur in train, and those that occur in this split alone (none in train)
-    clear, clear_unseen (name, type) likewise
-    default             the type that some ambiguous names of train have where the image is about something else
+    seen, unseen        ambiguous names that occur in train, and ambiguous names of this split alone (none for train)
+    clear, clear_unseen (name, type) of clear names, likewise
+    default             type of some ambiguous names of train where the image is unrelated
     """
 
     seen: tuple[str, ...]
@@ -64,12 +64,13 @@ class Names:
 
 
 def names_by_split(seed: int) -> dict[str, Names]:
-    """96 ambiguous names for train, of which valid and test see the same 16; 16 more for each of them.
+    """The names of each split.
 
-    So many that names cannot be told by heart alone: with 32 a text tagger left half of the unseen ones untagged. The
-    16 that valid and test see have a default type, 4 each; the fewer they are, the oftener each is met.
+    Train has 96 ambiguous names; valid and test share 16 of them and have 16 more each. With 32 names in train, a text
+    tagger learnt them by heart and left half of the unseen names untagged. The 16 shared names have a default type, 4
+    names for each type.
 
-    24 clear names of each type for train, of which valid and test see 12, and 6 or 12 more for them.
+    Train has 24 clear names of each type; valid has 12 of these and 6 more, test the other 12 and 12 more.
     """
     rng = random.Random(f"names {seed}")
     ambiguous = rng.sample(_AMBIGUOUS.split("|"), 128)

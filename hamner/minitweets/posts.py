@@ -1,7 +1,7 @@
-"""Which posts there are: images, names, types and words of every cue, balanced exactly.
+"""The plan of the posts: images, names, types and words of every cue, balanced exactly.
 
-In each split, an ambiguous name occurs in each of `scene`, `object`, `relation` and `position` with every type equally
-often.
+In each split, each ambiguous name occurs with every type equally often in each of `scene`, `object`, `relation` and
+`position`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ IMAGES = {
     "valid": dict.fromkeys(IMAGE_KINDS, 64),
     "test": dict.fromkeys(IMAGE_KINDS, 128),
 }
-"""Images of each kind, with two posts each of its cue (of one subject: see `_single`). In train most are pairs and
-groups, for `position` and `relation` are learnt last."""
+"""Images of each kind; each has two posts of its cue (`_single` for images of one subject). Train has most pairs and
+groups because `position` and `relation` are learnt last."""
 
 _MATCHINGS = tuple(((TYPES[0], TYPES[i]), tuple(type for type in TYPES[1:] if type != TYPES[i])) for i in (1, 2, 3))
-"""The three ways to part the four types into two pairs: names that go through them meet every type equally often."""
+"""The three ways to part the four types into two pairs. A name that takes all three has every type equally often."""
 
 
 class Mention(NamedTuple):
@@ -46,7 +46,7 @@ class Mention(NamedTuple):
 
 @dataclass(frozen=True)
 class Written:
-    """A post and all that is known of it. `side`: "odd" or "majority" (relation), the direction (position), else ""."""
+    """A post with its known answers. `side`: "odd" or "majority" (relation), the direction (position), else ""."""
 
     id: str
     image: str
@@ -59,7 +59,7 @@ class Written:
 
     @property
     def relevant(self) -> bool:
-        """Whether image and words are about one topic."""
+        """Whether image and words have one topic."""
         return self.cue != "unrelated"
 
     def tags(self) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ class Plan:
 
 
 class _Wanted(NamedTuple):
-    """A post that is still to be worded: (name, type, objects) for each mention."""
+    """A post without its words yet: (name, type, objects) of each mention."""
 
     image: Scene
     cue: str
@@ -91,20 +91,20 @@ class _Wanted(NamedTuple):
 
 
 def plan(seed: int, images: dict[str, dict[str, int]] = IMAGES) -> list[Plan]:
-    """All images and posts of the three splits; the same for the same arguments. No two posts have the same words.
+    """Plan all images and posts of the three splits; the same arguments give the same plan.
 
-    Raises HamnerError for numbers of images with which names cannot be balanced.
+    No two posts have the same words. Raises HamnerError for numbers of images that cannot balance the names.
     """
     names, icons = names_by_split(seed), icons_by_split(seed)
     plans: list[Plan] = []
-    said: set[tuple[str, ...]] = set()
+    used: set[tuple[str, ...]] = set()
     number = 0
     for split in SPLITS:
         rng = random.Random(f"{split} {seed}")
         builder = _Split(names[split], icons[split], images[split], number, rng)
         wanted = builder.wanted()
         rng.shuffle(wanted)
-        worded = _Wording(names[split], said, rng)
+        worded = _Wording(names[split], used, rng)
         posts = tuple(worded.post(f"{split}-{i:04d}", want) for i, want in enumerate(wanted, start=1))
         plans.append(Plan(split, tuple(builder.images), posts))
         number += len(builder.images)
@@ -112,7 +112,7 @@ def plan(seed: int, images: dict[str, dict[str, int]] = IMAGES) -> list[Plan]:
 
 
 class _Split:
-    """Composes the images of one split and says which posts go with them."""
+    """Composes the images of one split and plans their posts."""
 
     def __init__(self, names: Names, icons: Icons, many: dict[str, int], first_number: int, rng: random.Random) -> None:
         self.names, self.icons, self.many, self.rng = names, icons, many, rng
@@ -121,7 +121,7 @@ class _Split:
             if number < 1 or number % (2 * len(self.ambiguous)):
                 multiple = 2 * len(self.ambiguous)
                 raise HamnerError(
-                    f"{number} images of kind {kind}: names are balanced with multiples of {multiple} only"
+                    f"{number} images of kind {kind} cannot balance the names; take a multiple of {multiple}"
                 )
         images = sum(many.values())
         self.numbers = iter(rng.sample(range(first_number + 1, first_number + images + 1), images))
@@ -141,10 +141,10 @@ class _Split:
         return image
 
     def _single(self) -> Iterator[_Wanted]:
-        """For each two images of one subject eight posts of `scene` and three of `unrelated`.
+        """Plan eight posts of `scene` and three of `unrelated` for each two images of one subject.
 
-        A name with a default type occurs in `scene` so often that a tagger which cannot judge relevance does best to
-        believe the image; so what it lacks shows in `unrelated` alone.
+        Names with a default type are frequent in `scene`: a tagger that cannot judge relevance does best to follow the
+        image, and so fails in `unrelated` alone.
         """
         images = self.many["single"] // 4  # of each type
         often = [name for name in self.names.seen if name in self.names.default]
@@ -164,12 +164,12 @@ class _Split:
                     yield _Wanted(image, "unrelated", "", topic, ((name, self.names.default[name], ()),))
 
     def _wrong_defaults(self, turn: int, count: int) -> list[str]:
-        """`count` names for `unrelated` on images of type number `turn`: every other default type equally often."""
+        """`count` names for `unrelated` on images of type number `turn`: each default type but this, equally often."""
         names = [name for name in self.names.seen if self.names.default.get(name, TYPES[turn]) != TYPES[turn]]
         return _evenly(names, count, self.rng)
 
     def _marked(self) -> Iterator[_Wanted]:
-        """Two posts of `object` for each image with a ring."""
+        """Plan two posts of `object` for each image with a ring."""
         for type in TYPES:
             for couple in _couples(_evenly(self.ambiguous, self.many["marked"] // 2, self.rng), self.rng):
                 image = self._image("marked", (type,))
@@ -178,7 +178,7 @@ class _Split:
                     yield _Wanted(image, "object", "", image.topic, ((name, type, answer),))
 
     def _pairs(self) -> Iterator[_Wanted]:
-        """Two posts of `position` for each image of two subjects: the same two names, the second time swapped."""
+        """Plan two posts of `position` for each image of two subjects: the same two names, swapped in the second."""
         turns = {frozenset(pair): self.rng.randrange(6) for matching in _MATCHINGS for pair in matching}
         for turn in range(self.many["pair"] // len(self.ambiguous)):
             names = self.rng.sample(self.ambiguous, len(self.ambiguous))
@@ -195,7 +195,7 @@ class _Split:
                         yield _Wanted(image, "position", direction, image.topic, mentions)
 
     def _groups(self) -> Iterator[_Wanted]:
-        """Two posts of `relation` for each image of three and one: a name once for the one, once for the three."""
+        """Plan two posts of `relation` for each image of three and one: the same name for the one and for the three."""
         for turn in range(self.many["group"] // len(self.ambiguous) // 2):
             for place, name in enumerate(self.ambiguous):
                 flip = (place // 3 + turn // 3) % 2
@@ -225,19 +225,19 @@ class _Split:
 class _Wording:
     """Puts posts into words."""
 
-    def __init__(self, names: Names, said: set[tuple[str, ...]], rng: random.Random) -> None:
-        self.rng, self.said = rng, said
+    def __init__(self, names: Names, used: set[tuple[str, ...]], rng: random.Random) -> None:
+        self.rng, self.used = rng, used
         self.clear = {*names.clear, *names.clear_unseen}
         self.unseen = {*names.unseen, *(name for name, _ in names.clear_unseen)}
         self.templates: dict[str, Iterator[tuple[str, str]]] = {}
 
     def post(self, id: str, want: _Wanted) -> Written:
-        """The post in words that no post has had before."""
+        """Put a post into words that no earlier post has."""
         while True:
             template, words, starts = self._words(want)
-            if words not in self.said:
+            if words not in self.used:
                 break
-        self.said.add(words)
+        self.used.add(words)
         mentions = tuple(
             Mention(
                 name,
@@ -262,13 +262,13 @@ class _Wording:
         )
 
     def _words(self, want: _Wanted) -> tuple[str, tuple[str, ...], list[int]]:
-        """Template id, words, and where the name of each mention starts."""
+        """(template id, words, first word of each mention's name)."""
         rng = self.rng
         id, template = self._template(want)
         slots = {"event": rng.choice(EVENTS[want.topic].split("|")), "doing": rng.choice(DOINGS[want.topic].split("|"))}
         keys = ["name"]
         if want.cue == "position":
-            # Which of the two is said first is open, so that the order of the names says nothing.
+            # The order of the two names is random, so it tells nothing.
             keys = rng.choice((["a", "b"], ["b", "a"]))
             slots |= {"d" + key: word for key, word in zip(keys, rng.choice(DIRECTION_WORDS[want.side]), strict=True)}
         slots |= {key: name for key, (name, _, _) in zip(keys, want.mentions, strict=True)}
@@ -285,13 +285,13 @@ class _Wording:
             words += filled
         if words[0].islower() and rng.random() < 0.5:
             words[0] = words[0].capitalize()
-        said, moved = tweet(words, fixed, want.topic, rng)
-        return id, tuple(said), [starts[key] + moved for key in keys]
+        styled, moved = tweet(words, fixed, want.topic, rng)
+        return id, tuple(styled), [starts[key] + moved for key in keys]
 
     def _template(self, want: _Wanted) -> tuple[str, str]:
-        """The cue's templates in turn, shuffled anew each round."""
+        """The next template of the cue: all in turn, in a new random order each round."""
         key = f"{want.cue} {want.mentions[0][1] if want.cue == 'text' else want.side}".strip()
-        key = "scene" if key == "unrelated" else key  # one sequence for both, so that neither gets words of its own
+        key = "scene" if key == "unrelated" else key  # one sequence for both: neither gets words of its own
         if key not in self.templates:
             self.templates[key] = _forever(lambda: self.rng.sample(TEMPLATES[key], len(TEMPLATES[key])))
         return next(self.templates[key])
@@ -303,7 +303,7 @@ def _forever(a_round: Callable[[], Sequence[tuple[str, str]]]) -> Iterator[tuple
 
 
 def _evenly(items: Sequence[str], count: int, rng: random.Random) -> list[str]:
-    """`count` of the items in random order, each equally often (give or take one)."""
+    """`count` items in random order; the numbers of any two items differ by at most one."""
     rounds = [item for _ in range(count // len(items)) for item in items]
     rounds += rng.sample(list(items), count % len(items))
     rng.shuffle(rounds)
@@ -311,12 +311,12 @@ def _evenly(items: Sequence[str], count: int, rng: random.Random) -> list[str]:
 
 
 def _couples(names: list[str], rng: random.Random) -> list[tuple[str, str]]:
-    """The names two by two, never the same name twice in a couple."""
+    """The names in random couples of two different names."""
     while True:
         rng.shuffle(names)
         couples = list(zip(names[::2], names[1::2], strict=True))
         for i, (one, other) in enumerate(couples):
-            if one == other:  # swap with a couple that has neither
+            if one == other:  # swap with a couple that does not have this name
                 j = next((j for j, couple in enumerate(couples) if one not in couple), None)
                 if j is None:
                     break

@@ -1,8 +1,8 @@
-"""Images: which things stand where, and how they are drawn.
+"""Images: which objects they show, where, and how they are drawn.
 
 Each image is of one *kind*: `single` (one subject fills it), `pair` (two subjects of different type), `marked` (one
-subject of each type, a ring around one) or `group` (three subjects of one type and one of another). Three small things
-of the image's topic are added to each.
+subject of each type, a ring around one) or `group` (three subjects of one type and one of another). Each also shows
+three small *topic objects*, which have no type.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from hamner.minitweets.icons import Concept, Icons
 
 IMAGE_KINDS = ("single", "pair", "marked", "group")
 DIRECTIONS = ("horizontal", "vertical", "size")
-THINGS = 3
+TOPIC_OBJECTS = 3
 RING = 1.22
-"""Outer size of a ring as a multiple of what it surrounds."""
+"""Outer size of a ring, as a multiple of the size of its object."""
 _CELL = SIDE / 3
-_JITTER = 1.5  # pixels by which a detector's box is off, on each side
+_JITTER = 1.5  # pixels: largest error of a detector's box on each side
 
 
 @dataclass(frozen=True)
 class Placed:
-    """One thing in an image. `type` is None for a topic thing; x, y is its centre and `size` its side, in pixels."""
+    """An object in an image. `type` is None for a topic object; x, y is its centre and `size` its side, in pixels."""
 
     type: str | None
     concept: Concept
@@ -46,7 +46,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Scene:
-    """An image before it is drawn. `direction` belongs to pairs: how their two subjects differ in place or size."""
+    """An image before it is drawn. `direction` says how the two subjects of a pair differ in position or size."""
 
     id: str
     kind: str
@@ -62,10 +62,10 @@ class Scene:
 def compose(
     id: str, kind: str, types: tuple[str, ...], topic: str, icons: Icons, rng: random.Random, direction: str = ""
 ) -> Scene:
-    """An image whose subjects have these `types`.
+    """Compose an image whose subjects have these `types`.
 
-    `single`: one type. `pair`: first the left, upper or bigger one. `marked`: the type that wears the ring; the
-    other three are added. `group`: the type of the three, then the type of the one.
+    `single`: one type. `pair`: first the left, upper or bigger subject. `marked`: the type with the ring; the other
+    three types are added. `group`: the type of the three, then the type of the one.
     """
     if kind == "single":
         placed = [
@@ -79,16 +79,16 @@ def compose(
             )
         ]
         spots = [(x, y) for x in (26.0, SIDE - 26.0) for y in (26.0, SIDE - 26.0)]
-        things = _things(topic, icons, rng, rng.sample(spots, THINGS), 42, 2)
+        topic_objects = _topic_objects(topic, icons, rng, rng.sample(spots, TOPIC_OBJECTS), 42, 2)
     elif kind == "pair":
         placed, spots = _pair(types, icons, rng, direction)
-        things = _things(topic, icons, rng, spots, 46, 3)
+        topic_objects = _topic_objects(topic, icons, rng, spots, 46, 3)
     else:
         if kind == "marked":
             shown = [types[0], *(type for type in TYPES if type != types[0])]
         else:
             shown = [types[1]] + 3 * [types[0]]
-        cells = rng.sample([(x, y) for x in range(3) for y in range(3)], len(shown) + THINGS)
+        cells = rng.sample([(x, y) for x in range(3) for y in range(3)], len(shown) + TOPIC_OBJECTS)
         centres = [((x + 0.5) * _CELL, (y + 0.5) * _CELL) for x, y in cells]
         placed = []
         for type, (x, y) in zip(shown, centres, strict=False):
@@ -99,8 +99,8 @@ def compose(
             placed.append(_distinct(subject, placed, icons, rng))
         if kind == "marked":
             placed[0] = replace(placed[0], ringed=True)
-        things = _things(topic, icons, rng, centres[len(shown) :], 50, 7)
-    objects = [_detected(item, rng) for item in (*placed, *things)]
+        topic_objects = _topic_objects(topic, icons, rng, centres[len(shown) :], 50, 7)
+    objects = [_detected(item, rng) for item in (*placed, *topic_objects)]
     rng.shuffle(objects)
     return Scene(id, kind, topic, tuple(objects), direction)
 
@@ -120,12 +120,12 @@ def _distinct(subject: Placed, others: list[Placed], icons: Icons, rng: random.R
 def _pair(
     types: tuple[str, ...], icons: Icons, rng: random.Random, direction: str
 ) -> tuple[list[Placed], list[tuple[float, float]]]:
-    """Two subjects that differ clearly in `direction` and anyhow otherwise, and three places left for topic things."""
+    """Two subjects that differ clearly in `direction` and at random otherwise, and three free spots."""
     if direction == "size":
         sizes = [rng.uniform(104, 114), rng.uniform(48, 56)]
         flip_x, flip_y = (rng.choice((lambda v: v, lambda v: SIDE - v)) for _ in "xy")
         free = [(180, 40), (180, 112), (180, 184), (100, 184), (36, 184)]
-        spots = [(flip_x(x), flip_y(y)) for x, y in rng.sample(free, THINGS + 1)]
+        spots = [(flip_x(x), flip_y(y)) for x, y in rng.sample(free, TOPIC_OBJECTS + 1)]
         places = [(flip_x(64), flip_y(64)), spots.pop()]
     else:
         sizes = [rng.uniform(70, 88), rng.uniform(70, 88)]
@@ -139,12 +139,16 @@ def _pair(
     return pair, spots
 
 
-def _things(
+def _topic_objects(
     topic: str, icons: Icons, rng: random.Random, spots: list[tuple[float, float]], size: float, slack: float
 ) -> list[Placed]:
-    """Topic things, one at each spot."""
-    concepts = icons.things[topic]
-    chosen = rng.sample(concepts, THINGS) if len(concepts) >= THINGS else [rng.choice(concepts) for _ in range(THINGS)]
+    """Topic objects, one at each spot."""
+    concepts = icons.topic_objects[topic]
+    chosen = (
+        rng.sample(concepts, TOPIC_OBJECTS)
+        if len(concepts) >= TOPIC_OBJECTS
+        else [rng.choice(concepts) for _ in range(TOPIC_OBJECTS)]
+    )
     return [
         Placed(
             None,
@@ -153,14 +157,14 @@ def _things(
             y + rng.uniform(-slack, slack),
             size * rng.uniform(0.92, 1.08),
             "sticker",
-            "colour",  # things have no type that a style could give away
+            "colour",  # of no use as a hint: topic objects have no type
         )
         for concept, (x, y) in zip(chosen, spots, strict=True)
     ]
 
 
 def _detected(placed: Placed, rng: random.Random) -> Placed:
-    """The thing with the box and score that a detector might give it; the ring belongs to the box."""
+    """The object with a box and a score as a detector would give it; the box includes the ring."""
     half = placed.size / 2 * (RING if placed.ringed else 1.0)
     sides = (placed.x - half, placed.y - half, placed.x + half, placed.y + half)
     x1, y1, x2, y2 = (round(min(1.0, max(0.0, (side + rng.uniform(-_JITTER, _JITTER)) / SIDE)), 3) for side in sides)
@@ -168,7 +172,7 @@ def _detected(placed: Placed, rng: random.Random) -> Placed:
 
 
 def render(scene: Scene, rng: random.Random) -> Image.Image:
-    """The image in RGB, SIDE x SIDE."""
+    """Draw the image: RGB, SIDE x SIDE."""
     parts = [background(rng)]
     parts += [_placed_markup(placed, str(i), rng) for i, placed in enumerate(scene.objects)]
     parts += [_ring(placed, rng) for placed in scene.objects if placed.ringed]
@@ -178,11 +182,9 @@ def render(scene: Scene, rng: random.Random) -> Image.Image:
 
 
 def _placed_markup(placed: Placed, number: str, rng: random.Random) -> str:
-    """A carrier with a drawing on it, in light colours with dark ink or the other way round."""
-    hue, dark = (
-        rng.random(),
-        rng.random() < 0.5 and placed.treatment != "colour",
-    )  # Twemoji's own colours want light paper
+    """SVG of a carrier with its drawing: dark ink on light paper, or light ink on dark paper."""
+    # Twemoji's own colours need light paper.
+    hue, dark = (rng.random(), rng.random() < 0.5 and placed.treatment != "colour")
     paper = (
         shade(hue, rng.uniform(0.2, 0.32), rng.uniform(0.3, 0.7))
         if dark
@@ -192,7 +194,7 @@ def _placed_markup(placed: Placed, number: str, rng: random.Random) -> str:
     palette = random_palette(rng, (0.45, 0.95) if dark else (0.16, 0.74))
     drawing = draw(placed.concept, placed.treatment, ink, palette, number, rng)
     if placed.carrier == "sticker":
-        # Without a carrier a wide rim in the paper's colour keeps the drawing legible on any background.
+        # A sticker has no carrier: a wide rim in the paper's colour keeps it legible on any background.
         scale, rim = 0.88, silhouette(drawing, paper, drawing.side * 0.11)
         base = ""
     else:
@@ -232,7 +234,7 @@ def _carrier(placed: Placed, paper: str, edge: str) -> str:
 
 
 def _ring(placed: Placed, rng: random.Random) -> str:
-    """A ring as if drawn by hand: a red ellipse with a white rim."""
+    """SVG of a ring that seems drawn by hand: a red ellipse with a white rim."""
     radius = placed.size / 2 * (RING - 0.04)
     ellipse = (
         f'<ellipse cx="{placed.x:.1f}" cy="{placed.y:.1f}" rx="{radius:.1f}" ry="{radius * rng.uniform(0.92, 1):.1f}" '

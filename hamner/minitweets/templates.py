@@ -1,9 +1,9 @@
-"""What the posts say.
+"""The words of the posts: templates, and the style of tweets.
 
-A template's words are separated by blanks; `{name}` (in `position` `{a}` and `{b}`) is where a name goes, `{event}` and
-`{doing}` are filled from the topic's lexicon, `{da}` and `{db}` with words of direction. Posts of `scene` and of
-`unrelated` share their templates: only the image tells them apart. Everything that makes a post look like a tweet is
-added by `tweet`, with the same chances for every cue.
+The words of a template are separated by blanks. `{name}` (in `position` `{a}` and `{b}`) stands for a name, `{event}`
+and `{doing}` for words of the topic's lexicon, `{da}` and `{db}` for words of direction. Posts of `scene` and of
+`unrelated` share their templates: only the image tells them apart. `tweet` adds the style of tweets, with the same
+chances for every cue.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ TEMPLATES: dict[str, list[tuple[str, str]]] = {
         for direction, lines in _POSITION_MORE.items()
     },
 }
-"""Per cue (with the type, the side or the direction where it matters): (template's id, template)."""
+"""Cue (followed by the type, the side or the direction where templates depend on it) -> (template id, template)."""
 
 _HANDLES = (
     "sunny_kate the_real_bob mia2go jay_o_jay tweetybart lena_k night0wl coffee_first ozzy87 marta_m dj_potato "
@@ -305,12 +305,12 @@ _SHORT = {"you": "u", "and": "n", "because": "bc", "before": "b4", "are": "r", "
 
 
 def tweet(words: list[str], fixed: set[int], topic: str, rng: random.Random) -> tuple[list[str], int]:
-    """The words made to look like a tweet, and by how much the given words moved to the right.
+    """Give words the style of a tweet. Returns the new words, and how many of them stand before the given words.
 
-    Adds a retweet mark, a handle, an opener, a closer, hashtags, emoji and a link, each now and then; stretches,
-    shortens and misspells words other than those at the positions in `fixed`.
+    Adds at random a retweet mark, a handle, an opener, a closer, hashtags, emoji and a link; stretches, shortens or
+    misspells some words, but none at the positions in `fixed`.
     """
-    said = [word if i in fixed else _misspelt(word, rng) for i, word in enumerate(words)]
+    styled = [word if i in fixed else _misspelt(word, rng) for i, word in enumerate(words)]
     before: list[str] = []
     if rng.random() < 0.18:
         before += ["RT", "@" + rng.choice(_HANDLES.split()), ":"]
@@ -336,11 +336,11 @@ def tweet(words: list[str], fixed: set[int], topic: str, rng: random.Random) -> 
         after += [
             "http://t.co/" + "".join(rng.choices("abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789", k=10))
         ]
-    return before + said + after, len(before)
+    return before + styled + after, len(before)
 
 
 def _misspelt(word: str, rng: random.Random) -> str:
-    """Now and then a stretched, shortened or mistyped word; words of fewer than five letters are never mistyped."""
+    """The word, at random stretched, shortened or mistyped; a word of fewer than five letters is never mistyped."""
     if word in _STRETCHED and rng.random() < 0.3:
         return _STRETCHED[word]
     if word in _SHORT and rng.random() < 0.12:
