@@ -1,4 +1,4 @@
-"""Posts and their words: reading them, the known versions of the corpora, fetching and checking them."""
+"""Corpora of posts: reading, writing, fetching, checking and counting them, and posts of your own."""
 
 from hamner.corpora.fetch import fetch_corpus
 from hamner.corpora.post import SPLITS, Corpus, CorpusError, Post

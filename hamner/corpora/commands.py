@@ -1,4 +1,4 @@
-"""`hamner corpora`: list, fetch, check and count the corpora."""
+"""`hamner corpora list`, `fetch`, `check` and `stats`."""
 
 from __future__ import annotations
 

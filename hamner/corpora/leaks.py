@@ -62,6 +62,6 @@ def require_disjoint(corpus: Corpus, allowed: bool = False) -> list[Leak]:
     if not allowed and (large := [leak for leak in shared if leak.share > MOST]):
         raise CorpusError(
             f"{corpus.folder}: {'; '.join(map(str, large))}; take these posts out of one of the two files, or allow "
-            "them with --allow-leaks (in Python: allow_leaks=True)"
+            "them with --allow-leaks"
         )
     return shared

@@ -1,4 +1,4 @@
-"""A post and a corpus of posts."""
+"""`Post` and `Corpus`: tweets with their tags and images, in three splits."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ SPLITS = ("train", "valid", "test")
 
 
 class CorpusError(HamnerError):
-    """A corpus cannot be read, fetched or written as it stands."""
+    """A corpus cannot be read, fetched or written; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One tweet: its words, their tags where they are known, and its image where there is one.
+    """One tweet: its words, their tags if known, and its image if there is one.
 
-    `words` and `tags` are of one length. A word is never empty but may be anything else, also characters that no
-    encoder has a piece for. `image` is the image's file, or None when the corpus has no image for this post.
+    `words` and `tags` have one length. A word is never empty, but may consist of characters for which no encoder has a
+    word piece. `image` is the image's file, or None when the corpus has no image of this post.
     """
 
     id: str
@@ -31,10 +31,10 @@ class Post:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Posts in three splits, and what identifies them.
+    """Posts in three splits, with the hashes of their files.
 
-    `sha256` gives the hash of each file that was read (file name -> hex digest): run records carry it, so that a result
-    names the exact text that it was measured on.
+    `sha256` maps each file's name to its SHA-256 in hex digits. Run records hold it: a result names the exact text that
+    it was measured on.
     """
 
     name: str

@@ -41,6 +41,9 @@ Threads = Annotated[
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Seeds 1 to N of each row.")]
 Folder = Annotated[Path, typer.Option(help="Where the runs' folders are.")]
+AllowLeaks = Annotated[
+    bool, typer.Option("--allow-leaks", help="Train although more than 5 % of a split's posts stand in another split.")
+]
 Root = Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")]
 
 
@@ -64,6 +67,7 @@ def train(
     ] = None,
     threads: Threads = None,
     root: Root = None,
+    allow_leaks: AllowLeaks = False,
 ) -> None:
     """Train a tagger, keep its best epoch on valid, score test once.
 
@@ -73,7 +77,6 @@ def train(
     """
     from accelerate import PartialState
 
-    from hamner.corpora import load_corpus
     from hamner.training import train as train_run
     from hamner.training.rows import config_of_row, full_settings
 
@@ -82,7 +85,7 @@ def train(
         raise typer.BadParameter(
             "a text_only model looks at nothing: add --row full, or another row", param_hint="--row"
         )
-    loaded = load_corpus(corpus, root)
+    loaded = _corpus_to_train_on(corpus, root, allow_leaks)
     config = config_of_row(full_settings(loaded.name, given, preset), row, seed)
     finished = train_run(loaded, config, run, threads=threads)
     if not PartialState().is_main_process:
@@ -117,6 +120,7 @@ def ablate(
     folder: Folder = Path("data/runs"),
     threads: Threads = None,
     root: Root = None,
+    allow_leaks: AllowLeaks = False,
 ) -> None:
     """Train every ablation row with several seeds: the full model, and the model without each of its parts.
 
@@ -129,12 +133,11 @@ def ablate(
     Finished runs are skipped and cut ones resumed. The command may run in several processes or on several machines that
     share FOLDER: no run is done twice. With `--threads 1` several processes share the cores fairly.
     """
-    from hamner.corpora import load_corpus
     from hamner.training.rows import full_settings, rows_of
     from hamner.training.sweep import Part, train_sweep
 
     given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings)
-    loaded = load_corpus(corpus, root)
+    loaded = _corpus_to_train_on(corpus, root, allow_leaks)
     full = full_settings(loaded.name, given, preset)
     train_sweep([Part(loaded, full, rows or rows_of(full))], range(1, seeds + 1), folder, threads)
 
@@ -225,6 +228,17 @@ def sweep(
     for reason, of_reason in groupby(sorted(missing, key=missing.__getitem__), missing.__getitem__):
         tests = [str(file) for file in of_reason]
         typer.echo(f"{len(tests)} of the tests cannot be taken, such as {tests[0]}: {reason}")
+
+
+def _corpus_to_train_on(name: str, root: Path | None, allow_leaks: bool) -> Corpus:
+    """Load a corpus; posts in two of its splits are printed, or an error where they are many."""
+    from hamner.corpora import load_corpus
+    from hamner.corpora.leaks import require_disjoint
+
+    corpus = load_corpus(name, root)
+    for leak in require_disjoint(corpus, allow_leaks):
+        typer.echo(f"note: {leak}", err=True)
+    return corpus
 
 
 def _captions_of(given: list[str], corpora: list[str]) -> dict[str, list[Path]]:

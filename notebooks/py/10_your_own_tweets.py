@@ -22,8 +22,7 @@
 # through yours instead. Nothing is written into it. Cells that are about the sample alone say so,
 # and section 5 needs right answers, which only you can give.
 #
-# Whoever counts on a tagger should also count its mistakes on posts of the kind that he has. The
-# second half does that.
+# Before you rely on a tagger, count its mistakes on posts like yours. The second half does that.
 
 # %% [markdown]
 # The next cell does nothing where hamner is installed. On Colab, name the git address that this
@@ -59,7 +58,7 @@ from hamner.corpora import project_folder
 # | `id` | a name of the post that no other post has |
 # | `text` | the text, as it was posted |
 # | `image` | the image's file, inside the folder; empty for a post without one |
-# | `names` | what the *right* answer is, if you know it: `Nora Whitfield=PER; Elmsford=LOC` |
+# | `names` | the *right* answer, if you know it: `Nora Whitfield=PER; Elmsford=LOC` |
 #
 # The last column is for the error analysis. Leave it out if you only want tags.
 #
@@ -118,13 +117,15 @@ OUT.mkdir(exist_ok=True)
 # %% [markdown]
 # ## 2. From a CSV
 #
-# `read_csv` guesses, and with tweets it guesses wrong. `dtype=str`: or `001` becomes 1 and a
-# tweet's 18-digit id loses digits. `keep_default_na=False`: or a post "NA" becomes a hole.
-# `utf-8-sig`: or the first column is called `\ufeffid` when the file comes from a spreadsheet.
+# `pandas.read_csv` guesses, and with tweets it guesses wrong: `001` becomes 1, an 18-digit id
+# loses digits, a post "NA" becomes a hole, and the first column of a spreadsheet's file is called
+# `\ufeffid`. `read_table` keeps every value as it stands. It reads commas, semicolons and tabs, and
+# names the line of a file that it cannot read.
 
 # %%
-as_it_stands = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
-table = pd.read_csv(FOLDER / "posts.csv", **as_it_stands)
+from hamner.corpora.own import read_table
+
+table = read_table(FOLDER / "posts.csv")
 if FOLDER == SAMPLE:
     assert table.id[0] == "001" and table.text.iloc[-1].endswith("NA")
 table.head(4)
@@ -132,22 +133,13 @@ table.head(4)
 # %% [markdown]
 # ### Or from a folder
 #
-# If you have no table but a text file for each post, with an image of the same name beside it,
-# the table is a few lines away: `table = read_folder(FOLDER)`. We try it on the sample alone: make
-# such a folder from its table and read it back.
-
-
-# %%
-def read_folder(folder):
-    rows = []
-    for file in sorted(folder.glob("*.txt")):
-        images = [file.with_suffix(ending) for ending in (".png", ".jpg", ".jpeg", ".webp")]
-        image = next((image.name for image in images if image.exists()), "")
-        rows.append({"id": file.stem, "text": file.read_text(encoding="utf-8"), "image": image})
-    return pd.DataFrame(rows)
-
+# You may have a text file for each post instead, with an image of the same name beside it. Then
+# write `table = read_folder(FOLDER)`. We try it on the sample alone: make such a folder from its
+# table and read it back.
 
 # %%
+from hamner.corpora.own import read_folder
+
 for row in sample.itertuples():
     (SAMPLE / f"{row.id}.txt").write_text(row.text, encoding="utf-8")
 assert read_folder(SAMPLE).equals(sample[["id", "text", "image"]])
@@ -155,25 +147,21 @@ assert read_folder(SAMPLE).equals(sample[["id", "text", "image"]])
 # %% [markdown]
 # ### Check before you tag
 #
-# An id that stands there twice, an empty text, an image that isn't where the table says: each of
-# them gives a wrong number later, and none of them an error. Say them all at once.
-
-
-# %%
-def complaints(table):
-    for row in table.itertuples():
-        if (table.id == row.id).sum() > 1:
-            yield f"{row.id}: the id is there twice"
-        if not row.text.strip():
-            yield f"{row.id}: no text"
-        if row.image and not (FOLDER / row.image).is_file():
-            yield f"{row.id}: no image {row.image}"
-
+# An id that is there twice, an empty text, an image that no program can open, a name that the text
+# does not have: each of them gives a wrong number later, and none of them an error. `complaints`
+# lists them all at once, each with its remedy.
 
 # %%
-assert not list(complaints(table)), list(complaints(table))
-broken = pd.concat([table.head(2), table.head(1).assign(text=" ", image="nowhere.jpg")])
-list(complaints(broken))
+from hamner.corpora.own import complaints
+
+assert not complaints(table, FOLDER), complaints(table, FOLDER)
+
+# %% [markdown]
+# To see it at work, break the sample: an id twice, an empty text, an image under a wrong name.
+
+# %%
+broken = pd.concat([sample, sample.head(1).assign(text=" ", image="nowhere.jpg")])
+complaints(broken, SAMPLE)
 
 # %% [markdown]
 # ## 3. Tagging
@@ -291,6 +279,12 @@ def look(image):
     return extractor.encode(open_image(image), objects)
 
 
+# %% [markdown]
+# Do the boxes fit the images? `complaints` compares their names, if it gets them.
+
+# %%
+complaints(table, FOLDER, annotated=boxes) if boxes else "no boxes"
+
 # %%
 with_boxes = tagger.many(list(table.text), images, features=[look(image) for image in images])
 with_boxes[LOOK_AT].show()
@@ -300,23 +294,14 @@ with_boxes[LOOK_AT].show()
 #
 # For this you need the right answers, and nobody but you can give them. The column `names` holds
 # them as a person writes them; without it your way ends here. To score, they must become tags of
-# the *tagger's* words, and the offsets do that.
-
+# the *tagger's* words, and the offsets do that. `gold_tags` refuses a list of names that can be
+# read in two ways. Of a name that occurs twice, say which one: the second (`Quar=PER#2`), every
+# one (`Quar=PER#all`), or give its characters (`[9:13]=PER`).
 
 # %%
-def gold_tags(post, names):
-    tags = ["O"] * len(post.words)
-    for name in filter(None, names.split("; ")):
-        text, type = name.split("=")
-        start = post.text.index(text)  # a ValueError tells you of a slip of the pen
-        end = start + len(text)
-        inside = [i for i, (a, b) in enumerate(post.offsets) if start <= a and b <= end]
-        assert "".join(post.words[i] for i in inside) == text.replace(" ", ""), name
-        tags[inside[0]] = f"B-{type}"
-        for i in inside[1:]:
-            tags[i] = f"I-{type}"
-    return tuple(tags)
+from hamner.corpora.own import gold_tags, name_spans
 
+name_spans("Quar met Quar", "Quar=PER#2")
 
 # %%
 gold = [gold_tags(post, names) for post, names in zip(tagged, table.names)]
@@ -357,9 +342,9 @@ def words_of(post, span):
 # %%
 mistakes = []
 matches = match_posts(gold, ways["images, own boxes"])
-for id, post, found in zip(table.id, with_boxes, matches):
-    for match in found:
-        pair = {"gold": words_of(post, match.gold), "said": words_of(post, match.predicted)}
+for id, post, of_post in zip(table.id, with_boxes, matches):
+    for match in of_post:
+        pair = {"gold": words_of(post, match.gold), "tagged": words_of(post, match.predicted)}
         mistakes.append({"id": id, "kind": match.kind} | pair)
 pd.DataFrame(mistakes).sort_values("kind", kind="stable").set_index("id")
 
@@ -413,8 +398,8 @@ pair = [i for i, image in enumerate(images) if image][:2]
 for title, order in (("own", pair), ("swapped", pair[::-1])):
     features = [look(images[i]) for i in order]
     for post in tagger.many(list(table.text[pair]), features=features, evidence=False):
-        found = ", ".join(f"{entity.text} {entity.type}" for entity in post.entities)
-        print(f"{title:>8}: {found or 'no entity'}; relevance {post.relevance:.2f}")
+        entities = ", ".join(f"{entity.text} {entity.type}" for entity in post.entities)
+        print(f"{title:>8}: {entities or 'no entity'}; relevance {post.relevance:.2f}")
 
 # %% [markdown]
 # **3.** Write your labelled posts as a corpus file (`IMGID:` line, word, tab, tag, empty line), so

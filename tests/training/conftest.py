@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,12 @@ def some_posts() -> list[Post]:
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpora") / "tiny"
     for split, copies in (("train", 4), ("valid", 1), ("test", 2)):
-        write_posts(invented_posts(copies, split), folder / f"{split}.txt")
+        # A word of its own in each split, or the same posts would stand in all three.
+        posts = [
+            replace(post, words=(*post.words, f"#{split}"), tags=(*(post.tags or ()), "O"))
+            for post in invented_posts(copies, split)
+        ]
+        write_posts(posts, folder / f"{split}.txt")
     return folder
 
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 import hamner.training.inputs as inputs
 import hamner.training.loop as loop
 import hamner.training.retest as retest_module
-from hamner.corpora import Corpus, load_corpus
+from hamner.corpora import Corpus, CorpusError, load_corpus
 from hamner.corpora.tags import spans
 from hamner.corpora.words import marks_apart
 from hamner.errors import HamnerError
@@ -91,6 +91,24 @@ def test_the_full_model_trains_on_captions_from_the_command_line(arguments, tiny
     assert run.record["features"]["channels"] == 16
     predictions = read_predictions(run.predictions, tiny.test)
     assert score([p.tags for p in tiny.test], [predictions[p.id] for p in tiny.test]).overall.f1 == run.f1()
+
+
+@pytest.mark.parametrize("command", ["train", "ablate"])
+def test_a_test_split_of_training_posts_is_refused_unless_allowed(command, arguments, tiny_folder, monkeypatch):
+    folder = Path(shutil.copytree(tiny_folder, "leaky"))
+    text = (folder / "train.txt").read_text(encoding="utf-8")
+    (folder / "test.txt").write_text(text.replace("IMGID:train", "IMGID:other"), encoding="utf-8")
+    arguments = [command, "leaky", *without_captions(arguments)[1:]]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, CorpusError)
+    assert "24 of 24 posts of test (100.0 %) stand in train with the same words" in str(result.exception)
+    assert not Path("data/runs").exists()
+    reached = []
+    monkeypatch.setattr("hamner.training.train", lambda corpus, *_, **__: reached.append(corpus) or sys.exit())
+    monkeypatch.setattr("hamner.training.sweep.train_sweep", lambda parts, *_: reached.append(parts[0].corpus))
+    result = CliRunner().invoke(app, [*arguments, "--allow-leaks"])
+    assert [corpus.name for corpus in reached] == ["leaky"]
+    assert "note: 24 of 24 posts of test" in result.stderr
 
 
 def test_a_grid_on_captions_of_other_posts_is_refused(arguments, tiny):
