@@ -1,10 +1,10 @@
-"""What the images of minitweets give away: linear probes, trained on train's images and tested on test's.
+"""What the images of minitweets reveal: linear probes, trained on train's images and tested on test's.
 
     python benchmarks/art.py          # prints the table, and writes it to data/measured/art.csv
 
 `crop`: the type of an object from the backbone's features of its crop, the ceiling that the art sets for every cue that
 needs the image. The others should be at chance, 0.25: from how an object is drawn and on what, from its colours, and
-from the size of the image's file. `topic`: the topic from the mean of the three topic things, chance 0.2.
+from the size of the image's file. `topic`: the topic from the mean of the three topic objects, chance 0.2.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
             for kind in ("single", "marked", "pair", "group"):
                 of_kind = right[[item["kind"] == kind for item in asked]]
                 measured.append(("type", name, kind, of_kind.mean(), len(of_kind)))
-    means = [things(part) for part in (train, test)]
+    means = [topic_features(part) for part in (train, test)]
     regression.fit(*means[0])
     measured.append(("topic", "three things", "all", regression.score(*means[1]), len(means[1][1])))
     table = pd.DataFrame(measured, columns=["what", "told_from", "images", "accuracy", "cases"])
@@ -57,10 +57,10 @@ def main() -> None:
 
 
 def objects(corpus: Corpus, split: str, store: FeatureStore) -> list[dict[str, Any]]:
-    """Each object of a split's images with what the probes see of it; `type` is None for a topic thing."""
+    """Collect what the probes see of each object in a split's images; `type` is None for a topic object."""
     drawn = {line["image"]: line for line in lines(corpus.folder / "contents.jsonl")}
     annotated = read_annotations(corpus.folder / ANNOTATIONS)
-    found = []
+    seen = []
     for file, id in {post.image: post.id for post in corpus[split] if post.image is not None}.items():
         features, contents = store[id], drawn[file.name]
         with Image.open(file) as image:
@@ -71,7 +71,7 @@ def objects(corpus: Corpus, split: str, store: FeatureStore) -> list[dict[str, A
             left, top, right, bottom = (round(share * pixels.shape[0]) for share in item.box)
             crop = pixels[top:bottom, left:right].reshape(-1, 3)
             colours, _ = np.histogramdd(crop, bins=4, range=[(0, 256)] * 3)
-            found.append(
+            seen.append(
                 {
                     "image": file.name,
                     "kind": contents["kind"],
@@ -83,13 +83,13 @@ def objects(corpus: Corpus, split: str, store: FeatureStore) -> list[dict[str, A
                     "file size": [file.stat().st_size],
                 }
             )
-    return found
+    return seen
 
 
-def things(found: list[dict[str, Any]]) -> tuple[np.ndarray, list[str]]:
-    """The mean features of each image's topic things, and its topic."""
+def topic_features(objects: list[dict[str, Any]]) -> tuple[np.ndarray, list[str]]:
+    """Mean features of the topic objects of each image, (images, channels), and the images' topics."""
     images: dict[str, list[dict[str, Any]]] = {}
-    for item in found:
+    for item in objects:
         if item["type"] is None:
             images.setdefault(item["image"], []).append(item)
     means = [np.mean([item["crop"] for item in items], 0) for items in images.values()]

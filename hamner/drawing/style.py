@@ -1,12 +1,13 @@
-"""One style for all figures, and how a figure gets to disk.
+"""One style for all figures, and how a figure is saved and shown.
 
-Colours are those of Okabe and Ito, *Color Universal Design* (2008), which people with any colour vision tell apart;
-maps run from light to dark in one hue for the same reason. Figures are at most 6.4 inches wide, mostly, so that their
-letters can still be read at half a page.
+Colours come from Okabe and Ito, *Color Universal Design* (2008): people with any colour vision tell them apart. Maps
+run from light to dark in one hue for the same reason. Figures are at most 6.7 inches wide: their letters stay readable
+at half a page.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -16,6 +17,7 @@ from typing import Any, ParamSpec
 
 import matplotlib.style
 from matplotlib.figure import Figure
+from PIL import Image
 
 from hamner.corpora.registry import project_folder
 from hamner.files import written_whole
@@ -59,12 +61,15 @@ STYLE: dict[str, Any] = {
     "ytick.labelsize": 10,
 }
 
-UNDATED: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-"""What a file of each kind must not say of itself, for the same figure to have the same bytes."""
+METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+"""Metadata that matplotlib leaves out of each kind of file, so that the same figure has the same bytes."""
+
+SVG_FOLDER = "HAMNER_SVG_FOLDER"
+"""Environment variable: the folder into which `save` also writes each figure as SVG. `hamner figures --svg` sets it."""
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Let `draw` make its figure in the style, whatever matplotlib's settings are elsewhere, and leave those alone."""
+    """Decorate a figure function: it draws in STYLE, and matplotlib's own settings stay as they are."""
 
     @wraps(draw)
     def in_style(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -74,10 +79,18 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     return in_style
 
 
-def shown(png: bytes, alt: str) -> tuple[bytes, dict[str, Any]]:
-    """A PNG for Jupyter, at half its pixels: sharp on screens that have two to a point."""
-    width = int.from_bytes(png[16:20], "big")  # of its header
-    return png, {"width": width // 2, "alt": alt}
+def for_notebook(png: bytes, alt: str) -> tuple[bytes, dict[str, Any]]:
+    """Shrink a PNG for a notebook: half its width and height, at most 256 colours, a sixth of its bytes.
+
+    Returns the PNG and its metadata for Jupyter: width in pixels, and the text for readers who cannot see it.
+    """
+    with Image.open(BytesIO(png)) as image:
+        half = image.convert("RGB").resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
+    # Maximum coverage keeps the rare colours at both ends of a colour bar; median cut loses them.
+    palette = half.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2)
+    small = BytesIO()
+    palette.save(small, "png", optimize=True)
+    return small.getvalue(), {"width": half.width, "alt": alt}
 
 
 class Drawn(Figure):
@@ -86,34 +99,38 @@ class Drawn(Figure):
     def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
         png = BytesIO()
         with matplotlib.style.context(["default", STYLE]):
-            self.savefig(png, format="png", metadata=UNDATED["png"])
-        return shown(png.getvalue(), str(self.get_label()))
+            self.savefig(png, format="png", metadata=METADATA["png"])
+        return for_notebook(png.getvalue(), str(self.get_label()))
 
 
 @dataclass(frozen=True)
 class SavedFigure:
-    """A figure that was saved; as the last value of a notebook's cell it is shown."""
+    """The path of a saved figure; a notebook shows the figure, smaller, as the last value of a cell."""
 
     path: Path
 
     def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
-        return shown(self.path.read_bytes(), self.path.stem.replace("_", " "))
+        return for_notebook(self.path.read_bytes(), self.path.stem.replace("_", " "))
 
     def __repr__(self) -> str:
         return f"figures/{self.path.name}"
 
 
 def save(figure: Figure, name: str, folder: Path | None = None) -> SavedFigure:
-    """Write `figure` as NAME.png and NAME.svg into the project's figures/ (or `folder`); a notebook shows the Image.
+    """Write `figure` as NAME.png into the project's figures/ or into `folder`; a notebook shows the result.
 
-    The same figure gives the same bytes: no date, no version, no random id. Raises HamnerError when the folder cannot
-    be written to.
+    Where the environment variable HAMNER_SVG_FOLDER names a folder, NAME.svg is written there too. The same figure
+    gives the same bytes: no date, no version, no random id.
+
+    Raises:
+        HamnerError: a folder cannot be written to.
     """
-    folder = project_folder() / "figures" if folder is None else folder
-    for form, metadata in UNDATED.items():
-        with (
-            written_whole(folder / f"{name}.{form}") as temporary,
-            matplotlib.style.context(["default", STYLE]),
-        ):
-            figure.savefig(temporary, format=form, metadata=metadata)
-    return SavedFigure(folder / f"{name}.png")
+    png = (project_folder() / "figures" if folder is None else folder) / f"{name}.png"
+    files = [png]
+    if svg_folder := os.environ.get(SVG_FOLDER):
+        files.append(Path(svg_folder) / f"{name}.svg")
+    for file in files:
+        form = file.suffix[1:]
+        with written_whole(file) as temporary, matplotlib.style.context(["default", STYLE]):
+            figure.savefig(temporary, format=form, metadata=METADATA[form])
+    return SavedFigure(png)

@@ -1,4 +1,4 @@
-"""The architecture as a figure, drawn from a model that was built: what the model lacks, the figure lacks.
+"""The architecture as a figure, drawn from a model: blocks that the model lacks are not drawn.
 
 Places are in inches, y downwards. Each block that is drawn has the gid `block:NAME`, its letters `text:NAME`, each
 arrow `arrow:START:END`. A block with parameters is named by their place in the model, such as `vision.semantic`.
@@ -25,12 +25,12 @@ from hamner.settings import sources
 
 WIDTH = 6.4
 TEXT, IMAGE = (0.12, 2.76), (2.98, 6.28)
-"""Left and right end of the two columns; the text of a text-only model has both."""
+"""Left and right end of the two columns; a text-only model uses both for its text."""
 WORDS, REGIONS = (0.5, 2.76), (3.7, 6.28)
-"""The same in stage 3: what comes from stage 2 passes to the left of the words."""
+"""The two columns in stage 3: arrows from stage 2 pass left of the words."""
 JUDGES, CRF, TAGS = (0.12, 2.42), (3.2, 4.5), (4.9, 5.6)
 STEERING, WORDS_DOWN, MEMORY_DOWN = 0.27, 2.6, 3.95
-"""x of the lines that come out of stage 2, or pass it by."""
+"""x of the arrows out of stage 2, and of the two that pass it."""
 
 LOW, HIGH, GAP, EDGE, HEADING = 0.34, 0.46, 0.18, 0.09, 0.26
 INPUTS = 0.04 + HEADING
@@ -54,11 +54,10 @@ Span = tuple[float, float]
 
 @styled
 def architecture(model: HamNer) -> Figure:
-    """The stages of `model`, from post and image to tags: each block with its output's shape and its parameters.
+    """Draw the stages of `model`, from post and image to tags: each block with its output's shape and its parameters.
 
-    Shapes are of one post: n words, R regions of the grid, K objects. What knows the text alone is blue and to the
-    left, what knows the image alone orange and to the right, what knows both green. Outlines say where a block comes
-    from.
+    Shapes are of one post: n words, R regions of the grid, K objects. Blocks of the text are blue and left, blocks of
+    the image orange and right, blocks that read both green. Outlines give each block's source.
     """
     page = Page()
     bottom, words = _stage_1(page, model), "words"
@@ -74,7 +73,7 @@ def architecture(model: HamNer) -> Figure:
 
 @dataclass(frozen=True)
 class Box:
-    """A block's place: from `left` to `right`, and `height` down from `top`."""
+    """Place of a block: from `left` to `right`, and `height` down from `top`."""
 
     left: float
     right: float
@@ -91,10 +90,10 @@ class Box:
 
 
 class Page:
-    """The figure while it is drawn, and what is where on it."""
+    """The figure while it is drawn, with the place of each block."""
 
     def __init__(self) -> None:
-        # Without padding, an inch of the axes is an inch of the figure.
+        # Without padding, an inch on the axes is an inch on the figure.
         self.figure = Figure(layout=ConstrainedLayoutEngine(w_pad=0, h_pad=0))
         self.axes = self.figure.subplots()
         self.axes.set_axis_off()
@@ -111,7 +110,7 @@ class Page:
         colour: str,
         parameters: Iterable[nn.Parameter],
     ) -> None:
-        """A block that learns: the shape of its output, and how many `parameters` it has."""
+        """Draw a block with parameters: the shape of its output, and the number of `parameters`."""
         learnt = list(parameters)
         count = f"{sum(parameter.numel() for parameter in learnt):,}"
         if not any(parameter.requires_grad for parameter in learnt):
@@ -119,7 +118,7 @@ class Page:
         self._draw(name, box, title, [shape, count], source, colour)
 
     def tensor(self, name: str, box: Box, title: str, *lines: str) -> None:
-        """What is given, or put together with nothing to learn."""
+        """Draw an input, or a block without parameters."""
         self._draw(name, box, title, lines, "none", GREY)
 
     def _draw(self, name: str, box: Box, title: str, lines: Sequence[str], source: str, colour: str) -> None:
@@ -135,7 +134,7 @@ class Page:
             self.axes.text(box.centre, y, line, ha="center", va="center", zorder=4, gid=f"text:{name}", **size)
 
     def outline(self, box: Box, source: str, colour: str, **options: Any) -> None:
-        """A frame whose line says where a block comes from, filled with a tint of its colour."""
+        """Draw a frame, filled with a tint of `colour`; its line gives the block's source (OUTLINES)."""
         tint = "white" if source == "none" else [0.84 + 0.16 * part for part in to_rgb(colour)]
         shape: Any = "round,pad=0,rounding_size=0.05"
         patch = FancyBboxPatch((box.left, box.top), box.right - box.left, box.height, shape, zorder=3, **options)
@@ -144,13 +143,13 @@ class Page:
         self.axes.add_patch(patch)
 
     def arrow(self, start: str, end: str, *points: Span) -> None:
-        """Along `points`, from the edge of block `start` to that of `end`."""
+        """Draw an arrow along `points`, from the edge of block `start` to the edge of block `end`."""
         line = FancyArrowPatch(path=Path(points), arrowstyle="-|>,head_length=3.4,head_width=1.7", mutation_scale=1)
         line.set(color=BLACK, linewidth=0.9, joinstyle="miter", zorder=2, gid=f"arrow:{start}:{end}")
         self.axes.add_patch(line)
 
     def down(self, start: str, end: str, x: float | None = None, to: float | None = None) -> None:
-        """From the bottom of `start` at `x` to the top of `end` at `to`; straight, in the middle of what they share."""
+        """Draw an arrow down, from `start` at `x` to `end` at `to`; by default in the middle of their common width."""
         above, below = self.boxes[start], self.boxes[end]
         if x is None:
             x = (max(above.left, below.left) + min(above.right, below.right)) / 2
@@ -165,13 +164,13 @@ class Page:
 
 
 def _lanes(column: Span, count: int, gap: float = 0.1) -> list[Span]:
-    """A column cut into `count` lanes of one width."""
+    """Cut a column into `count` lanes of one width."""
     width = (column[1] - column[0] + gap) / count
     return [(column[0] + number * width, column[0] + (number + 1) * width - gap) for number in range(count)]
 
 
 def _stage_1(page: Page, model: HamNer) -> float:
-    """Text and image, each by itself. Like those below, it gives the y where it ends."""
+    """Draw stage 1, text and image by themselves. Returns the y of its end, as do the stages below."""
     _text(page, model)
     if model.vision is not None:
         _image(page, model.vision, model.text.width)
@@ -189,7 +188,7 @@ def _text(page: Page, model: HamNer) -> None:
 
     page.tensor("post", Box(*column, INPUTS, HIGH), "Post", "n words")
     box, title = Box(*column, FIRST, HIGH), f"Text encoder, {config.num_hidden_layers} layers"
-    # Which one it is, is ours; that there is one is stated.
+    # The paper states a text encoder; which one is ours.
     page.block("text.encoder", box, title, f"n × {config.hidden_size}", "stated", BLUE, encoder.parameters())
     page.down("post", "text.encoder")
     if sentence is not None:
@@ -243,12 +242,12 @@ def _image(page: Page, vision: Vision, width: int) -> None:
 
 
 def _channels(encoding: nn.Module) -> int:
-    """How many channels the features have that `encoding` reads."""
+    """Count the channels of the features that `encoding` reads."""
     return next(layer.in_features for layer in encoding.modules() if isinstance(layer, nn.Linear))
 
 
 def _spatial(page: Page, spatial: SpatialBlock, lane: Span, width: int) -> None:
-    """The spatial encoding, and above it the ways in which it is told where boxes are."""
+    """Draw the spatial encoding, and above it its two inputs from the boxes: places and pairs."""
     box, title, source = Box(*lane, SECOND, HIGH), r"Spatial $\mathbf{O_{spa}}$", SOURCES["spatial"]
     beside = [parameter for name, parameter in spatial.named_parameters() if not name.startswith("position.")]
     page.block("vision.spatial", box, title, f"K × {width}", source, ORANGE, beside)
@@ -270,7 +269,7 @@ def _spatial(page: Page, spatial: SpatialBlock, lane: Span, width: int) -> None:
 
 
 def _stage_2(page: Page, model: HamNer, top: float) -> float:
-    """Whether the image is about the post, and which grains count; nothing where neither is judged."""
+    """Draw stage 2, relevance and integration; nothing for a model without both."""
     relevance = model.relevance
     if model.sentence is None:
         return top
@@ -278,25 +277,25 @@ def _stage_2(page: Page, model: HamNer, top: float) -> float:
     level = top + HEADING - 0.04
     row = level + 0.15
     lanes = _lanes(JUDGES, relevance.judges + (relevance.weigh is not None))
-    said = []
+    legend = []
     if relevance.judges:
         box, title, source = Box(*lanes.pop(0), row, HIGH), r"Relevance $\mathbf{\rho}$", SOURCES["relevance"]
         parts = [part for name, part in relevance.named_children() if name != "weigh"]
         parameters = [parameter for part in parts for parameter in part.parameters()]
         page.block("relevance", box, title, "1", source, GREEN, parameters)
-        said.append(r"$\rho$: how much of the image reaches the words")
+        legend.append(r"$\rho$: how much of the image reaches the words")
     if relevance.weigh is not None:
         box, title, source = Box(*lanes.pop(0), row, HIGH), r"Integration $\mathbf{\beta}$", SOURCES["integration"]
         shape = f"{relevance.weigh.out_features}"
         page.block("relevance.weigh", box, title, shape, source, GREEN, relevance.weigh.parameters())
-        said.append(r"$\beta$: how much each grain counts in it")
+        legend.append(r"$\beta$: how much each grain counts in it")
     for start, x in (("sentence", page.boxes["sentence"].centre), ("memory", MEMORY_DOWN)):
         for name in _judges(page):
             to = page.boxes[name].centre
             page.arrow(start, name, (x, page.boxes[start].bottom), (x, level), (to, level), (to, row))
     # The words pass over the line from the memory, which leaves a gap for them.
     page.axes.vlines(WORDS_DOWN, level - 0.035, level + 0.035, color=BAND, linewidth=5, zorder=2)
-    for number, line in enumerate(said):
+    for number, line in enumerate(legend):
         page.axes.text(IMAGE[1], row + 0.12 + 0.16 * number, line, fontsize=7, ha="right", va="center")
     bottom = row + HIGH + GAP
     page.band(top, bottom, "2 Relevance-guided integration")
@@ -308,9 +307,9 @@ def _judges(page: Page) -> list[str]:
 
 
 def _stage_3(page: Page, model: HamNer, top: float) -> tuple[float, str]:
-    """Words and regions in turn, half a step apart, so that what the one reads of the other lies beside it.
+    """Draw stage 3: words and regions in turn, half a step apart, so that each reads from its neighbour.
 
-    Also gives the block that hands the words on to the decoder.
+    Returns the y of its end, and the name of the block that the decoder reads.
     """
     interaction, width = model.interaction, model.text.width
     top += GAP / 2
@@ -319,7 +318,7 @@ def _stage_3(page: Page, model: HamNer, top: float) -> tuple[float, str]:
     words, regions = "words", "memory"
     for number, reader in enumerate(interaction.words):
         name, title = f"interaction.words.{number}", rf"$\mathbf{{T^{number + 1}}}$: words read regions"
-        # That they iterate is stated; how often is ours.
+        # The paper states the iterations; their number is ours.
         page.block(name, Box(*WORDS, row, LOW), title, f"n × {width}", "stated", GREEN, reader.parameters())
         _read(page, words, regions, name)
         words = name
@@ -344,7 +343,7 @@ def _stage_3(page: Page, model: HamNer, top: float) -> tuple[float, str]:
 
 
 def _read(page: Page, words: str, regions: str, name: str) -> None:
-    """Arrows to block `name` of stage 3: from the words and the regions as they are by then, and from stage 2."""
+    """Draw the arrows to block `name` of stage 3: from its words, from its regions, and from stage 2."""
     box = page.boxes[name]
     page.down(words, name, WORDS_DOWN)
     level = box.top + 0.05
@@ -389,8 +388,8 @@ def _legend(page: Page, model: HamNer, top: float) -> float:
     parameters = list(model.parameters())
     count = sum(parameter.numel() for parameter in parameters)
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
-    said = f"Blocks: shape of the output · number of parameters ({count:,} in all, of which {trained:,} are trained)."
-    page.axes.text(TEXT[0], top + 0.33, said, **letters)
+    note = f"Blocks: shape of the output · number of parameters ({count:,} in all, of which {trained:,} are trained)."
+    page.axes.text(TEXT[0], top + 0.33, note, **letters)
     of_images = "" if model.vision is None else ", R regions of the grid, K objects"
     page.axes.text(TEXT[0], top + 0.47, f"n words{of_images}.", **letters)
     return top + 0.57

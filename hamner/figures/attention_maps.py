@@ -1,12 +1,13 @@
-"""Figures of notebooks 04 and 08: where words attend, what occlusion costs, and what stage 3 does to a word.
+"""Figures of notebooks 04 and 08: attention of words, what occlusion costs, and what stage 3 changes in a word.
 
-Attention is drawn as weight times number of regions (1 = uniform), never stretched."""
+Attention is drawn as weight times number of regions: 1 is uniform. Maps keep that scale; none is stretched.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,21 +23,19 @@ from hamner.evaluation import wilson
 from hamner.minitweets import CUES
 from hamner.tagger.evidence import Evidence, entropy
 
-if TYPE_CHECKING:
-    pass
-
-
 CUE_COLOURS = dict(zip(CUES, (BLACK, BLUE, ORANGE, GREEN, VERMILION, PURPLE), strict=True))
 
 
-# What a tagger saw
+# Attention and occlusion of one name
 
 
 @styled
 def honest_scales(image: Image.Image, maps: Mapping[str, np.ndarray]) -> Figure:
-    """The same maps over the grid (title -> (R,), weight times number of regions) twice over the image.
+    """Draw the same attention maps twice: above stretched one by one, as papers often do, below on one scale.
 
-    Above as they are often drawn, each stretched from its least to its greatest value; below all on one scale.
+    Args:
+        image: the image, drawn in grey below each map.
+        maps: title -> weight times number of regions, (R,).
     """
     figure = Figure(figsize=(6.4, 5.2))
     panels = figure.subplots(2, len(maps), squeeze=False)
@@ -55,7 +54,7 @@ def honest_scales(image: Image.Image, maps: Mapping[str, np.ndarray]) -> Figure:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One name to be drawn: a title, its image, what it rests on, and the boxes (k, 4) of the objects that answer."""
+    """One name to draw: title, image, attention and drops, and the boxes (k, 4) of the objects with its answer."""
 
     title: str
     image: Image.Image
@@ -65,36 +64,36 @@ class Case:
 
 @styled
 def attention_and_occlusion(cases: Sequence[Case]) -> Figure:
-    """A row for each case: its image with the answer's box, where the name looked, and what was missed when hidden.
+    """Draw a row for each case: the image with the answer's box, the name's attention, and the drops by occlusion.
 
-    One scale a column for all rows. Boxes are coloured by the same scale as regions.
+    All rows share one scale in each column; boxes have the colours of that scale too.
     """
     figure = Figure(figsize=(6.4, 0.7 + 2.25 * len(cases)))
     panels = figure.subplots(len(cases), 3, squeeze=False)
-    looked = scale_from_0(_greatest(case.evidence, "attention") for case in cases)
+    attention_scale = scale_from_0(_greatest(case.evidence, "attention") for case in cases)
     most = max(0.1, round(max(_greatest(case.evidence, "drop") for case in cases), 3))
-    mattered = Normalize(-most, most)
+    drop_scale = Normalize(-most, most)
     for row, case in zip(panels, cases, strict=True):
         draw_image(row[0], case.image)
         for box in case.answers:
             draw_box(row[0], box, BLACK)
         row[0].set_title(case.title, fontsize=9)
-        _draw_values(row[1], case, "attention", looked, MAP)
+        _draw_values(row[1], case, "attention", attention_scale, MAP)
         flat = ": flat over the grid" if case.evidence.flat else ""
         row[1].set_title(f"attention{flat}", fontsize=9)
-        _draw_values(row[2], case, "drop", mattered, "PuOr")
+        _draw_values(row[2], case, "drop", drop_scale, "PuOr")
         row[2].set_title(f"drop when hidden\n(whole image: {signed(case.evidence.image_drop)})", fontsize=9)
     place: dict[str, Any] = {"shrink": 0.9, "aspect": 22, "pad": 0.01}
     for column, scale, colours, label in (
-        (1, looked, MAP, "weight × number of regions\n(1 = uniform)"),
-        (2, mattered, "PuOr", "fall in probability\n(below 0: it rises)"),
+        (1, attention_scale, MAP, "weight × number of regions\n(1 = uniform)"),
+        (2, drop_scale, "PuOr", "fall in probability\n(below 0: it rises)"),
     ):
         colour_bar(figure, panels[:, column], scale, label, colours, **place)
     return figure
 
 
 def signed(value: float) -> str:
-    """A number with its sign and two digits, and never "-0.00"."""
+    """Write a number with its sign and two digits; zero is "+0.00"."""
     return f"{round(value, 2) + 0.0:+.2f}"
 
 
@@ -105,7 +104,7 @@ def _greatest(evidence: Evidence, what: str) -> float:
 
 
 def _draw_values(axes: Axes, case: Case, what: str, scale: Normalize, colours: str) -> None:
-    """Attention or drop of one case: regions as a map, objects as boxes with their numbers."""
+    """Draw attention or drop of one case: regions as a map, objects as boxes with their numbers."""
     grid = case.evidence.grid_attention if what == "attention" else case.evidence.grid_drop
     draw_regions(axes, case.image, grid, scale, colours)
     for item in case.evidence.objects:
@@ -116,12 +115,15 @@ def _draw_values(axes: Axes, case: Case, what: str, scale: Normalize, colours: s
 
 
 @styled
-def attention_against_drop(seen: pd.DataFrame) -> Figure:
-    """Each object that a name could look at (`seen_objects`): what it was given, against what it was worth, by cue."""
+def attention_against_drop(objects: pd.DataFrame) -> Figure:
+    """Draw the drop of each object against its attention, a panel for each cue.
+
+    `objects` has the lines of `hamner.study.pointing.object_evidence`.
+    """
     figure = Figure(figsize=(6.4, 4.4))
     panels = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
     for axes, cue in zip(panels, CUES, strict=True):
-        of_cue = seen[seen.cue == cue]
+        of_cue = objects[objects.cue == cue]
         axes.axhline(0, color=PALE, linewidth=1)
         axes.axvline(1, color=PALE, linewidth=1)
         for answer, colour, size, label in ((False, GREY, 3.5, "another object"), (True, BLUE, 5, "the answer")):
@@ -148,7 +150,10 @@ def attention_against_drop(seen: pd.DataFrame) -> Figure:
 
 @styled
 def pointing(games: pd.DataFrame) -> Figure:
-    """The pointing game (`pointing_game`) by cue: attention and occlusion, with 95 % intervals, and chance."""
+    """Draw the pointing game by cue: attention and occlusion with 95 % intervals (`wilson`), and chance.
+
+    `games` has the lines of `hamner.study.pointing.pointing_game`.
+    """
     cues = [cue for cue in CUES if (games.cue == cue).any()]
     figure = Figure(figsize=(5.8, 1.2 + 0.55 * len(cues)))
     axes = figure.subplots()
@@ -173,7 +178,7 @@ def pointing(games: pd.DataFrame) -> Figure:
 
 @styled
 def refinement(probability: pd.DataFrame) -> Figure:
-    """Mean probability of a name's right type as the decoder reads each step of stage 3: steps by cues."""
+    """Draw the mean probability of a name's gold type if the decoder read each step of stage 3: steps by cues."""
     figure = Figure(figsize=(5.8, 3.4))
     axes = figure.subplots()
     probability = steady(probability)
@@ -199,9 +204,13 @@ def refinement(probability: pd.DataFrame) -> Figure:
 def word_maps(
     words: Sequence[str], regions: Sequence[str], maps: Mapping[str, np.ndarray], label: str = "number of regions"
 ) -> Figure:
-    """Words by regions, map by map (title -> (n, m)): weight times `label`, so that 1 is uniform; one scale for all.
+    """Draw attention maps of words by regions on one scale.
 
-    `regions` names the m columns.
+    Args:
+        words: the n rows.
+        regions: names of the m columns.
+        maps: title -> weight times `label`, (n, m): 1 is uniform.
+        label: what weights were multiplied by.
     """
     figure = Figure(figsize=(6.4, 2.1 + 0.24 * len(words)))
     panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
@@ -221,10 +230,11 @@ def word_maps(
 
 @styled
 def gate(values: pd.DataFrame) -> Figure:
-    """The gate beside what it lets through, by cue: a row of `values` for each word.
+    """Draw the gate, and how far co-attention moves a word, by cue: box plots over words.
 
-    Columns: cue, name (whether it is a name's first word), gate (mean over channels), moved (the length of what
-    co-attention adds to the word, as a share of the word's own).
+    Args:
+        values: a line for each word: cue; name, whether it is the first word of a name; gate, mean over channels;
+            moved, the length of the vector that co-attention adds, as a share of the word's own length.
     """
     figure = Figure(figsize=(6.4, 3.3))
     panels = figure.subplots(1, 2, sharey=True)

@@ -1,4 +1,4 @@
-"""Figures of the tables: ablation rows, published numbers, differences between rows, noise, relatedness."""
+"""Figures of notebooks 03, 07 and 09: ablation rows, published numbers, noise, and relatedness."""
 
 from __future__ import annotations
 
@@ -14,24 +14,20 @@ from matplotlib.patches import Rectangle
 from hamner.drawing.matrix import draw_matrix
 from hamner.drawing.parts import shared_legend
 from hamner.drawing.style import BLACK, BLUE, CORPUS_NAMES, GREY, ORANGE, PALE, VERMILION, styled
-from hamner.evaluation import (
-    welch,
-)
+from hamner.evaluation import welch
 from hamner.minitweets import CUES
 from hamner.study.ablation_tables import by_cue
 from hamner.study.published import ENCODER_SIZES, OURS, PAPER
 from hamner.study.relatedness import GROUPS
-from hamner.training.rows import (
-    place,
-)
+from hamner.training.rows import place
 
 
 @styled
 def expected_and_measured(table: pd.DataFrame) -> Figure:
-    """Two maps of type accuracy, row by cue, in percent: the ceilings, and what was measured (mean over seeds).
+    """Draw two maps of type accuracy in percent, ablation row by cue: the ceilings, and the means over seeds.
 
-    `table` is that of `expected_beside_measured`. Frames mark where the ceiling is below 1: what the row must cost.
-    Rows without a record are empty.
+    `table` has the lines of `expected_beside_measured`. Frames mark ceilings below 100: there the row must lose
+    accuracy. Rows without a record are empty.
     """
     figure = Figure(figsize=(6.4, 6.2))
     panels = figure.subplots(1, 2, sharey=True)
@@ -52,10 +48,10 @@ def expected_and_measured(table: pd.DataFrame) -> Figure:
 
 @styled
 def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """F1 of published models and ours in lanes of one encoder size, a panel for each corpus.
+    """Draw F1 of published models and of our rows, a lane for each size of text encoder, a panel for each corpus.
 
-    `tables` maps a corpus to its `beside_published`. Each row of ours has a marker of its own. A model without a number
-    is not drawn, but the paper's lane says when the paper's own row is empty.
+    `tables` maps a corpus to the lines of its `beside_published`. Each row of ours has its own marker. Models without
+    a number are left out; where the paper has none, its lane says so.
     """
     rows = sorted({row for table in tables.values() for row in table.row.dropna()}, key=place)
     markers = dict(zip(rows, cycle("Ds^vP"), strict=False))
@@ -67,11 +63,11 @@ def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
             group = table[table.encoder_size == size].sort_values("f1")
             paper = group.model == PAPER
             known = group[group.f1.notna() & ~paper]
-            # Neighbours step up and down in turn, or close values would hide one another.
+            # Neighbours step up and down in turn, or close values would cover one another.
             steps = pd.Series(lane + 0.13 * (np.arange(len(known)) % 3 - 1), index=known.index)
-            looks = [(known.status != OURS, "o", BLUE, "published")]
-            looks += [(known.row == row, markers[row], VERMILION, f"{OURS}: {row}") for row in rows]
-            for chosen, marker, colour, label in looks:
+            markings = [(known.status != OURS, "o", BLUE, "published")]
+            markings += [(known.row == row, markers[row], VERMILION, f"{OURS}: {row}") for row in rows]
+            for chosen, marker, colour, label in markings:
                 some = known[chosen]
                 axes.plot(some.f1, steps[some.index], marker, color=colour, markersize=5, alpha=0.7, label=label)
             if group.f1[paper].notna().any():
@@ -91,10 +87,10 @@ def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 @styled
 def gains(table: pd.DataFrame, reference: str = "text_only") -> Figure:
-    """F1 of each row minus the reference's, in points: a panel for each corpus, a lane for each row.
+    """Draw F1 of each row minus F1 of the reference, in points: a panel for each corpus, a lane for each row.
 
-    `table` has the lines of `differences`. Dots are seeds; a bar is their mean and its interval over posts, the thin
-    line behind it that over seeds (`welch`). Where there are several encoders or sources, their lanes say which.
+    `table` has the lines of `differences`. A dot is a seed. A bar is the mean over seeds with its 95 % interval over
+    posts; the thin line is the 95 % interval over seeds (`welch`). Lanes name encoder and source if there are several.
     """
     table = table[(table.reference == reference) & table.difference.notna()]
     corpora = list(dict.fromkeys(table.corpus))
@@ -128,10 +124,10 @@ def gains(table: pd.DataFrame, reference: str = "text_only") -> Figure:
 
 @styled
 def noise(table: pd.DataFrame) -> Figure:
-    """F1 of the full model by the share of test images (or captions) that belong to other posts, by corpus.
+    """Draw F1 of the full model by the share of test images (or captions) that belong to other posts, by corpus.
 
-    `table` has the lines of `generalisation`. A bar is the interval over posts of the seeds' mean; dots are seeds. The
-    dashed line is text only, where it is in the table.
+    `table` has the lines of `generalisation`. A bar is the mean over seeds with its 95 % interval over posts, a dot is
+    a seed. The dashed line is text only, if the table has it.
     """
     own = table[table.trained_on == table.tested_on]
     full = own[own.row == "full"]
@@ -156,8 +152,8 @@ def noise(table: pd.DataFrame) -> Figure:
             axes.axhline(f1, color=GREY, linestyle="--", linewidth=1, label="text_only, mean")
         axes.set_xticks(sorted(set(lines.shuffled)))
         axes.set_title(CORPUS_NAMES[corpus])
-    looked_at = "captions" if full.source.str.startswith("captions").all() else "images"
-    figure.supxlabel(f"{looked_at} that belong to other posts (%)", fontsize=11)
+    inputs = "captions" if full.source.str.startswith("captions").all() else "images"
+    figure.supxlabel(f"{inputs} that belong to other posts (%)", fontsize=11)
     panels[0].set_ylabel("F1 (%)")
     shared_legend(figure, panels)
     return figure
@@ -165,30 +161,31 @@ def noise(table: pd.DataFrame) -> Figure:
 
 @styled
 def relevance_by_relatedness(table: pd.DataFrame) -> Figure:
-    """Mean rho by group of an outside score, a panel for each corpus: own images, and those of other posts.
+    """Draw mean rho by fifth of an outside score, a panel for each corpus: own images, and images of other posts.
 
-    `table` has the lines of `by_score` of several runs, with the columns corpus, encoder, source, row and seed beside
-    them. Each run is a line, with 95 % intervals of its means; a mark by itself stands for posts whose image is
-    unreadable.
+    `table` has the lines of `by_score` for several runs, with the columns corpus, encoder, source, row and seed. Each
+    run is a line with 95 % intervals of its means. A diamond stands for posts with an unreadable image.
     """
     corpora = list(dict.fromkeys(table.corpus))
     figure = Figure(figsize=(6.4, 3.2))
     panels = figure.subplots(1, len(corpora), sharey=True, squeeze=False)[0]
     groups = [str(number + 1) for number in range(GROUPS)]
-    seen = "caption" if table.source.str.startswith("captions").all() else "image"
-    looks = {"full": (BLUE, f"own {seen}"), "shuffled_images": (ORANGE, f"{seen} of another post")}
+    shown = "caption" if table.source.str.startswith("captions").all() else "image"
+    row_styles = {"full": (BLUE, f"own {shown}"), "shuffled_images": (ORANGE, f"{shown} of another post")}
     for axes, corpus in zip(panels, corpora, strict=True):
         runs = list(table[table.corpus == corpus].groupby(["encoder", "source", "row", "seed"]))
-        # Side by side, or runs of equal relevance would hide one another.
+        # Side by side, or runs of equal relevance would cover one another.
         for shift, ((_, _, row, _), lines) in zip(np.linspace(-0.15, 0.15, len(runs)), runs, strict=True):
-            colour, label = looks[row]
+            colour, label = row_styles[row]
             of_group = lines.set_index("group")
             error = 1.96 * of_group.rho_sd / np.sqrt(of_group.posts)
-            look: dict[str, Any] = {"color": colour, "markersize": 4, "linewidth": 1, "elinewidth": 1}
-            axes.errorbar(shift + np.arange(GROUPS), of_group.rho[groups], error[groups], fmt="o-", label=label, **look)
+            style: dict[str, Any] = {"color": colour, "markersize": 4, "linewidth": 1, "elinewidth": 1}
+            axes.errorbar(
+                shift + np.arange(GROUPS), of_group.rho[groups], error[groups], fmt="o-", label=label, **style
+            )
             if "unreadable" in error:
                 axes.errorbar(
-                    [GROUPS + 0.5 + shift], of_group.rho[["unreadable"]], error[["unreadable"]], fmt="D", **look
+                    [GROUPS + 0.5 + shift], of_group.rho[["unreadable"]], error[["unreadable"]], fmt="D", **style
                 )
         axes.set_xticks(range(GROUPS), groups)
         if (table.group[table.corpus == corpus] == "unreadable").any():

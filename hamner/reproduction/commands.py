@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,62 +15,56 @@ from hamner.corpora import project_folder
 from hamner.errors import HamnerError
 from hamner.study.commands import write_all_tables
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    from hamner.training import Run
+
 
 def reproduce(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="NN", help="Only this notebook, e.g. 05; repeatable.")
     ] = None,
 ) -> None:
-    """Train the model on minitweets, execute the notebooks in order, rewrite figures/ and the tables, and say what came
-    out as committed.
+    """Execute the notebooks in order, write figures/ and the tables again, and compare all with the committed files.
 
-    Works on the bundled corpus and on committed run records, without a network. What is trained already is not trained
-    again: delete data/models/minitweets-full to start anew. Exit status 1 when a cell fails; that notebook's file then
-    stays as it was.
+    First trains the model that notebooks show, unless data/models/minitweets-full holds it: delete that folder to
+    train anew. Needs the bundled corpus and the committed run records, no network. Exit status 1 if a cell fails or a
+    run has to be left out of the tables; the notebook of a failing cell keeps its file.
     """
     notebooks = _notebooks()
-    sources = [path for path in notebooks.notebook_sources() if not only or path.stem[:2] in only]
-    if not sources:
-        raise HamnerError(f"no notebook has the number {' or '.join(only or [])}")
-    from hamner.reproduction import model as shown
-
-    shows_model = any(shown.MODEL in source.read_text(encoding="utf-8") for source in sources)
-    model = shown.trained_model() if shows_model else None
+    sources = _sources(only)
+    model = _trained_model(sources)
     figures = _contents(project_folder() / "figures")
     results = _contents(project_folder() / "data" / "tables")
     states: dict[str, str] = {}
-    failures = 0
     if not only:
         _draw_contact_sheets()
-    for source in sources:
-        typer.echo(f"{source.stem} ... ", nl=False)
-        started = time.monotonic()
-        try:
-            executed = notebooks.execute(source)
-            states[source.stem] = notebooks.compare(executed, notebooks.executed_path(source))
-            notebooks.write(executed, notebooks.executed_path(source))
-        except notebooks.NotebookError as error:
-            states[source.stem] = f"FAILED: {error}"
-            failures += 1
-        typer.echo(f"{time.monotonic() - started:.0f} s{' FAILED' if states[source.stem].startswith('FAILED') else ''}")
 
-    _, broken = write_all_tables()
+    def write(source: Path, executed: NotebookNode) -> None:
+        states[source.stem] = notebooks.compare(executed, notebooks.executed_path(source))
+        notebooks.write(executed, notebooks.executed_path(source))
+
+    failures = _execute(sources, write)
+    states |= {name: f"FAILED: {error}" for name, error in failures.items()}
+
+    _, errors = write_all_tables()
     if model is not None:
         typer.echo("\nModel trained on minitweets")
-        for line in shown.compare_with_record(model):
+        for line in import_module("hamner.reproduction.model").compare_with_record(model):
             typer.echo(f"  {line}")
     typer.echo("\nNotebooks")
-    for name, state in states.items():
-        typer.echo(f"  {name}: {state}")
+    for source in sources:
+        typer.echo(f"  {source.stem}: {states[source.stem]}")
     typer.echo("Figures")
     for line in _changes(figures, _contents(project_folder() / "figures")):
         typer.echo(f"  {line}")
     typer.echo("Tables")
     for line in _changes(results, _contents(project_folder() / "data" / "tables")):
         typer.echo(f"  {line}")
-    for wrong in broken:
-        typer.echo(f"  FAILED: {wrong}")
-    if failures or broken:
+    for error in errors:
+        typer.echo(f"  FAILED: {error}")
+    if failures or errors:
         raise typer.Exit(1)
 
 
@@ -78,7 +73,7 @@ def students(
         Path | None, typer.Option("--to", metavar="DIR", help="Write them to DIR. [default: notebooks/students]")
     ] = None,
 ) -> None:
-    """Write the notebooks without outputs and without the solutions of their exercises, for a class."""
+    """Write a copy of the notebooks for a class: without outputs, and without the solutions of their exercises."""
     notebooks = _notebooks()
     folder = folder or notebooks.notebooks_folder() / "students"
     if folder.resolve() == notebooks.notebooks_folder().resolve():
@@ -88,13 +83,73 @@ def students(
     typer.echo(f"{folder} is ready")
 
 
-def figures() -> None:
+def figures(
+    svg: Annotated[
+        bool, typer.Option("--svg", help="Draw every figure of the notebooks as SVG; this executes the notebooks.")
+    ] = False,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="NN", help="With --svg: only this notebook; repeatable.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="With --svg: write them to DIR. [default: figures]")
+    ] = None,
+) -> None:
     """Draw the contact sheets of minitweets into figures/: six posts of each cue with their images and answers.
 
-    All other figures are drawn by the notebooks: `hamner reproduce --only NN`, see figures/README.md.
+    With --svg, draw the figures of the notebooks as SVG instead; the notebooks' files stay as they are. Each figure is
+    committed as PNG, which `hamner reproduce --only NN` draws again: see figures/README.md.
     """
-    for path in _draw_contact_sheets():
-        typer.echo(f"{path} written")
+    if not svg:
+        if only or folder:
+            raise HamnerError(f"{'--only' if only else '--to'} needs --svg: contact sheets are PNG, in figures/")
+        for path in _draw_contact_sheets():
+            typer.echo(f"{path} written")
+        return
+    from hamner.drawing.style import SVG_FOLDER  # loads matplotlib
+
+    folder = (folder or project_folder() / "figures").absolute()
+    sources = _sources(only)
+    _trained_model(sources)
+    failures = _execute(sources, lambda source, executed: None, {SVG_FOLDER: str(folder)})
+    typer.echo(f"the figures of {len(sources) - len(failures)} notebooks are in {folder}")
+    if failures:
+        raise HamnerError("\n".join(map(str, failures.values())))
+
+
+def _sources(only: Sequence[str] | None) -> list[Path]:
+    """The sources of the notebooks with these numbers, or of all. Raises HamnerError for a number without notebook."""
+    sources = _notebooks().notebook_sources()
+    if unknown := sorted(set(only or []) - {source.stem[:2] for source in sources}):
+        numbers = f"{sources[0].stem[:2]} to {sources[-1].stem[:2]}"
+        raise HamnerError(f"no notebook has the number {' or '.join(unknown)}; give two digits, {numbers}")
+    return [source for source in sources if not only or source.stem[:2] in only]
+
+
+def _trained_model(sources: Sequence[Path]) -> Run | None:
+    """The model that these notebooks show, trained now where it is not yet; None if they show none."""
+    from hamner.reproduction import model  # loads torch
+
+    shown = any(model.MODEL in source.read_text(encoding="utf-8") for source in sources)
+    return model.trained_model() if shown else None
+
+
+def _execute(
+    sources: Sequence[Path],
+    keep: Callable[[Path, NotebookNode], None],
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, HamnerError]:
+    """Execute notebooks one after the other, and `keep` each one that succeeds; returns the errors of the others."""
+    notebooks = _notebooks()
+    failures: dict[str, HamnerError] = {}
+    for source in sources:
+        typer.echo(f"{source.stem} ... ", nl=False)
+        started = time.monotonic()
+        try:
+            keep(source, notebooks.execute(source, environment))
+        except notebooks.NotebookError as error:
+            failures[source.stem] = error
+        typer.echo(f"{time.monotonic() - started:.0f} s{' FAILED' if source.stem in failures else ''}")
+    return failures
 
 
 def _draw_contact_sheets() -> list[Path]:
@@ -105,7 +160,7 @@ def _draw_contact_sheets() -> list[Path]:
 
 
 def _notebooks() -> ModuleType:
-    """`hamner.reproduction.notebooks`, imported late: Jupyter loads slowly and comes with the extra `notebooks`."""
+    """Import `hamner.reproduction.notebooks` when a command needs it: Jupyter loads slowly and is an extra."""
     try:
         return import_module("hamner.reproduction.notebooks")
     except ModuleNotFoundError as error:
@@ -113,11 +168,11 @@ def _notebooks() -> ModuleType:
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    files = sorted(path for form in ("png", "svg", "csv", "md") for path in folder.glob(f"*.{form}"))
+    files = sorted(path for form in ("png", "csv", "md") for path in folder.glob(f"*.{form}"))
     return {path.name: path.read_bytes() for path in files}
 
 
 def _changes(before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
-    """What became of the figures, in words: one line if all are as before."""
+    """Say how many files stayed as they were, then name each new and each changed one."""
     changed = [f"{name}: {'differs' if name in before else 'new'}" for name in after if before.get(name) != after[name]]
     return [f"{len(after) - len(changed)} of {len(after)} files as committed", *changed]

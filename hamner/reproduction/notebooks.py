@@ -1,16 +1,20 @@
 """Execute the notebooks from their text source, so that each number in them comes from the code beside it.
 
-notebooks/py/NN_name.py (jupytext, py:percent) is the source, notebooks/NN_name.ipynb is built from it: the cells are
-run in order in a fresh kernel of this very Python, and the file is written whole, with nothing in it that differs from
-run to run (no timings, no random cell ids, no kernel version).
+The source is notebooks/py/NN_name.py (jupytext, py:percent); notebooks/NN_name.ipynb is built from it. The cells run in
+order in a fresh kernel of this Python. Two executions write the same bytes: no timings, no random cell ids, no kernel
+version.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
@@ -32,16 +36,16 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class NotebookError(HamnerError):
-    """A notebook's source cannot be read, or one of its cells fails."""
+    """A notebook's source cannot be read, or one of its cells failed."""
 
 
 def notebook_sources(folder: Path | None = None) -> list[Path]:
     """The notebooks' text sources, NN_name.py, in the order of their numbers; `folder` is notebooks/ of the project."""
     folder = folder or notebooks_folder()
-    found = sorted((folder / "py").glob("[0-9][0-9]_*.py"))
-    if not found:
+    sources = sorted((folder / "py").glob("[0-9][0-9]_*.py"))
+    if not sources:
         raise NotebookError(f"{folder / 'py'}: no notebook NN_name.py; run this from a checkout of the project")
-    return found
+    return sources
 
 
 def notebooks_folder() -> Path:
@@ -55,7 +59,7 @@ def executed_path(source: Path) -> Path:
 
 
 def read_source(source: Path) -> NotebookNode:
-    """The notebook of a text source, without outputs. A cell's id is a hash of its text: the same everywhere."""
+    """Read a text source as a notebook without outputs. A cell's id is a hash of its text: the same everywhere."""
     try:
         notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
     except (OSError, UnicodeDecodeError) as error:
@@ -72,22 +76,32 @@ def read_source(source: Path) -> NotebookNode:
     return notebook
 
 
-def execute(source: Path) -> NotebookNode:
+def execute(source: Path, environment: Mapping[str, str] | None = None) -> NotebookNode:
     """Run all cells of a notebook in order, in a kernel of its own that starts in the notebooks' folder.
 
-    Raises NotebookError that names the cell when one fails; nothing is written.
+    The kernel ends with the last cell, with a cell that fails, and with Ctrl-C.
+
+    Args:
+        source: the notebook's text source.
+        environment: variables that the kernel has beside those of this process.
+
+    Returns:
+        The notebook with its outputs; nothing is written.
+
+    Raises:
+        NotebookError: a cell failed, or the kernel died; the message names the cell.
     """
     notebook = read_source(source)
     # Without other folders the kernel manager starts ipykernel under this interpreter, never a kernel that somebody
     # installed as "python3" for another project.
     kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
-    client = NotebookClient(
+    client = _Client(
         notebook,
         km=kernel,
         timeout=None,  # training in a notebook takes as long as it takes
         record_timing=False,
         coalesce_streams=True,
-        extra_arguments=["--log-level=ERROR"],  # the kernel warns on our stderr that it listens on this machine
+        extra_arguments=["--log-level=ERROR"],  # else the kernel warns on stderr that it listens on this machine
         resources={"metadata": {"path": str(source.parent.parent)}},
     )
     # One thread adds numbers in one order; the debugger that ipykernel loads would warn of Python's frozen modules.
@@ -95,19 +109,48 @@ def execute(source: Path) -> NotebookNode:
     # A progress bar leaves debris in a notebook.
     fixed |= {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "TQDM_DISABLE": "1"}
     try:
-        client.execute(env={**os.environ, **fixed})
+        asyncio.run(client.async_execute(env={**os.environ, **fixed, **(environment or {})}))
     except CellExecutionError as error:
         raise NotebookError(f"{source}: {_failing_cell(notebook)}") from error
     except DeadKernelError as error:
-        raise NotebookError(f"{source}: the kernel died ({error}): out of memory, perhaps") from error
+        raise NotebookError(
+            f"{source}: the kernel died ({error}); close other programs, for it needs up to 2 GB of memory"
+        ) from error
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     notebook.metadata = nbformat.from_dict(METADATA)  # the kernel adds its version
     return notebook
 
 
+class _Client(NotebookClient):
+    """Starts the kernel and shuts it down in every case.
+
+    nbclient leaves a kernel manager that it was given running. Its own handler of Ctrl-C ends the kernel alone, so that
+    the caller would go on with the next notebook; without that handler asyncio cancels the execution.
+    """
+
+    @asynccontextmanager
+    async def async_setup_kernel(self, **kwargs: Any) -> AsyncGenerator[None, None]:
+        kernel = self.km
+        assert isinstance(kernel, AsyncKernelManager)
+        try:
+            await self.async_start_new_kernel(**kwargs)
+            await self.async_start_new_kernel_client()
+            yield
+        except DeadKernelError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # nbclient takes Ctrl-C for the kernel's death
+                raise asyncio.CancelledError from None
+            raise
+        finally:
+            if self.kc is not None:
+                self.kc.stop_channels()
+            if kernel.has_kernel:
+                await kernel.shutdown_kernel(now=True)
+
+
 def for_students(source: Path) -> NotebookNode:
-    """The notebook without outputs, and with an empty cell in the place of each solution."""
+    """Build a notebook without outputs; each solution becomes an empty cell."""
     notebook = read_source(source)
     for cell in notebook.cells:
         if "solution" in cell.metadata.get("tags", []):
@@ -123,13 +166,13 @@ def write(notebook: NotebookNode, path: Path) -> None:
 
 
 def compare(executed: NotebookNode, committed: Path) -> str:
-    """Whether an executed notebook came out as it stands in `committed`, in words; "as committed" if so."""
+    """Compare an executed notebook with the committed file: "as committed", or the code cells that differ."""
     if not committed.exists():
         return "new: none was committed"
     try:
         before = nbformat.read(committed, as_version=4)
     except ValueError:  # a conflict marker of git in it, say
-        return "the committed one was no notebook"
+        return "the committed file was no notebook"
     if [cell.id for cell in before.cells] != [cell.id for cell in executed.cells]:  # ids are hashes of the text
         return "its text has changed since it was committed"
     pairs = zip(_code_cells(before), _code_cells(executed), strict=True)
@@ -148,6 +191,6 @@ def _failing_cell(notebook: NotebookNode) -> str:
         for output in cell.outputs:
             if output.output_type == "error":
                 first = cell.source.splitlines()[0]
-                said = _ANSI.sub("", output.evalue).strip()
-                return f"code cell {number} ({first!r} ...) raised {output.ename}: {said}"
+                message = _ANSI.sub("", output.evalue).strip()
+                return f"code cell {number} ({first!r} ...) raised {output.ename}: {message}"
     raise AssertionError("a cell failed, and none holds an error")

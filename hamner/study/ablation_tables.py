@@ -1,7 +1,7 @@
-"""The study's tables of ablation rows from run records: beside what they must cost, and beside one another.
+"""Tables of ablation rows: measured accuracy beside the expected one, and differences between rows.
 
 No number is typed here. Expectations come from minitweets' generator (ceilings.json), measurements from the runs under
-data/runs. The figure of the first is at the end.
+data/runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hamner.files import written_whole
 from hamner.minitweets import CUES
 from hamner.model.config import ModelConfig
 from hamner.study.minitweets import accuracies, ceilings, measured, sampling_error
-from hamner.study.tables import markdown_table, name_of, results, runs_of
+from hamner.study.tables import markdown_table, name_of, results, runs_of, with_predictions, without_mixtures
 from hamner.training import Run
 from hamner.training.identity import difference, flat, identity
 from hamner.training.rows import (
@@ -48,17 +48,18 @@ ABILITY = {
     "blank_images": "text_only",
     "shuffled_images": "text_only",
 }
-"""Row -> what a tagger lacks that lacks this part (`hamner.minitweets.ceilings.ABILITIES`). The other rows take no
-ability away by themselves, so their ceiling is that of `all`."""
+"""Row -> the ability that a tagger loses with this part (`hamner.minitweets.ceilings.ABILITIES`).
+
+Every other row keeps all abilities: its ceiling is that of `all`."""
 
 GUESS = 1 / len(TYPES)
-"""Type accuracy of a guess. Two sampling errors of it are the yardstick of `expected_beside_measured`."""
+"""Type accuracy of a guess; `expected_beside_measured` tolerates two standard errors of it."""
 
 
 def minitweets_runs() -> tuple[list[Run], list[Run]]:
-    """The committed runs on minitweets that the study's table is made from, and those that it leaves out.
+    """Load the runs on minitweets under data/runs: those of the study, and the others.
 
-    Left out is what somebody tried: another minitweets, or other settings than the study's for that row and seed.
+    The study's runs have this minitweets, and the study's settings for their row and seed.
     """
     corpus = load_corpus("minitweets")
     data = identity(corpus, study_config(corpus.name, "full"))
@@ -66,16 +67,16 @@ def minitweets_runs() -> tuple[list[Run], list[Run]]:
     others: list[Run] = []
     for run in runs_of(corpus.name):
         row, seed = row_of_run(run.config), run.config.seed
-        of_study = data | {"config": study_config(corpus.name, row, seed).to_dict()} if row in STUDY_ROWS else None
-        same = of_study is not None and difference(run.record, of_study) is None
+        wanted = data | {"config": study_config(corpus.name, row, seed).to_dict()} if row in STUDY_ROWS else None
+        same = wanted is not None and difference(run.record, wanted) is None
         (chosen if same else others).append(run)
     return chosen, others
 
 
-def coverage(found: Sequence[Run]) -> pd.DataFrame:
-    """Which of the study's SEEDS have a record: ablation rows by `recorded` and `missing`, in words."""
+def coverage(runs: Sequence[Run]) -> pd.DataFrame:
+    """List the study's SEEDS with and without a record: ablation rows by `recorded` and `missing`, in words."""
     of_row: dict[str, set[int]] = {}
-    for run in found:
+    for run in runs:
         of_row.setdefault(row_of_run(run.config), set()).add(run.config.seed)
     lines = {}
     for row in STUDY_ROWS:
@@ -87,35 +88,43 @@ def coverage(found: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(lines).T.rename_axis("row")
 
 
-def require_one_change(found: Sequence[Run]) -> None:
-    """Raise HamnerError unless runs differ in seed, row and control alone.
+def require_one_change(runs: Sequence[Run]) -> None:
+    """Check that runs differ in seed, ablation row and control only, so that a difference is the price of one part.
 
-    Else what a row costs would not be the price of its part. Settings of images are compared among runs that see any.
+    Settings of images are compared among runs with images.
+
+    Raises:
+        HamnerError: two runs differ in another setting; the message names it.
     """
     of_rows = {f"model.{part}" for changes in ROWS.values() for part in changes} | {"seed", "images", "appended"}
     of_vision = {f"model.{field.name}" for field in fields(ModelConfig) if field.name not in OF_TEXT} | {"visual"}
-    visual = [run for run in found if run.config.visual is not None]
-    for group, apart_from in ((found, of_rows | of_vision), (visual, of_rows)):
+    visual = [run for run in runs if run.config.visual is not None]
+    for group, apart_from in ((runs, of_rows | of_vision), (visual, of_rows)):
         for run in group[1:]:
             if unlike := difference(group[0].record, run.record, apart_from):
                 raise HamnerError(
                     f"{group[0].folder} and {run.folder} differ in more than their row and seed ({unlike.key}): "
-                    "compare them apart, or train one of them again with the other's settings"
+                    "compare them separately, or train one of them again with the other's settings"
                 )
 
 
-def expected_beside_measured(found: Sequence[Run]) -> pd.DataFrame:
-    """Type accuracy on minitweets' test of every ablation row, by cue: a line for each row and cue.
+def expected_beside_measured(runs: Sequence[Run]) -> pd.DataFrame:
+    """Type accuracy on minitweets' test beside the generator's ceiling: a line for each ablation row and cue.
 
-    Columns: row, cue, ability (that is missing), expected (the generator's ceiling), seeds, names, mean, sd, min, max
-    over seeds, cost (mean of `full` minus mean, over the seeds that both have), tolerance (two sampling errors of a
-    guess on that many names: smaller differences say nothing), and verdict: `as expected`; `lower` or `higher` by more
-    than the tolerance than the ceiling where that is below 1, else than `full` with those seeds (and `full` than 1);
-    `full lacks it` where that is not above the row's ceiling. Without a record: seeds 0, NaN, and no verdict.
+    Columns:
+        row, cue, ability: the ability that the row lacks.
+        expected: the ceiling of a tagger without that ability.
+        seeds, names, mean, sd, min, max: measured over seeds; 0 and NaN without a record.
+        cost: mean of `full` minus mean, over the seeds that both rows have.
+        tolerance: two standard errors of a guess on that many names; smaller differences are noise.
+        verdict: `as expected`, `lower` or `higher`, by more than the tolerance. The reference is the ceiling where it
+            is below 1, else `full` over the same seeds (for `full` itself: 1). `full lacks it` where `full` does not
+            exceed the row's ceiling. Empty without a record.
 
-    Raises HamnerError for runs of another minitweets, or such as differ in more than their row and seed.
+    Raises:
+        HamnerError: a run was trained on another minitweets, or two runs differ in more than their row and seed.
     """
-    chosen = [run for run in found if row_of_run(run.config) in STUDY_ROWS]
+    chosen = [run for run in runs if row_of_run(run.config) in STUDY_ROWS]
     require_one_change(chosen)
     ceiling = ceilings(load_corpus("minitweets"))
     lines = pd.DataFrame([(row, cue) for row in STUDY_ROWS for cue in CUES], columns=["row", "cue"])
@@ -137,7 +146,7 @@ def expected_beside_measured(found: Sequence[Run]) -> pd.DataFrame:
 
 
 def _over_shared_seeds(by_run: pd.DataFrame) -> tuple[dict[str, pd.Series], dict[str, pd.Series]]:
-    """Type accuracy by cue of each ablation row, and of `full`, mean over the seeds that both have."""
+    """Mean type accuracy by cue of each ablation row, and of `full`, over the seeds that both have."""
     of_run = by_run.pivot(index=["row", "seed"], columns="cue", values="accuracy").reindex(columns=list(CUES))
     own: dict[str, pd.Series] = {}
     full: dict[str, pd.Series] = {}
@@ -149,17 +158,19 @@ def _over_shared_seeds(by_run: pd.DataFrame) -> tuple[dict[str, pd.Series], dict
 
 
 def by_cue(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """One column of `expected_beside_measured`, row by cue."""
+    """Arrange one column of `expected_beside_measured` as a table of rows by cues."""
     return table.pivot(index="row", columns="cue", values=column).loc[list(STUDY_ROWS), list(CUES)]
 
 
 def write_minitweets(folder: Path | None = None) -> list[Path]:
-    """Write data/tables/minitweets.csv and minitweets.md: what each row must cost on minitweets, and what it did.
+    """Write minitweets.csv and minitweets.md into data/tables, or into `folder`: expected and measured accuracy.
 
-    They are made from the study's own runs (`minitweets_runs`).
+    The tables are made from the study's own runs (`minitweets_runs`).
     """
     folder = folder or project_folder() / "data" / "tables"
-    table = expected_beside_measured(minitweets_runs()[0])
+    corpus = load_corpus("minitweets")
+    of_study = with_predictions(without_mixtures(minitweets_runs()[0]), {corpus.name: corpus.test})
+    table = expected_beside_measured(of_study)
     note = (
         "Type accuracy on minitweets' test in percent: the best that a tagger without this ability can do / what was\n"
         "measured (mean over seeds; a dash where there is no record yet). A row above its best has the ability\n"
@@ -179,22 +190,25 @@ def write_minitweets(folder: Path | None = None) -> list[Path]:
     return [folder / "minitweets.csv", folder / "minitweets.md"]
 
 
-def over_runs(found: Sequence[Run], reference: str = "text_only") -> pd.DataFrame:
-    """F1 on test (seqeval protocol, percent) of each row of each corpus, beside `reference`.
+def over_runs(runs: Sequence[Run], reference: str = "text_only") -> pd.DataFrame:
+    """F1 on test (seqeval protocol, percent) of each row of each corpus, beside the row `reference`.
 
-    A line's reference has the same encoder and source. Text only has no source: as a reference it is everyone's, and
-    itself it is compared where the reference has one source alone. Two lines of one name are an error, as in `results`.
+    Row and reference have the same encoder and the same source. Text only has no source: it is the reference of rows
+    of every source; beside a reference of one source it has its own line.
 
-    Columns: corpus, encoder, row, source, seeds, f1, sd, then shared_seeds (how many both rows have), difference (of
-    the means over these), and low and high, its 95 % interval over seeds (`welch`). Only records are needed, no gold
-    text, so this says how much training varies and nothing of the test posts.
+    Columns: corpus, encoder, row, source, seeds, f1, sd; shared_seeds, the number of seeds that both rows have;
+    difference of the means over these; low and high, the 95 % interval of the difference over seeds (`welch`). The
+    interval measures how much training varies, not how much the test posts do: only records are read, no gold tags.
+
+    Raises:
+        HamnerError: runs of one name differ in more than their seed, or share a seed.
     """
-    table = results(found)
+    table = results(runs)
     if table.empty:
         return table
     table = table[table.protocol == "seqeval"]
     by_seed: dict[tuple[str, ...], dict[int, float]] = {}
-    for run in found:
+    for run in runs:
         by_seed.setdefault(tuple(name_of(run).values()), {})[run.config.seed] = run.f1()
     lines = []
     for line in table.itertuples():
@@ -219,14 +233,14 @@ def over_runs(found: Sequence[Run], reference: str = "text_only") -> pd.DataFram
 
 
 def command_of(run: Run) -> str:
-    """The `hamner train` command that makes this run, with every setting in which it differs from its preset
-    and on as many threads.
+    """Write the `hamner train` command that makes this run: row, seed, threads, and each setting unlike its preset.
 
-    Raises HamnerError for a run that is no ablation row: no single option makes it.
+    Raises:
+        HamnerError: the run is no ablation row, so that no single option makes it.
     """
     row, corpus, config = row_of_run(run.config), run.record["corpus"]["name"], run.config
     if row not in EVERY_ROW:
-        raise HamnerError(f"{run.folder} is no ablation row; its settings stand in its run.json")
+        raise HamnerError(f"{run.folder} is no ablation row; read its settings in its run.json")
     words = ["hamner", "train", corpus, "--row", row, "--seed", str(config.seed)]
     given: dict[str, Any] = {}
     if config.captions:
@@ -236,7 +250,7 @@ def command_of(run: Run) -> str:
     for name, value in flat(config.to_dict()).items():
         if value != start[name]:
             words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
-    if threads := run.record.get("machine", {}).get("threads"):  # they decide the last digits, and with them the model
+    if threads := run.record.get("machine", {}).get("threads"):  # the number of threads changes the last digits
         words += ["--threads", str(threads)]
     return shlex.join(words)
 

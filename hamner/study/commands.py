@@ -1,7 +1,10 @@
-"""`hamner reproduce`, `hamner students`, `hamner measure`, `hamner tables` and `hamner figures`."""
+"""`hamner measure` and `hamner tables`."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,38 +19,72 @@ def measure(
         Path | None, typer.Option(metavar="DIR", help="Also compare relevance with the scores in DIR/tmr-NAME.tsv.")
     ] = None,
 ) -> None:
-    """Measure what needs the real corpora, and write numbers, no words, to data/measured: counts, and
-    each run under data/runs beside text only, other posts' images, and the full model, with intervals and tests.
+    """Measure what needs the real corpora, and write the numbers into data/measured.
+
+    Counts the corpora's posts, and compares each run under data/runs with text only, with images of other posts, and
+    with the full model: differences with 95 % intervals and tests. The tables hold numbers only, no words of the
+    tweets. Exit status 1 if a run is left out, because its record or its predictions cannot be read.
     """
     from hamner.study.measured import write_measured  # loads torch
 
-    for path in write_measured(root, relatedness):
-        typer.echo(f"{path} written")
+    with left_out() as reasons:
+        for path in write_measured(root, relatedness):
+            typer.echo(f"{path} written")
+    report(reasons)
 
 
 def tables() -> None:
-    """Build the tables under data/tables from the run records under data/runs."""
+    """Build the tables under data/tables from the run records under data/runs.
+
+    A run whose record or predictions cannot be read is left out and named. Exit status 1 if one is, or if a table
+    cannot be written.
+    """
     from hamner.study.ablation_tables import minitweets_runs  # loads torch
 
-    written, broken = write_all_tables()
+    written, errors = write_all_tables()
     for path in written:
         typer.echo(f"{path} written")
-    for run in minitweets_runs()[1]:
-        typer.echo(f"{run.folder} is left out of minitweets.md: its settings or its data are not the study's")
-    if broken:
-        raise HamnerError("\n".join(map(str, broken)))
+    with left_out():  # named by write_all_tables already
+        others = minitweets_runs()[1]
+    for run in others:
+        typer.echo(f"{run.folder} is not in minitweets.md: its settings or its data are not the study's")
+    report(errors)
 
 
-def write_all_tables() -> tuple[list[Path], list[HamnerError]]:
-    """Write each table that can be written; returns the files, and what is wrong with the others."""
+def write_all_tables() -> tuple[list[Path], list[str]]:
+    """Write each table that can be written; returns the files, and one reason for each run or table left out."""
     from hamner.study import ablation_tables, published, tables
 
     written: list[Path] = []
-    broken: list[HamnerError] = []
-    for write in (tables.write_tables, ablation_tables.write_minitweets, published.write_published):
-        try:
-            written += write()
-        except HamnerError as error:
-            if str(error) not in map(str, broken):  # a damaged run stands in the way of several
-                broken.append(error)
-    return written, broken
+    with left_out() as reasons:
+        for write in (tables.write_tables, ablation_tables.write_minitweets, published.write_published):
+            try:
+                written += write()
+            except HamnerError as error:
+                reasons.append(str(error))
+    return written, list(dict.fromkeys(reasons))
+
+
+@contextmanager
+def left_out() -> Iterator[list[str]]:
+    """Collect the reason of each LeftOutWarning in the block; the list is complete when the block has ended."""
+    from hamner.study.tables import LeftOutWarning  # loads torch
+
+    reasons: list[str] = []
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", LeftOutWarning)
+            yield reasons
+    finally:
+        for warning in caught:
+            if issubclass(warning.category, LeftOutWarning):
+                reasons.append(str(warning.message))
+            else:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def report(reasons: list[str]) -> None:
+    """Raise HamnerError that lists these reasons, each once; nothing without any."""
+    if once := list(dict.fromkeys(reasons)):
+        raise HamnerError("\n".join(["left out of the tables:", *once] if len(once) > 1 else once))

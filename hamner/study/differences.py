@@ -1,7 +1,7 @@
-"""What a row gained on real tweets: its F1 beside that of a reference row, on the same posts, with intervals and tests.
+"""What a row gains on real tweets: its F1 minus that of a reference row on the same posts, with intervals and tests.
 
-Gold tags belong to the tweets, which cannot be handed on; differences can. So `hamner measure` compares where the
-corpora are and keeps the table, and notebooks read it everywhere.
+The tweets and their gold tags may not be redistributed; differences may. `hamner measure` computes them where the
+corpora are, and keeps the table for the notebooks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hamner.training import Run
 from hamner.training.rows import place, row_of_run
 
 REFERENCES = ("text_only", "shuffled_images", "full")
-"""Rows that others are compared with on real tweets: without images, with those of other posts, with every part."""
+"""Reference rows on real tweets: without images, with images of other posts, and the full model."""
 
 COLUMNS = (
     "corpus", "encoder", "source", "row", "seed", "f1", "low", "high",
@@ -34,19 +34,30 @@ COLUMNS = (
 
 
 def differences(
-    found: Sequence[Run], posts: Sequence[Post], references: Sequence[str] = REFERENCES, *, resamples: int = 10_000
+    runs: Sequence[Run], posts: Sequence[Post], references: Sequence[str] = REFERENCES, *, resamples: int = 10_000
 ) -> pd.DataFrame:
-    """Every run of one corpus and its row's mean, beside each of `references`: lines with COLUMNS, figures in percent.
+    """Compare the runs of one corpus, and the mean of each row, with each of `references`: lines with COLUMNS.
 
-    `posts` are test, with gold tags. seed: a run's, or "mean" over the seeds that the row and the reference share.
-    low and high: bootstrap interval of f1 over posts (seqeval protocol); difference, its interval and p_value: paired
-    bootstrap. A row that has no reference has lines all the same, with reference "" and NaN. A run with images is
-    compared with those of its encoder and source alone, and with text only of its encoder.
+    A run with images is compared with runs of its encoder and source, and with text only of its encoder. Numbers are
+    in percent.
 
-    Raises HamnerError for runs of one encoder and source that differ in more than their row and seed.
+    Columns:
+        seed: the run's seed, or "mean" over the seeds that the row and the reference share.
+        f1, low, high: F1 (seqeval protocol) and its 95 % bootstrap interval over posts.
+        reference: the reference row, "" for a row without one; the columns behind it are then NaN.
+        difference, difference_low, difference_high, p_value: paired bootstrap over posts.
+
+    Args:
+        runs: runs of one corpus.
+        posts: its test split, with gold tags.
+        references: the reference rows.
+        resamples: number of bootstrap resamples.
+
+    Raises:
+        HamnerError: runs of one encoder and source differ in more than their row and seed.
     """
     groups: dict[tuple[str, str], list[Run]] = {}
-    for run in found:
+    for run in runs:
         name = name_of(run)
         groups.setdefault((name["encoder"], name["source"]), []).append(run)
     lines: list[dict[str, Any]] = []
@@ -58,7 +69,9 @@ def differences(
         for run in [*group, *text_only]:
             gold, predicted = align(posts, read_predictions(run.predictions))
             tagged.setdefault(row_of_run(run.config), {})[run.config.seed] = predicted
-        others = [] if "text_only" in references else text_only  # to be compared with the full model, say
+        others = (
+            [] if "text_only" in references else text_only
+        )  # a row like others, when the reference is the full model
         for row in sorted(by_row([*group, *others]), key=place):
             intervals: dict[tuple[int, ...], Interval] = {}
             for reference in [name for name in references if name in tagged and name != row] or [""]:
@@ -74,9 +87,9 @@ def _lines(
     resamples: int,
     intervals: dict[tuple[int, ...], Interval],
 ) -> list[dict[str, Any]]:
-    """One row beside one reference, tags by seed: a line for each seed, and one for the mean.
+    """Compare one row with one reference, tags by seed: a line for each seed, and one for the mean.
 
-    `intervals` keeps those of the row's F1 by seeds, for they are the same beside every reference.
+    `intervals` caches the intervals of the row's F1 by seeds: they are the same for every reference.
     """
     lines = []
     shared = sorted(mine.keys() & others.keys())

@@ -1,7 +1,7 @@
-"""What trained runs do on other tests: the other corpus, and a growing share of images that belong to other posts.
+"""F1 of trained runs on other tests: the other corpus, and a growing share of images that belong to other posts.
 
-Made from the predictions that `hamner retest` keeps. Like `differences` this needs gold tags, so `hamner measure` keeps
-the table.
+The predictions come from `hamner retest`. Scoring needs gold tags, so `hamner measure` keeps the table, as for
+`differences`.
 """
 
 from __future__ import annotations
@@ -26,17 +26,24 @@ COLUMNS = (
 
 
 def generalisation(
-    found: Sequence[Run], tests: Mapping[str, Sequence[Post]], *, resamples: int = 10_000
+    runs: Sequence[Run], tests: Mapping[str, Sequence[Post]], *, resamples: int = 10_000
 ) -> pd.DataFrame:
-    """F1 of each run that was retested, on its own test and on the others: lines with COLUMNS, figures in percent.
+    """Score each retested run on its own test and on the others: lines with COLUMNS, numbers in percent.
 
-    `tests` has test, with gold tags, of each corpus; tests of others, a run's own among them, are left out. shuffled:
-    percent of images exchanged. seed: a run's, or "mean" over those that were put to that test. low and high:
-    bootstrap interval over posts (seqeval protocol). Where images were exchanged, difference, its interval and
-    p_value compare with the same runs on that test with every post's own image (paired bootstrap); else NaN.
+    Columns:
+        shuffled: percent of the images that belong to other posts.
+        seed: the run's seed, or "mean" over the seeds that were retested.
+        f1, low, high: F1 (seqeval protocol) and its 95 % bootstrap interval over posts.
+        difference, difference_low, difference_high, p_value: paired bootstrap against the same runs with every post's
+            own image; NaN where no image was exchanged.
+
+    Args:
+        runs: the runs; those without a retest are skipped.
+        tests: corpus -> its test split, with gold tags. Retests on other corpora are skipped.
+        resamples: number of bootstrap resamples.
     """
     groups: dict[tuple[str, ...], list[Run]] = {}
-    for run in found:
+    for run in runs:
         groups.setdefault(tuple(name_of(run).values()), []).append(run)
     lines: list[dict[str, Any]] = []
     for group in sorted(groups.values(), key=_place):

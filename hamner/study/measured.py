@@ -1,12 +1,11 @@
-"""What needs the real tweets to be measured, measured once and committed.
+"""Tables of numbers that need the real tweets: measured once, committed, and read by the notebooks.
 
-The tweets cannot be handed on, numbers about them can: `hamner measure` writes these tables where the corpora are, and
-notebooks read them everywhere.
+The tweets may not be redistributed, numbers about them may. `hamner measure` writes these tables where the corpora are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,10 +15,12 @@ from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
 from hamner.evaluation import read_relevance
 from hamner.files import written_whole
+from hamner.study.ablation_tables import require_one_change
 from hamner.study.differences import differences
 from hamner.study.generalisation import generalisation
 from hamner.study.relatedness import agreement, by_score, read_scores
-from hamner.study.tables import name_of, runs_of
+from hamner.study.tables import leave_out, name_of, runs_of, with_predictions, without_mixtures
+from hamner.training import Run
 from hamner.training.batching import windows
 from hamner.training.rows import row_of_run
 
@@ -30,14 +31,14 @@ GENERALISATION = "generalisation.csv"
 AGREEMENT = "agreement.csv"
 RELATEDNESS = "relatedness.csv"
 ART = "art.csv"
-"""What probes tell from the images of minitweets; written by benchmarks/art.py."""
+"""Accuracy of probes on the images of minitweets; written by benchmarks/art.py."""
 REAL = tuple(version.name for version in VERSIONS.values() if not version.bundled)
 
 
 def repeated_texts(corpus: Corpus) -> pd.DataFrame:
-    """How many different texts of each split stand in an earlier split too.
+    """Count the distinct texts of each split that an earlier split has too.
 
-    Rows `texts_in_train` and `texts_in_valid`, a column for each split, NA where the question has no sense.
+    Rows: `texts_in_train` and `texts_in_valid`. Columns: the splits, NA where no split is earlier.
     """
     texts = {split: {post.words for post in posts} for split, posts in corpus.splits()}
     table = pd.DataFrame(pd.NA, index=["texts_in_train", "texts_in_valid"], columns=list(SPLITS), dtype="Int64")
@@ -47,7 +48,7 @@ def repeated_texts(corpus: Corpus) -> pd.DataFrame:
 
 
 def piece_lengths(corpus: Corpus) -> dict[str, list[int]]:
-    """Pieces of each post, by split: minilm's (uncased BERT's) pieces with [CLS] and [SEP]."""
+    """Count the word pieces of each post, by split: minilm's vocabulary (uncased BERT's), with [CLS] and [SEP]."""
     tokenizer = load_tokenizer("minilm")
     return {
         split: [len(window.pieces) for window in windows(posts, tokenizer, limit=512)]
@@ -56,15 +57,20 @@ def piece_lengths(corpus: Corpus) -> dict[str, list[int]]:
 
 
 def measure(root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Statistics and lengths of the real corpora: (corpus, quantity, train, valid, test), and the same with pieces.
+    """Count posts, entities and words of the real corpora, and their posts' word pieces.
 
-    The second says how many posts of each split have that many pieces. Raises CorpusError when a corpus is not there.
+    Returns:
+        Statistics with the columns corpus, quantity, train, valid, test; and lengths with the columns corpus, pieces,
+        train, valid, test: the number of posts with that many pieces.
+
+    Raises:
+        CorpusError: a corpus is missing.
     """
     counts, lengths = {}, {}
     for name in REAL:
         corpus = load_corpus(name, root)
         counts[name] = pd.concat([statistics(corpus), repeated_texts(corpus)])
-        of_split = {split: pd.Series(found).value_counts() for split, found in piece_lengths(corpus).items()}
+        of_split = {split: pd.Series(pieces).value_counts() for split, pieces in piece_lengths(corpus).items()}
         lengths[name] = pd.DataFrame(of_split, columns=list(SPLITS)).sort_index().fillna(0).astype("Int64")
     return (
         pd.concat(counts, names=["corpus", "quantity"]).reset_index(),
@@ -73,23 +79,51 @@ def measure(root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def measure_runs(root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`differences` and `generalisation` of the runs under data/runs on the real corpora.
+    """Compute `differences` and `generalisation` of the runs under data/runs on the real corpora.
 
-    Raises CorpusError when a corpus is not there.
+    A run that cannot be read or compared is left out, with a LeftOutWarning.
+
+    Raises:
+        CorpusError: a corpus is missing.
     """
     tests = {name: load_corpus(name, root).test for name in REAL}
-    found = {name: runs_of(name) for name in REAL}
-    tables = [differences(found[name], tests[name]) for name in REAL]
-    retested = generalisation([run for runs in found.values() for run in runs], tests)
+    runs = {name: comparable(with_predictions(without_mixtures(runs_of(name)), tests)) for name in REAL}
+    tables = [differences(runs[name], tests[name]) for name in REAL]
+    retested = generalisation([run for of_corpus in runs.values() for run in of_corpus], tests)
     return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True), retested
 
 
-def measure_relatedness(scores: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`agreement` and `by_score` of the runs under data/runs of the full model, with own and with shuffled images.
+def comparable(runs: Sequence[Run]) -> list[Run]:
+    """Leave out the runs of an encoder and source that differ in more than row and seed, with a LeftOutWarning."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((name_of(run)["encoder"], name_of(run)["source"]), []).append(run)
+    kept: set[Path] = set()
+    for encoder, source in sorted(groups):  # source "", text only, comes first: the others are compared with it too
+        group = groups[encoder, source]
+        text_only = [run for run in groups.get((encoder, ""), []) if run.folder in kept]
+        try:
+            require_one_change([*group, *text_only])
+        except HamnerError as error:
+            leave_out(
+                f"{error}. Until then all {len(group)} runs of {encoder} with {source or 'text only'} are left out"
+            )
+        else:
+            kept |= {run.folder for run in group}
+    return [run for run in runs if run.folder in kept]
 
-    Of shuffled images without the posts whose own one is unreadable: their score is of nothing. The scores of a
-    corpus are in `scores`, in the file tmr-CORPUS.tsv; corpora without one are left out. Raises HamnerError where there
-    is none at all, and for a run whose predictions hold no relevance.
+
+def measure_relatedness(scores: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compute `agreement` and `by_score` of the full model's runs under data/runs, with own and shuffled images.
+
+    For `shuffled_images`, posts with an unreadable image are excluded: their score is meaningless. A run without
+    relevance in its predictions is left out, with a LeftOutWarning.
+
+    Args:
+        scores: folder with a file tmr-CORPUS.tsv for each corpus (`read_scores`); other corpora are skipped.
+
+    Raises:
+        HamnerError: the folder has no such file, or one that cannot be read.
     """
     agreements, groups = [], []
     for corpus in REAL:
@@ -101,8 +135,12 @@ def measure_relatedness(scores: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         for run in runs_of(corpus):
             if row_of_run(run.config) in ("full", "shuffled_images"):
                 name = name_of(run) | {"seed": run.config.seed}
-                relevance = read_relevance(run.predictions)
-                if row_of_run(run.config) != "full":  # the image that it judged is not the one that is unreadable
+                try:
+                    relevance = read_relevance(run.predictions)
+                except HamnerError as error:
+                    leave_out(error)
+                    continue
+                if row_of_run(run.config) != "full":  # it judged another post's image
                     relevance = {id: rho for id, rho in relevance.items() if id not in unreadable}
                 agreements.append(name | agreement(relevance, related))
                 groups.append(by_score(relevance, related).assign(**name))
@@ -112,13 +150,13 @@ def measure_relatedness(scores: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def write_measured(root: Path | None = None, scores: Path | None = None, folder: Path | None = None) -> list[Path]:
-    """Measure and write the tables into data/measured of the project, or into `folder`.
+    """Measure, and write the tables into data/measured of the project or into `folder`; returns their paths.
 
-    Without the folder of relatedness `scores` their two tables stay as they are.
+    Without a folder of relatedness `scores`, their two tables stay as they are.
     """
     folder = folder or _folder()
     made: list[tuple[tuple[str, ...], Callable[[], tuple[pd.DataFrame, ...]]]] = []
-    if scores is not None:  # first, for a mistyped folder should be told at once
+    if scores is not None:  # first, so that a mistyped folder is reported at once
         made.append(((AGREEMENT, RELATEDNESS), lambda: measure_relatedness(scores)))
     made.append(((STATISTICS, LENGTHS), lambda: measure(root)))
     made.append(((DIFFERENCES, GENERALISATION), lambda: measure_runs(root)))
@@ -132,32 +170,32 @@ def write_measured(root: Path | None = None, scores: Path | None = None, folder:
 
 
 def measured_differences() -> pd.DataFrame:
-    """The committed differences on real corpora, as `differences` gives them."""
+    """Read the committed `differences` on the real corpora."""
     return _table(DIFFERENCES).fillna({"source": "", "reference": ""})
 
 
 def measured_generalisation() -> pd.DataFrame:
-    """The committed scores on other tests, as `generalisation` gives them."""
+    """Read the committed `generalisation` of the real corpora."""
     return _table(GENERALISATION).fillna({"source": ""})
 
 
 def measured_relatedness() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The committed tables of `measure_relatedness`."""
+    """Read the two committed tables of `measure_relatedness`."""
     return _table(AGREEMENT), _table(RELATEDNESS)
 
 
 def measured_art() -> pd.DataFrame:
-    """What linear probes tell from minitweets' images: what, told_from, (kind of) images, accuracy, cases."""
+    """Read the accuracy of linear probes on minitweets' images: what, told_from, images, accuracy, cases."""
     return _table(ART)
 
 
 def measured_statistics(corpus: str) -> pd.DataFrame:
-    """The committed counts of a real corpus: indexed by quantity, a column for each split, NA where undefined."""
+    """Read the committed counts of a real corpus: quantities by splits, NA where undefined."""
     return _read(STATISTICS, corpus).set_index("quantity").astype("Int64")
 
 
 def measured_lengths(corpus: str) -> dict[str, list[int]]:
-    """The committed lengths of a real corpus: for each split the pieces of its posts, sorted; see `piece_lengths`."""
+    """Read the committed lengths of a real corpus, by split: the word pieces of each post, sorted."""
     table = _read(LENGTHS, corpus)
     return {split: [int(pieces) for pieces in table["pieces"].repeat(table[split])] for split in SPLITS}
 
@@ -171,14 +209,14 @@ def _table(file: str) -> pd.DataFrame:
     try:
         return pd.read_csv(path, dtype=dict.fromkeys(("seed", "group", "source", "reference"), "str"))
     except (OSError, ValueError) as error:  # ValueError: what pandas raises for a malformed table
-        raise HamnerError(f"{path}: no table of measured numbers ({error}); restore it from the project") from error
+        raise HamnerError(f"{path}: no table of measured numbers ({error}); restore it with `git checkout`") from error
 
 
 def _read(file: str, corpus: str) -> pd.DataFrame:
     table = _table(file)
     if "corpus" not in table:
-        raise HamnerError(f"{_folder() / file}: no column corpus; restore the table from the project")
+        raise HamnerError(f"{_folder() / file}: no column corpus; restore it with `git checkout`")
     rows = table[table["corpus"] == corpus].drop(columns="corpus")
     if rows.empty:
-        raise HamnerError(f"{_folder() / file}: nothing was measured of {corpus!r}; measured are {', '.join(REAL)}")
+        raise HamnerError(f"{_folder() / file}: has no numbers of {corpus!r}; it has those of {', '.join(REAL)}")
     return rows

@@ -1,4 +1,4 @@
-"""minitweets: what is known by construction beside what was measured."""
+"""minitweets: known answers and ceilings beside measured accuracy."""
 
 from __future__ import annotations
 
@@ -18,8 +18,19 @@ from hamner.training import Run
 
 
 @dataclass(frozen=True)
-class Mention:
-    """A name of which the answer is known: words `start` to `end` of post `post`, and what gives its type away."""
+class Answer:
+    """A name in a post whose answer is known, from answers.jsonl.
+
+    Attributes:
+        post: id of the post.
+        cue: what reveals the name's type, one of CUES.
+        start: its first word.
+        end: the word after its last.
+        type: its gold type.
+        kind: kind of name in the generator.
+        seen: whether training has the name.
+        objects: numbers of the annotated objects that carry the answer.
+    """
 
     post: str
     cue: str
@@ -31,17 +42,18 @@ class Mention:
     objects: tuple[int, ...]
 
 
-def mentions_of(corpus: Corpus, split: str = "test") -> list[Mention]:
-    """The names in the posts of one split, from the corpus's answers.jsonl.
+def answers_of(corpus: Corpus, split: str = "test") -> list[Answer]:
+    """Read the names in the posts of one split, with their answers, from the corpus's answers.jsonl.
 
-    Raises HamnerError when the corpus has no such file or a post without an answer.
+    Raises:
+        HamnerError: the corpus has no such file, or a post without an answer.
     """
     path = corpus.folder / "answers.jsonl"
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         by_post = {line["id"]: line for line in lines}
         return [
-            Mention(
+            Answer(
                 post=post.id,
                 cue=by_post[post.id]["cue"],
                 start=name["start"],
@@ -56,12 +68,12 @@ def mentions_of(corpus: Corpus, split: str = "test") -> list[Mention]:
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HamnerError(
-            f"{path}: no answers for {corpus.name} ({error!r}); only minitweets has known ones"
+            f"{path}: no answers for {corpus.name} ({error!r}); only minitweets has known answers"
         ) from error
 
 
 def ceilings(corpus: Corpus) -> pd.DataFrame:
-    """Type accuracy of the best tagger without one ability, as the generator computed it: ability by cue."""
+    """Read the type accuracy of the best tagger without one ability, computed by the generator: ability by cue."""
     path = corpus.folder / "ceilings.json"
     try:
         return pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).T[list(CUES)]
@@ -69,13 +81,13 @@ def ceilings(corpus: Corpus) -> pd.DataFrame:
         raise HamnerError(f"{path}: no ceilings for {corpus.name} ({error!r}); build minitweets anew") from error
 
 
-def type_accuracy(mentions: Sequence[Mention], predictions: dict[str, tuple[str, ...]]) -> pd.Series:
-    """Share of names whose type is right, by cue: the type that was predicted for the name's first word.
+def type_accuracy(answers: Sequence[Answer], predictions: dict[str, tuple[str, ...]]) -> pd.Series:
+    """Share of names with the right type, by cue; the first word's predicted tag counts.
 
-    Where the name ends is another question, which no image answers; a first word tagged O is wrong.
+    A first word tagged O is wrong. Where the name ends does not count: no image shows that.
     """
     right = pd.DataFrame(
-        [(name.cue, predictions[name.post][name.start][2:] == name.type) for name in mentions],
+        [(name.cue, predictions[name.post][name.start][2:] == name.type) for name in answers],
         columns=["cue", "right"],
     )
     return right.groupby("cue")["right"].mean().reindex(list(CUES))
@@ -84,25 +96,27 @@ def type_accuracy(mentions: Sequence[Mention], predictions: dict[str, tuple[str,
 def accuracies(runs: Sequence[Run]) -> pd.DataFrame:
     """Type accuracy of each run on minitweets' test: a line for each run and cue.
 
-    Columns: row, seed, cue, names (how many were asked for), accuracy. Raises HamnerError for runs of another
-    minitweets, and where two of a row differ in more than their seed.
+    Columns: row, seed, cue, names (their number), accuracy.
+
+    Raises:
+        HamnerError: a run was trained on another minitweets, or two runs of a row differ in more than their seed.
     """
     corpus = load_corpus("minitweets")
-    mentions = mentions_of(corpus)
-    asked = pd.Series([name.cue for name in mentions]).value_counts()
+    answers = answers_of(corpus)
+    asked = pd.Series([name.cue for name in answers]).value_counts()
     for run in runs:
         if run.record["corpus"] != {"name": corpus.name, "sha256": corpus.sha256}:
-            raise HamnerError(f"{run.folder} was not made with this minitweets; train it anew")
+            raise HamnerError(f"{run.folder} was trained on another minitweets; train it anew")
     lines = []
     for row, group in by_row(runs).items():
         for run in group:
-            right = type_accuracy(mentions, read_predictions(run.predictions, corpus.test))
+            right = type_accuracy(answers, read_predictions(run.predictions, corpus.test))
             lines += [(row, run.config.seed, cue, int(asked[cue]), float(right[cue])) for cue in CUES]
     return pd.DataFrame(lines, columns=["row", "seed", "cue", "names", "accuracy"])
 
 
 def measured(by_run: pd.DataFrame) -> pd.DataFrame:
-    """What `accuracies` has, by row and cue: mean and spread over seeds.
+    """Summarise `accuracies` by row and cue: mean and spread over seeds.
 
     Columns: row, cue, seeds, names, mean, sd, min, max.
     """
@@ -114,8 +128,5 @@ def measured(by_run: pd.DataFrame) -> pd.DataFrame:
 
 
 def sampling_error(share: Any, names: Any) -> Any:
-    """By how much accuracy on `names` names varies by chance, where each is right with probability `share`.
-
-    Its standard deviation; numbers, or Series of them.
-    """
+    """Standard deviation of the accuracy on `names` names, each right with probability `share`; numbers or Series."""
     return (share * (1 - share) / names) ** 0.5

@@ -1,7 +1,7 @@
-"""Where words look in an image, whether that is where the answer is, and what stage 3 makes of it; with the figures.
+"""The pointing game on minitweets: do attention and occlusion of a name point at the object that carries its answer?
 
-Attention here is always that of the forward pass which tagged the post, as weight times number of regions: 1 is
-uniform. It is never stretched to look well.
+Attention weights come from the forward pass that tagged the post. They are given as weight times number of regions: 1
+is uniform.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hamner.corpora.tags import Span
 from hamner.errors import HamnerError
 from hamner.model.batch import AttentionWeights, Batch, Output
 from hamner.model.hamner import HamNer
-from hamner.study.minitweets import Mention
+from hamner.study.minitweets import Answer
 from hamner.tagger.confidence import span_probabilities
 from hamner.tagger.evidence import attention, occlusions
 from hamner.tagger.tagger import Tagger
@@ -36,13 +36,20 @@ BATCH = 32
 
 
 def visual_features(tagger: Tagger, corpus: Corpus, posts: Sequence[Post], folder: Path | None = None) -> FeatureStore:
-    """The features of these posts as the tagger's run saw them, computed now where `folder` does not hold them.
+    """Load the features of these posts from the visual source of the tagger's run; missing ones are computed.
 
-    `folder` is data/features of the project. Raises HamnerError for a text-only run, or one that learnt from captions.
+    Args:
+        tagger: a tagger whose run was trained on images.
+        corpus: the corpus of the posts.
+        posts: the posts.
+        folder: where features are stored; by default data/features of the project.
+
+    Raises:
+        HamnerError: the run is text only, or was trained on captions.
     """
     source = tagger.config.visual
     if source is None or source.backbone == "captions":
-        raise HamnerError(f"the run in {tagger.run.folder} looks at no images: take one that was trained on images")
+        raise HamnerError(f"the run in {tagger.run.folder} was trained without images: choose one with images")
     from hamner.vision.extractor import ImageExtractor  # here, for it brings torchvision with it
 
     extractor = ImageExtractor.load(source, corpus.folder, str(tagger.device))
@@ -53,15 +60,14 @@ def visual_features(tagger: Tagger, corpus: Corpus, posts: Sequence[Post], folde
 
 @torch.no_grad()
 def forward(tagger: Tagger, posts: Sequence[Post], store: FeatureStore) -> tuple[Batch, Output]:
-    """One forward pass over all these posts, with its attention weights.
+    """Run one forward pass over these posts, with attention weights. The batch keeps what the text encoder gave.
 
-    The batch holds the words as the text encoder read them.
-
-    Raises HamnerError when a post is longer than the text encoder takes at once.
+    Raises:
+        HamnerError: a post is longer than the text encoder's limit.
     """
     cut = windows(posts, tagger.tokenizer, piece_limit(tagger.tokenizer, tagger.model.text.encoder.config))
     if len(cut) > len(posts):
-        raise HamnerError("a post is longer than the text encoder takes at once: leave it out here")
+        raise HamnerError("a post is longer than the text encoder's limit: leave it out")
     split = Split(cut, lambda number: store[posts[number].id])
     batch = collate([split[number] for number in range(len(cut))], tagger.tokenizer.pad_token_id).to(tagger.device)
     layers, embeddings = tagger.model.text.read(batch)
@@ -71,9 +77,9 @@ def forward(tagger: Tagger, posts: Sequence[Post], store: FeatureStore) -> tuple
 
 @torch.no_grad()
 def word_states(model: HamNer, batch: Batch) -> dict[str, Tensor]:
-    """The words at each step of stage 3, (B, n, d): T0 as the text stage left them, T1 ... TL after each iteration, H.
+    """Catch the words after each step of stage 3 in one forward pass: step -> (B, n, d).
 
-    They are caught in one forward pass. H is what the decoder reads; without co-attention it is TL itself.
+    T0 comes from the text stage, T1 to TL from the iterations. The decoder reads H; without co-attention H is TL.
     """
     steps = {"T0": model.text} | {f"T{number}": read for number, read in enumerate(model.interaction.words, start=1)}
     if model.interaction.coattention is not None:
@@ -92,80 +98,89 @@ def word_states(model: HamNer, batch: Batch) -> dict[str, Tensor]:
     return caught | {"H": caught[list(steps)[-1]]}
 
 
-def answer_boxes(corpus: Corpus, mentions: Sequence[Mention]) -> list[np.ndarray]:
-    """The boxes of the objects that carry the answer to each mention, (a, 4), as shares of the image.
+def answer_boxes(corpus: Corpus, answers: Sequence[Answer]) -> list[np.ndarray]:
+    """The boxes of the objects that carry each answer, (a, 4), as shares of the image.
 
-    Raises HamnerError where an image's objects are not annotated.
+    Raises:
+        HamnerError: the objects of an image are not annotated.
     """
     return [
         np.array([objects[number].box for number in name.objects], np.float32).reshape(-1, 4)
-        for name, objects in zip(mentions, _annotated(corpus, mentions), strict=True)
+        for name, objects in zip(answers, _annotated(corpus, answers), strict=True)
     ]
 
 
-def _annotated(corpus: Corpus, mentions: Sequence[Mention]) -> list[list[FoundObject]]:
-    """The annotated objects of each mention's image."""
+def _annotated(corpus: Corpus, answers: Sequence[Answer]) -> list[list[FoundObject]]:
+    """The annotated objects of the image of each name."""
     from hamner.vision.objects import read_annotations  # here, for it brings torchvision with it
 
     annotated = read_annotations(corpus.folder / ANNOTATIONS)
     images = {post.id: post.image for _, posts in corpus.splits() for post in posts}
-    found = []
-    for name in mentions:
+    objects = []
+    for name in answers:
         image = images[name.post]
         if image is None or image.name not in annotated:
             raise HamnerError(f"post {name.post} has no image whose objects are annotated")
-        found.append(annotated[image.name])
-    return found
+        objects.append(annotated[image.name])
+    return objects
 
 
 @torch.no_grad()
-def seen_objects(tagger: Tagger, corpus: Corpus, mentions: Sequence[Mention], store: FeatureStore) -> pd.DataFrame:
-    """How each name saw each object of its image: a row for each pair of a name and an object.
+def object_evidence(tagger: Tagger, corpus: Corpus, answers: Sequence[Answer], store: FeatureStore) -> pd.DataFrame:
+    """Measure attention and occlusion of each object for each name: a line for each pair of a name and an object.
 
-    post, start  the name (`start` is its first word)
-    cue, type    what the corpus knows of it
-    said         the type that the tagger gives to its first word, "" for none
+    post, start  the name; `start` is its first word
+    cue, type    its cue and its gold type
+    predicted    the type that the tagger gives to its first word, "" for none
     relevance    rho of the post
     object       the object's number among the features
-    answer       whether it carries the answer
+    answer       whether the object carries the answer
     attention    of the name's first word: weight times number of regions, mean over the object's encodings
-    drop         by how much the probability of what the tagger said falls when the object is taken away
-    image_drop the same, when the whole image is taken away
+    drop         fall in the probability of the predicted type when the object is hidden
+    image_drop   the same when the whole image is hidden
 
-    Where the tagger said nothing, drops are those of the right answer. Raises HamnerError for a run that took its
-    objects from elsewhere than the annotations: which of them answer is not known.
+    Where no type is predicted, drops are those of the gold type.
+
+    Raises:
+        HamnerError: the run was trained on other objects than the annotated ones, whose answers are unknown.
     """
     from hamner.vision.objects import kept  # here, for it brings torchvision with it
 
     if tagger.config.visual is None or tagger.config.visual.objects != "annotations":
-        raise HamnerError(f"the run in {tagger.run.folder} has not seen the annotated objects: take one that has")
+        raise HamnerError(f"the run in {tagger.run.folder} was not trained on annotated objects: choose one that was")
     posts = {post.id: post for _, some in corpus.splits() for post in some}
-    annotated = _annotated(corpus, mentions)
+    annotated = _annotated(corpus, answers)
     rows: list[dict[str, Any]] = []
-    for begin in range(0, len(mentions), BATCH):
-        some = mentions[begin : begin + BATCH]
+    for begin in range(0, len(answers), BATCH):
+        some = answers[begin : begin + BATCH]
         batch, output = forward(tagger, [posts[name.post] for name in some], store)
         attention_weights = output.attention_weights
         assert attention_weights is not None and output.relevance is not None and batch.images is not None
         weights = attention(attention_weights, batch.images)  # (B, n, M)
         decoded = tagger.model.decoder.decode(output.emissions, output.word_mask)
         for row, name in enumerate(some):
-            said = tagger.model.decoder.tags[decoded[row][name.start]][2:]
+            predicted = tagger.model.decoder.tags[decoded[row][name.start]][2:]
             real = batch.images.object_mask[row].nonzero()[:, 0].tolist()
-            image, *drops = _drops(tagger, batch, row, Span(said or name.type, name.start, name.end), real)
+            image, *drops = _drops(tagger, batch, row, Span(predicted or name.type, name.start, name.end), real)
             numbers = kept(annotated[begin + row], batch.images.boxes.shape[1])
-            looked = of_objects(attention_weights, weights[row, name.start])
-            known = {"post": name.post, "start": name.start, "cue": name.cue, "type": name.type, "said": said}
-            known |= {"relevance": output.relevance[row].item(), "image_drop": image}
+            to_objects = of_objects(attention_weights, weights[row, name.start])
+            known = {"post": name.post, "start": name.start, "cue": name.cue, "type": name.type}
+            known |= {"predicted": predicted, "relevance": output.relevance[row].item(), "image_drop": image}
             rows += [
-                known | {"object": k, "answer": numbers[k] in name.objects, "attention": looked[k].item(), "drop": drop}
+                known
+                | {
+                    "object": k,
+                    "answer": numbers[k] in name.objects,
+                    "attention": to_objects[k].item(),
+                    "drop": drop,
+                }
                 for k, drop in zip(real, drops, strict=True)
             ]
     return pd.DataFrame(rows)
 
 
 def _drops(tagger: Tagger, batch: Batch, row: int, span: Span, objects: Sequence[int]) -> list[float]:
-    """By how much the span's probability falls without the image, and without each of the objects."""
+    """The fall in the span's probability without the image, then without each of the objects."""
     output = tagger.model(occlusions(batch, row, 0, objects))
     asked = [(variant, span) for variant in range(len(output.emissions))]
     p = span_probabilities(tagger.model.decoder, output.emissions, output.word_mask, asked)
@@ -173,30 +188,30 @@ def _drops(tagger: Tagger, batch: Batch, row: int, span: Span, objects: Sequence
 
 
 def of_objects(attention_weights: AttentionWeights, weights: Tensor) -> Tensor:
-    """Weights over the regions (..., M) to those over the K objects (..., K): the mean over an object's encodings.
+    """Turn attention weights over regions (..., M) into weights over the K objects (..., K).
 
-    An object without a known box has one encoding alone, and so half its weight here.
+    An object's weight is the mean over its two encodings; an object without a box has the semantic one alone, so its
+    weight is half.
     """
     masks = [attention_weights.grain == grain for grain in (1, 2)]  # (M,) each
     encodings = [weights[..., mask] for mask in masks if mask.any()]
     return torch.stack(encodings).mean(0)
 
 
-# The pointing game
+def pointing_game(evidence: pd.DataFrame) -> pd.DataFrame:
+    """Play the pointing game: does a name point at an object that carries its answer?
 
+    `evidence` has the lines of `object_evidence`. The table has a line for each name with such an object:
 
-def pointing_game(seen: pd.DataFrame) -> pd.DataFrame:
-    """Does a name point at an object that carries its answer? A row for each name that has one; `seen` as above.
+    attention, occlusion  1 if the object with most attention (or the greatest drop) carries the answer, else 0; for
+                          tied objects the share that carries it
+    chance                the share of the image's objects that carry the answer
+    right                 whether the tagger predicted the name's gold type
 
-    attention, occlusion  1 where the object of most attention (of greatest drop) carries the answer, 0 where it does
-                          not; of objects that tie, the share that does
-    chance                the share of the image's objects that do
-    right                 whether the tagger gave the name its type
-
-    After Zhang et al. 2018, Top-down neural attention by excitation backprop; with objects in the place of pixels.
+    After Zhang et al. 2018, Top-down neural attention by excitation backprop, with objects in the place of pixels.
     """
     games = []
-    for (post, start), objects in seen.groupby(["post", "start"], sort=False):
+    for (post, start), objects in evidence.groupby(["post", "start"], sort=False):
         if objects.answer.any():
             first = objects.iloc[0]
             games.append(
@@ -204,7 +219,7 @@ def pointing_game(seen: pd.DataFrame) -> pd.DataFrame:
                     "post": post,
                     "start": start,
                     "cue": first.cue,
-                    "right": first.said == first.type,
+                    "right": first.predicted == first.type,
                     "attention": _points_at_answer(objects, "attention"),
                     "occlusion": _points_at_answer(objects, "drop"),
                     "chance": objects.answer.mean(),
@@ -215,6 +230,3 @@ def pointing_game(seen: pd.DataFrame) -> pd.DataFrame:
 
 def _points_at_answer(objects: pd.DataFrame, by: str) -> float:
     return objects.answer[objects[by] == objects[by].max()].mean()
-
-
-# Figures

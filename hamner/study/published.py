@@ -1,7 +1,6 @@
-"""Other people's numbers, and ours beside them.
+"""Published numbers, and ours beside them, in percent.
 
-Theirs come from data/published, ours from the runs under data/runs and from data/measured; none is typed here. All are
-percent.
+Published numbers come from data/published, ours from data/runs and data/measured; none is typed here.
 """
 
 from __future__ import annotations
@@ -18,29 +17,29 @@ from hamner.drawing.style import CORPUS_NAMES
 from hamner.errors import HamnerError
 from hamner.files import written_whole
 from hamner.study.measured import measured_differences
-from hamner.study.tables import MEASURES, markdown_table, results, runs_of
+from hamner.study.tables import MEASURES, markdown_table, results, runs_of, without_mixtures
 from hamner.training import Run
 
 ENCODER_SIZES = ("none", "small", "base", "large", "unknown")
-"""Groups within which F1 may be compared; `small` (minilm, 6 layers of 384) is ours alone."""
+"""Sizes of text encoders; F1 is comparable within a size only. `small` is minilm, 6 layers of width 384, ours alone."""
 
 PAPER, OURS = "HamLearning (the paper itself)", "measured here"
 
 
 def numbers(file: str = "published.csv") -> pd.DataFrame:
-    """Other people's numbers, in percent, each with its source and its status; from data/published.
+    """Read published numbers from data/published: percent, each with its source and its status.
 
-    Raises HamnerError when the file is damaged, when a row says "not seen" and has a number all the same, or when it is
-    of no encoder size that there is.
+    Raises:
+        HamnerError: the file is damaged, a row with the status "not seen" has a number, or an encoder size is unknown.
     """
     path = project_folder() / "data" / "published" / file
     try:
         table = pd.read_csv(path)
         numbers = table[["precision", "recall", "f1"]].notna().any(axis=1) if "status" in table else None
     except (OSError, ValueError, KeyError) as error:
-        raise HamnerError(f"{path}: no published numbers ({error}); restore it from the project") from error
+        raise HamnerError(f"{path}: no published numbers ({error}); restore it with `git checkout`") from error
     if numbers is not None and (wrong := table[(table.status == "not seen") & numbers].model.tolist()):
-        raise HamnerError(f"{path}: {wrong[0]} has a number and the status 'not seen'; say where it was read")
+        raise HamnerError(f"{path}: {wrong[0]} has a number and the status 'not seen'; write its status and its source")
     if "encoder_size" in table:
         for line in table[~table.encoder_size.isin(ENCODER_SIZES)].itertuples():
             raise HamnerError(
@@ -51,24 +50,28 @@ def numbers(file: str = "published.csv") -> pd.DataFrame:
 
 
 def encoder_size(encoder: str) -> str:
-    """The group of a text encoder of our runs, one of ENCODER_SIZES."""
+    """The size of a text encoder of our runs, one of ENCODER_SIZES."""
     if encoder == "minilm":
         return "small"
     return next((size for size in ("base", "large") if size in encoder), "unknown")
 
 
-def beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame:
-    """The main table of one corpus: the paper's own row, then published ones and ours (means over seeds) by encoder.
+def beside_published(corpus: str, runs: Sequence[Run]) -> pd.DataFrame:
+    """The main table of one corpus: the paper's row first, then published models and our rows by encoder size.
 
-    Columns, in percent: encoder_size, model, precision, recall, f1, low and high (its 95 % bootstrap interval over
-    posts, where data/measured has that of these very runs), sd, seeds, status, row (of ours, else NaN), and
-    minus_paper: f1 minus that of the paper's own row, within the paper's group alone, NaN as long as that row is empty.
-    Within a group models stand by their F1, those without a number first.
+    Within a size, models are sorted by F1; those without a number come first.
+
+    Columns, in percent:
+        encoder_size, model, precision, recall, f1: our rows are means over seeds.
+        low, high: 95 % bootstrap interval of F1 over posts, if data/measured has it for these runs.
+        sd, seeds, status: standard deviation over seeds, number of seeds, and the number's status.
+        row: ablation row of ours, NaN for published models.
+        minus_paper: F1 minus the paper's F1, for models of the paper's encoder size; NaN while the paper's is unknown.
     """
     theirs = numbers()
     theirs = theirs[theirs.corpus == corpus]
     lines = theirs[["encoder_size", "model", "precision", "recall", "f1", "status"]].to_dict("records")
-    table = results([run for run in found if run.record["corpus"]["name"] == corpus])
+    table = results([run for run in runs if run.record["corpus"]["name"] == corpus])
     for line in () if table.empty else table[table.protocol == "seqeval"].itertuples():
         entry = {"encoder_size": encoder_size(line.encoder), "status": OURS, "row": line.row, "seeds": line.seeds}
         entry["model"] = _model(line)
@@ -86,16 +89,16 @@ def beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame:
 
 
 def _interval(line: Any) -> dict[str, float]:
-    """low and high of the mean F1 of a line of `results`, where they were measured of the same runs."""
+    """low and high of the mean F1 of a line of `results`, if data/measured has them for the same runs."""
     table = measured_differences()
     of_line = (table.corpus == line.corpus) & (table.encoder == line.encoder)
     of_line &= (table.row == line.row) & (table.source == line.source) & (table.seed == "mean")
-    same_mean = (table.f1 - 100 * line.f1).abs() < 1e-4  # of other seeds the mean would be another
+    same_mean = (table.f1 - 100 * line.f1).abs() < 1e-4  # another mean means other seeds
     return next(iter(table[of_line & same_mean][["low", "high"]].to_dict("records")), {})
 
 
 def write_published(folder: Path | None = None) -> list[Path]:
-    """Write data/tables/published.md: `beside_published` of every corpus with published numbers."""
+    """Write published.md into data/tables, or into `folder`: `beside_published` of each corpus."""
     folder = folder or project_folder() / "data" / "tables"
     page = (
         "Test scores in percent, the paper's own row first, empty until somebody reads its tables. Ours are means\n"
@@ -106,7 +109,7 @@ def write_published(folder: Path | None = None) -> list[Path]:
     names = ["model", "encoder", "status"]
     for corpus in sorted(numbers().corpus.unique()):
         rows = []
-        for line in beside_published(corpus, runs_of(corpus)).itertuples():
+        for line in beside_published(corpus, without_mixtures(runs_of(corpus))).itertuples():
             rows.append([line.model, line.encoder_size, line.status])
             rows[-1] += map(_cell, (line.precision, line.recall, line.f1))
             rows[-1].append("" if np.isnan(line.low) else f"{line.low:.2f} to {line.high:.2f}")
@@ -122,11 +125,11 @@ def _cell(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.2f}"
 
 
-def per_type_beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame:
-    """F1 of each type in percent: published reruns and our rows (mean over seeds), indexed by model."""
+def per_type_beside_published(corpus: str, runs: Sequence[Run]) -> pd.DataFrame:
+    """F1 of each type in percent, indexed by model: published reruns, and means over seeds of our rows."""
     theirs = numbers("published_per_type.csv")
     lines = theirs[theirs.corpus == corpus].set_index("model")[list(TYPES)]
-    table = results([run for run in found if run.record["corpus"]["name"] == corpus])
+    table = results([run for run in runs if run.record["corpus"]["name"] == corpus])
     if table.empty:
         return lines
     ours = table[table.protocol == "seqeval"]
@@ -135,5 +138,5 @@ def per_type_beside_published(corpus: str, found: Sequence[Run]) -> pd.DataFrame
 
 
 def _model(line: Any) -> str:
-    """How a table names a line of `results`."""
+    """Name a line of `results` in a table."""
     return ", ".join(part for part in (f"hamner {line.row}", line.encoder, line.source) if part)

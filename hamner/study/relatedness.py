@@ -1,7 +1,7 @@
-"""Does relevance agree with what another system says of text and image? For real posts, which have no gold relevance.
+"""Agreement of relevance with another system's scores of text and image, on real posts (which have no gold relevance).
 
-The other system's scores come with the tweets and stay with them. `hamner measure --relatedness DIR` compares where
-they are and keeps two tables of numbers, which notebooks read everywhere.
+The other system's scores come with the tweets and may not be redistributed. `hamner measure --relatedness DIR` compares
+where they are, and keeps two tables for the notebooks.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from scipy.stats import bootstrap, mannwhitneyu, spearmanr
 from hamner.errors import HamnerError
 
 SCORES = ("strong", "weak")
-"""TMR's two scores of a post: how strongly text and image are related, and how weakly."""
+"""TMR's two scores of a post: strong and weak relatedness of text and image."""
 
 GROUPS = 5
-"""Into how many groups of equal size posts are put by their score."""
+"""Number of groups of equal size that posts are sorted into by their score."""
 
 
 def read_scores(file: Path | str) -> pd.DataFrame:
-    """Scores by IMGID: columns `strong`, `weak` (SCORES) and `unreadable`, whether the image cannot be opened.
+    """Read the scores of one corpus: SCORES and `unreadable` (whether the image cannot be opened), by IMGID.
 
-    The file is tab-separated, with the columns imgid, strong, weak and image_unreadable (0 or 1). Raises HamnerError
-    that names the file for one that is not.
+    Args:
+        file: tab-separated, with the columns imgid, strong, weak and image_unreadable (0 or 1).
+
+    Raises:
+        HamnerError: the file is another table; the message names the file and what is wrong.
     """
     columns = ["imgid", *SCORES, "image_unreadable"]
     try:
@@ -38,38 +41,47 @@ def read_scores(file: Path | str) -> pd.DataFrame:
             f"{file}: no table of relatedness scores ({error}); it has the tab-separated columns {', '.join(columns)}"
         ) from error
     if table.imgid.duplicated().any():
-        raise HamnerError(f"{file}: the post {table.imgid[table.imgid.duplicated()].iloc[0]} is there twice; keep one")
+        raise HamnerError(f"{file}: the post {table.imgid[table.imgid.duplicated()].iloc[0]} has two lines; keep one")
     if not np.isfinite(table[list(SCORES)]).all(axis=None) or not table.image_unreadable.isin([0, 1]).all():
-        raise HamnerError(f"{file}: a score that is no number, or an image_unreadable that is neither 0 nor 1")
+        raise HamnerError(f"{file}: a score is no number, or an image_unreadable is neither 0 nor 1; correct that line")
     return table.set_index("imgid").assign(unreadable=lambda t: t.image_unreadable == 1)[[*SCORES, "unreadable"]]
 
 
 def agreement(relevance: Mapping[str, float], scores: pd.DataFrame, *, resamples: int = 2000) -> dict[str, float]:
-    """How far rho goes with each score over the posts of `relevance`, and whether unreadable images get less of it.
+    """Correlate rho with each score, and compare rho of readable and unreadable images.
 
-    posts, unreadable: how many; for each of SCORES Spearman's rank correlation over readable images, NAME, with its
-    bootstrap interval over posts, NAME_low and NAME_high; auc: how often a readable image has the greater rho than an
-    unreadable one, ties counting half (NaN where no image is unreadable).
+    Args:
+        relevance: rho by post id.
+        scores: from `read_scores`.
+        resamples: number of bootstrap resamples.
 
-    Raises HamnerError for a post without scores.
+    Returns:
+        posts and unreadable, their numbers; for each of SCORES Spearman's rank correlation over readable images
+        (`strong`) and its 95 % bootstrap interval over posts (`strong_low`, `strong_high`); auc, the probability that a
+        readable image has a greater rho than an unreadable one, ties counting half (NaN without unreadable images).
+
+    Raises:
+        HamnerError: a post has no score.
     """
     table = _joined(relevance, scores)
     readable = table[~table.unreadable]
-    found: dict[str, float] = {"posts": len(table), "unreadable": int(table.unreadable.sum())}
+    numbers: dict[str, float] = {"posts": len(table), "unreadable": int(table.unreadable.sum())}
     for name in SCORES:
         pair = (readable.rho.to_numpy(), readable[name].to_numpy())
         drawn = bootstrap(
             pair, _spearman, paired=True, vectorized=False, n_resamples=resamples, method="percentile", rng=0
         )
         low, high = drawn.confidence_interval
-        found |= {name: _spearman(*pair), f"{name}_low": float(low), f"{name}_high": float(high)}
+        numbers |= {name: _spearman(*pair), f"{name}_low": float(low), f"{name}_high": float(high)}
     pairs = len(readable) * table.unreadable.sum()
-    found["auc"] = float(mannwhitneyu(readable.rho, table.rho[table.unreadable]).statistic) / pairs if pairs else np.nan
-    return found
+    numbers["auc"] = (
+        float(mannwhitneyu(readable.rho, table.rho[table.unreadable]).statistic) / pairs if pairs else np.nan
+    )
+    return numbers
 
 
 def by_score(relevance: Mapping[str, float], scores: pd.DataFrame) -> pd.DataFrame:
-    """Mean rho of posts in GROUPS of equal size by the score `strong`, and of those whose image is unreadable.
+    """Mean rho of posts in GROUPS of equal size by the score `strong`, and of posts with an unreadable image.
 
     Columns: group ("1", the lowest scores, to "5", and "unreadable"), posts, rho, rho_sd.
     """

@@ -1,44 +1,132 @@
-"""Tables of results, built from run records and published numbers. No number in them is typed by hand."""
+"""Tables of results, built from run records. No number in them is typed by hand.
+
+A damaged record never stops a table: `runs` leaves it out and warns (LeftOutWarning).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from math import nan
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from math import inf, nan
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import pandas as pd
 
-from hamner.corpora import PROTOCOLS, TYPES, project_folder
+from hamner.corpora import PROTOCOLS, TYPES, Post, project_folder
 from hamner.errors import HamnerError
-from hamner.evaluation import Spread, over_seeds
+from hamner.evaluation import Spread, over_seeds, read_predictions
 from hamner.files import written_whole
 from hamner.training import Run
 from hamner.training.identity import difference
+from hamner.training.retest import retests
 from hamner.training.rows import row_of_run
-from hamner.training.runs import encoder_name
+from hamner.training.runs import RunError, encoder_name
 from hamner.vision.features import VisualSource
 
 MEASURES = ("precision", "recall", "f1")
 
 
+class LeftOutWarning(UserWarning):
+    """A run is left out of a table; the message names it and the reason."""
+
+
+def leave_out(reason: HamnerError | str) -> None:
+    """Warn that a run is left out of what the caller makes."""
+    warnings.warn(str(reason), LeftOutWarning, stacklevel=3)
+
+
 def runs(folder: Path | None = None) -> list[Run]:
-    """All finished runs under `folder` (data/runs of the project), by name."""
+    """Load all finished runs under `folder` (by default data/runs of the project), in the order of their names.
+
+    A folder without run.json holds no finished run. A damaged run is left out, with a LeftOutWarning.
+    """
     folder = folder or project_folder() / "data" / "runs"
-    return [Run.load(path.parent) for path in sorted(folder.glob("*/run.json"))]
+    complete = []
+    for run_folder in sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ():
+        try:
+            if (run_folder / "run.json").exists():
+                run = Run.load(run_folder)
+                require_scores(run)
+                complete.append(run)
+        except HamnerError as error:
+            leave_out(error)
+        except OSError as error:
+            leave_out(f"{run_folder} cannot be read ({error.strerror or error}); let this user read it")
+    return complete
 
 
 def runs_of(corpus: str) -> list[Run]:
-    """The committed runs of one corpus, by name of their folder."""
+    """Load the finished runs of one corpus under data/runs, in the order of their folders' names."""
     return [run for run in runs() if run.record["corpus"]["name"] == corpus]
 
 
-def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
-    """One line for each corpus, encoder, row, source and protocol: spread of precision, recall and F1 over seeds.
+def require_scores(run: Run) -> None:
+    """Check that a record has every number that a table reads, scores as fractions.
 
-    Each measure, of all entities, of seen and unseen ones (`f1_seen`) and of each type (`f1_PER`), has its mean, and
-    with `_sd`, `_min` and `_max` behind it its spread. Fractions. Raises HamnerError where runs of one name
-    differ in more than their seed, or have the same: a number of them would be one of a mixture.
+    Raises:
+        RunError: a setting is unknown, or a number is missing or out of range; the message names run.json and the part.
+    """
+    encoder_name(run.config)
+    shares = [("scores", split, protocol) for split in ("valid", "test") for protocol in PROTOCOLS]
+    parts = [("overall",), ("seen",), ("unseen",), *(("per_type", type) for type in TYPES)]
+    places = [(*score, *part, measure) for score in shares for part in parts for measure in MEASURES]
+    for place, limit in [*((place, 1.0) for place in places), (("seconds",), inf)]:
+        value: Any = run.record
+        for key in place:
+            value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= limit or value == inf:
+            raise RunError(
+                f"{run.folder / 'run.json'}: {'.'.join(place)} is {shorten(repr(value), 60)}, not a number from 0"
+                f"{' to 1' if limit == 1 else ''}; restore the file, or train the run again"
+            )
+
+
+def without_mixtures(records: Sequence[Run]) -> list[Run]:
+    """Leave out runs of one name that differ in more than their seed, or share a seed, with a LeftOutWarning."""
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in records:
+        groups.setdefault(tuple(name_of(run).values()), []).append(run)
+    mixed: set[Path] = set()
+    for group in groups.values():
+        try:
+            _require_seeds_alone(group)
+        except HamnerError as error:
+            name = ", ".join(filter(None, name_of(group[0]).values()))
+            leave_out(f"{error}. Until then all {len(group)} runs of {name} are left out")
+            mixed |= {run.folder for run in group}
+    return [run for run in records if run.folder not in mixed]
+
+
+def with_predictions(records: Sequence[Run], tests: Mapping[str, Sequence[Post]]) -> list[Run]:
+    """Leave out runs whose predictions, or those of their retests, cannot be read, with a LeftOutWarning.
+
+    `tests` maps a corpus to the posts of its test split; retests on other corpora are not read.
+    """
+    readable = []
+    for run in records:
+        files = [(run.record["corpus"]["name"], run.predictions)]
+        files += [(retest.corpus, retest.file) for retest in retests(run)]
+        try:
+            for corpus, file in files:
+                if corpus in tests:
+                    read_predictions(file, tests[corpus])
+        except HamnerError as error:
+            leave_out(error)
+        else:
+            readable.append(run)
+    return readable
+
+
+def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
+    """Precision, recall and F1 over seeds: a line for each corpus, encoder, row, source and protocol.
+
+    A column holds the mean over seeds, as a fraction: `f1` over all entities, `f1_seen` and `f1_unseen`, `f1_PER` and
+    so on. Columns that end in `_sd`, `_min` and `_max` hold the spread.
+
+    Raises:
+        HamnerError: runs of one name differ in more than their seed, or share a seed.
     """
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in records:
@@ -65,7 +153,7 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
 
 
 def name_of(run: Run) -> dict[str, str]:
-    """How tables name a run, whatever its seed: corpus, encoder, row, and source of what it sees ("" for text only)."""
+    """Name a run without its seed, as tables do: corpus, encoder, row, and visual source ("" for text only)."""
     appended = run.config.appended
     source = run.config.visual or (VisualSource.from_captions(*appended) if appended else None)
     return {
@@ -76,14 +164,14 @@ def name_of(run: Run) -> dict[str, str]:
     }
 
 
-def by_row(found: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs of one corpus by their row.
+def by_row(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Group runs of one corpus by their ablation row.
 
-    Raises HamnerError where two of a row differ in more than their seed, or have the same: a number of that row would
-    be one of a mixture.
+    Raises:
+        HamnerError: runs of one row differ in more than their seed, or share a seed.
     """
     rows: dict[str, list[Run]] = {}
-    for run in found:
+    for run in runs:
         rows.setdefault(row_of_run(run.config), []).append(run)
     for group in rows.values():
         _require_seeds_alone(group)
@@ -91,7 +179,7 @@ def by_row(found: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def results_markdown(table: pd.DataFrame) -> str:
-    """The table for people: percent, mean ± standard deviation over seeds."""
+    """Write `results` in Markdown: percent, mean ± standard deviation over seeds."""
     header = ["precision", "recall", "F1", "F1 range", "F1 seen", "F1 unseen"]
     rows = []
     for line in table.to_dict("records"):
@@ -103,7 +191,7 @@ def results_markdown(table: pd.DataFrame) -> str:
 
 
 def per_type_markdown(table: pd.DataFrame) -> str:
-    """Precision, recall and F1 of each type (seqeval protocol): percent, mean ± standard deviation over seeds."""
+    """Write the scores of each type in Markdown (seqeval protocol): percent, mean ± standard deviation over seeds."""
     rows = [
         [*_named(line), type, str(line["seeds"]), *(_percent(line, f"{measure}_{type}") for measure in MEASURES)]
         for line in table.to_dict("records")
@@ -123,15 +211,15 @@ def _percent(line: dict[Hashable, Any], measure: str) -> str:
 
 
 def markdown_table(names: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown with a column for each of `names`, to the left, and each of `numbers`, to the right."""
+    """Write a table in Markdown: columns of `names`, aligned left, then columns of `numbers`, aligned right."""
     lines = [[*names, *numbers], ["---"] * len(names) + ["---:"] * len(numbers), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def write_tables(folder: Path | None = None) -> list[Path]:
-    """Write results.csv, results.md and results_per_type.md under data/tables from data/runs."""
+    """Write results.csv, results.md and results_per_type.md into data/tables, or into `folder`, from data/runs."""
     folder = folder or project_folder() / "data" / "tables"
-    table = results(runs())
+    table = results(without_mixtures(runs()))
     note = (
         "Test scores of the runs under `data/runs`, in percent: mean ± standard deviation over seeds{}. "
         "Written by `hamner tables`; do not edit.\n\n"
@@ -149,16 +237,16 @@ def write_tables(folder: Path | None = None) -> list[Path]:
 
 
 def _require_seeds_alone(group: Sequence[Run]) -> None:
-    """Raise HamnerError unless these runs of one name differ in their seed, and in nothing else."""
+    """Raise HamnerError unless these runs of one name differ in their seed and in nothing else."""
     for run in group[1:]:
         if unlike := difference(group[0].record, run.record, ("seed",)):
             raise HamnerError(
-                f"{group[0].folder} and {run.folder} differ in more than their seed ({unlike.key}): keep those with "
-                "other settings or data in another folder"
+                f"{group[0].folder} and {run.folder} differ in more than their seed ({unlike.key}): move the run "
+                "with the other settings or data out of data/runs"
             )
     seeds = [run.config.seed for run in group]
     if len(set(seeds)) < len(seeds):
-        raise HamnerError(f"one seed twice: {', '.join(str(run.folder) for run in group)}; keep one of them")
+        raise HamnerError(f"one seed twice: {', '.join(str(run.folder) for run in group)}; keep one of these runs")
 
 
 def _columns(measure: str, spread: Spread) -> dict[str, float]:

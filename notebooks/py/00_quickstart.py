@@ -165,10 +165,12 @@ tagged = {
 tagged["no image"] = tagger(post.words)
 
 # %%
-from hamner.figures import stages
 from hamner.drawing.style import save
+from hamner.figures import stages
+from hamner.images import load_image
 
-save(stages.same_words(tagged), "same_words")
+shown = {title: load_image(other.image) for title, other in images.items()}
+save(stages.same_words(tagged, shown), "same_words")
 
 # %% [markdown]
 # *One sentence of minitweets' test split with five images and with none: the type that the tagger gives to
@@ -211,9 +213,9 @@ tag(first_right("object")).show()
 
 # %%
 from hamner.evaluation import read_predictions
-from hamner.study.minitweets import ceilings, mentions_of, type_accuracy
+from hamner.study.minitweets import ceilings, answers_of, type_accuracy
 
-names = mentions_of(corpus)
+names = answers_of(corpus)
 without = project_folder() / "data/runs/minitweets-text_only-minilm-seed1/predictions.jsonl"
 columns = {
     "this tagger (%)": 100 * type_accuracy(names, predicted),

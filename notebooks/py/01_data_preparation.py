@@ -42,7 +42,7 @@ from pathlib import Path
 import pandas as pd
 
 from hamner import load_corpus
-from hamner.figures import text_side
+from hamner.figures import corpora
 from hamner.drawing.style import save
 
 pd.options.display.max_columns = 40  # a post is wider than the twenty that pandas shows
@@ -241,7 +241,7 @@ all_counts = {**measured, "minitweets": counts}
 names = ["twitter2015", "twitter2017", "minitweets"]
 in_all = pd.DataFrame({name: all_counts[name].loc[TYPES].sum(axis=1) for name in names}).T
 shares = 100 * in_all.div(in_all.sum(axis=1), axis=0)
-save(text_side.entity_types(shares), "entity_types")
+save(corpora.entity_types(shares), "entity_types")
 
 # %% [markdown]
 # *Share of each entity type among the entities (by B- tags, all splits) of each corpus.*
@@ -354,7 +354,7 @@ from hamner.study.measured import measured_lengths, piece_lengths
 
 lengths = {name: measured_lengths(name)["train"] for name in ("twitter2015", "twitter2017")}
 lengths["minitweets"] = piece_lengths(corpus)["train"]
-save(text_side.post_lengths(lengths), "post_lengths")
+save(corpora.post_lengths(lengths), "post_lengths")
 
 # %% [markdown]
 # *Word pieces per training post (minilm's uncased vocabulary). The dashed line is the length to
@@ -431,9 +431,7 @@ buckets = length_buckets(sizes, 24, seed=1)
 bucketed = sorted(buckets, key=lambda batch: max(sizes[i] for i in batch))
 one = {"random order": random_batches(sizes)[0], "length buckets": bucketed[len(bucketed) // 2]}
 one["always to 128"] = one["random order"]
-save(
-    text_side.padding({way: [sizes[i] for i in batch] for way, batch in one.items()}), "padding"
-)
+save(corpora.padding({way: [sizes[i] for i in batch] for way, batch in one.items()}), "padding")
 
 # %% [markdown]
 # *One batch of 24 posts of minitweets under three ways of padding: real pieces in blue, padding
@@ -462,7 +460,7 @@ cost = pd.DataFrame({name: per_real_piece(of_posts) for name, of_posts in length
 cost.round(2)
 
 # %%
-save(text_side.padding_cost(cost), "padding_cost")
+save(corpora.padding_cost(cost), "padding_cost")
 
 # %% [markdown]
 # *Positions that the encoder computes for each real piece in one epoch of training, batches of

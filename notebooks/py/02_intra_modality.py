@@ -253,14 +253,14 @@ from hamner.figures import stages
 
 row = 1
 there = real[row]
-alike = psi[row, 1:, 1:].mean(dim=-1)[there][:, there].numpy()
+similarity = psi[row, 1:, 1:].mean(dim=-1)[there][:, there].numpy()
 boxes = images.boxes[row][there].numpy()
 image = Image.open(posts[row].image)
-save(stages.likeness(image, boxes, alike), "likeness")
+save(stages.similarity(image, boxes, similarity), "similarity")
 
 # %% [markdown]
-# *The objects of a minitweets image, and how alike they are to the semantic encoder: cosine,
-# mean over its aspects.*
+# *The objects of a minitweets image, and their similarity to the semantic encoder: cosine, mean
+# over its aspects.*
 #
 # On this image some things are of one type and one is not. Is $\psi$ higher within a type? One
 # image may deceive; here are all images of the `relation` posts in test. (`contents.jsonl`

@@ -354,9 +354,9 @@ save(stages.relevance_of_topics(mean), "relevance_of_topics")
 # see how many names still get their right type.
 
 # %%
-from hamner.study.minitweets import mentions_of, type_accuracy
+from hamner.study.minitweets import answers_of, type_accuracy
 
-mentions = mentions_of(corpus)
+names = answers_of(corpus)
 
 
 def tags_of(outputs):
@@ -369,7 +369,7 @@ def tags_of(outputs):
 
 
 def accuracy(outputs):
-    return 100 * type_accuracy(mentions, tags_of(outputs))
+    return 100 * type_accuracy(names, tags_of(outputs))
 
 
 # %%
@@ -404,7 +404,7 @@ tags, rho_of = tags_of(outputs["own"]), own.set_index("id").rho
 lied_to = pd.DataFrame(
     [
         {"rho": rho_of[name.post], "right": tags[name.post][name.start][2:] == name.type}
-        for name in mentions
+        for name in names
         if name.cue == "unrelated"
     ]
 )

@@ -47,7 +47,7 @@ from hamner.corpora import project_folder, spans
 from hamner.figures import attention_maps
 from hamner.study import pointing
 from hamner.tagger import evidence
-from hamner.study.minitweets import CUES, mentions_of
+from hamner.study.minitweets import CUES, answers_of
 from hamner.drawing.style import save
 
 # %% [markdown]
@@ -64,7 +64,7 @@ corpus = load_corpus("minitweets")
 tagger = Tagger.from_pretrained(project_folder() / "data" / "models" / "minitweets-full")
 tagger.model.requires_grad_(False)  # nothing is trained here
 posts = {post.id: post for post in corpus.test}
-names = mentions_of(corpus)
+names = answers_of(corpus)
 chosen = [name for cue in CUES for name in [one for one in names if one.cue == cue][:24]]
 store = pointing.visual_features(tagger, corpus, [posts[name.post] for name in chosen])
 

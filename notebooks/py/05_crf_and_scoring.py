@@ -42,7 +42,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hamner.figures import text_side
+from hamner.figures import decoding
 from hamner.drawing.style import save
 
 # %% [markdown]
@@ -226,7 +226,7 @@ for post in corpus.train:
 ruled_out = torch.cat([part.reshape(-1, len(TAGS)) for part in forbidden_moves(TAGS)]).numpy()
 assert made[ruled_out].sum() == 0
 share = made / made.sum(axis=1, keepdims=True).clip(1)
-save(text_side.transitions(TAGS, share, ruled_out), "transitions")
+save(decoding.transitions(TAGS, share, ruled_out), "transitions")
 
 # %% [markdown]
 # *Moves from tag to tag in minitweets' training posts, in percent of each row; a cross marks
@@ -278,7 +278,7 @@ mask = torch.ones(1, len(words), dtype=torch.bool)
 marginals = decoder.marginals(emissions[None], mask)[0].numpy()
 path = [TAGS[tag] for tag in decoder.decode(emissions[None], mask)[0]]
 assert np.allclose(marginals.sum(axis=1), 1, atol=1e-4)
-save(text_side.marginals(words, TAGS, marginals, path), "marginals")
+save(decoding.marginals(words, TAGS, marginals, path), "marginals")
 
 # %% [markdown]
 # *Marginals of a CRF over one invented post; values below 0.05 are not printed. Frames mark the
@@ -429,7 +429,7 @@ assert np.allclose(by_hand, [interval.low, interval.high], atol=0.005)
 b = [gold[i] if i % 6 == 0 else tags for i, tags in enumerate(a)]
 draws = {"tagger A": resampled_f1(a), "tagger B": resampled_f1(b)}
 intervals = {"tagger A": interval, "tagger B": bootstrap_interval(gold, b)}
-save(text_side.bootstrap(draws, intervals), "bootstrap")
+save(decoding.bootstrap(draws, intervals), "bootstrap")
 
 # %% [markdown]
 # *F1 of two taggers on 2,000 resamples of the test posts; bars are 95 % intervals, dots the F1

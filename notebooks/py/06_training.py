@@ -43,7 +43,7 @@ import torch
 
 from hamner import Run, load_corpus
 from hamner.corpora import project_folder
-from hamner.figures import text_side
+from hamner.figures import training
 from hamner.study import ablation_tables
 from hamner.drawing.style import save
 from hamner.vision.store import FEATURES
@@ -91,7 +91,7 @@ from hamner.training.runs import row_of_run
 found, _ = ablation_tables.minitweets_runs()
 full = [run for run in found if row_of_run(run.config) == "full"]
 assert full, "no record of the full model: make one with `hamner train minitweets --row full`"
-save(text_side.learning_curves(full), "learning_curves")
+save(training.learning_curves(full), "learning_curves")
 
 # %% [markdown]
 # *Loss on train (logarithmic) and F1 on valid by epoch, one line for each seed that has a record;
@@ -113,11 +113,11 @@ pd.DataFrame(best, index=["best epoch", "epochs"]).T.rename_axis("seed")
 
 # %%
 from hamner.evaluation import over_seeds, read_predictions
-from hamner.study.minitweets import mentions_of, type_accuracy
+from hamner.study.minitweets import answers_of, type_accuracy
 
-mentions = mentions_of(corpus)
+names = answers_of(corpus)
 predicted = {run.config.seed: read_predictions(run.predictions) for run in full}
-by_seed = pd.DataFrame({seed: type_accuracy(mentions, p) for seed, p in predicted.items()})
+by_seed = pd.DataFrame({seed: type_accuracy(names, p) for seed, p in predicted.items()})
 (100 * by_seed).round(1).rename_axis(columns="seed")
 
 # %%
@@ -396,7 +396,7 @@ diagrams = {
     "as the CRF gives it": reliability(confidence, right, bins=5),
     "with the temperature": reliability(calibrated(confidence, temperature), right, bins=5),
 }
-save(text_side.reliability_diagram(diagrams), "reliability_diagram")
+save(training.reliability_diagram(diagrams), "reliability_diagram")
 
 # %% [markdown]
 # *Share of entities that are right, in the first 200 posts of minitweets' test, by confidence in bins

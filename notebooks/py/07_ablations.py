@@ -45,7 +45,7 @@ from hamner import load_corpus
 from hamner.figures import comparisons
 from hamner.study import ablation_tables
 from hamner.study.tables import runs_of
-from hamner.study.minitweets import CUES, ceilings, mentions_of
+from hamner.study.minitweets import CUES, ceilings, answers_of
 from hamner.drawing.style import save
 from hamner.training.rows import STUDY_ROWS, row_of_run
 
@@ -95,8 +95,8 @@ assert set(STUDY_ROWS) == (set(ROWS) | set(CONTROLS)) - {
 
 # %%
 corpus = load_corpus("minitweets")
-mentions = mentions_of(corpus)
-pd.Series([name.cue for name in mentions]).value_counts()[list(CUES)].rename("names in test")
+names = answers_of(corpus)
+pd.Series([name.cue for name in names]).value_counts()[list(CUES)].rename("names in test")
 
 # %% [markdown]
 # ## 3. What must be lost
@@ -282,7 +282,7 @@ surprises[["row", "cue", "expected", "mean", "min", "max", "cost", "verdict"]].r
 # %%
 from hamner.evaluation import read_predictions
 
-asked = [name for name in mentions if name.cue == "position"]
+asked = [name for name in names if name.cue == "position"]
 lines = []
 for run in found:
     if (row := row_of_run(run.config)) in ("full", "no_spatial", "no_objects"):
@@ -419,7 +419,7 @@ lacks = ceilings(corpus).drop(index="all") < 1
 # cost of more than ten points, although one of the cues falls to a half or to nothing?
 
 # %% tags=["solution"]
-share = pd.Series([name.cue for name in mentions]).value_counts(normalize=True)[list(CUES)]
+share = pd.Series([name.cue for name in names]).value_counts(normalize=True)[list(CUES)]
 expected_mean = ablation_tables.by_cue(table, "expected").astype(float) @ share
 cost = (100 * (1 - expected_mean)).round(1)
 cost[(cost > 0) & (cost < 10)].rename("expected cost, points")
@@ -431,10 +431,10 @@ cost[(cost > 0) & (cost < 10)].rename("expected cost, points")
 # other?
 
 # %% tags=["solution"]
-names = pd.Series([name.cue for name in mentions]).value_counts()
-for unrelated in (names["unrelated"], names["scene"]):
-    always, never = names["scene"], unrelated + names["scene"] / 4
-    both = names["scene"] + unrelated
+per_cue = pd.Series([name.cue for name in names]).value_counts()
+for unrelated in (per_cue["unrelated"], per_cue["scene"]):
+    always, never = per_cue["scene"], unrelated + per_cue["scene"] / 4
+    both = per_cue["scene"] + unrelated
     print(f"{unrelated} names: always {always / both:.2f}, never {never / both:.2f}")
 # With as many of both it would do best to look at no image at all, and then lack them all.
 

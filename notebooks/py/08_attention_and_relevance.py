@@ -63,10 +63,10 @@ tagger = Tagger.from_pretrained(project_folder() / "data" / "models" / "minitwee
 # image carry the answer. Real tweets don't come with that; it is why we look here.
 
 # %%
-from hamner.study.minitweets import CUES, mentions_of
+from hamner.study.minitweets import CUES, answers_of
 
 posts = {post.id: post for post in corpus.test}
-names = mentions_of(corpus)
+names = answers_of(corpus)
 pd.Series([name.cue for name in names]).value_counts()[list(CUES)].to_frame("names in test")
 
 # %% [markdown]
@@ -119,7 +119,7 @@ on_grid = weights[:, output.attention_weights.grain == 0].numpy()
 on_grid.shape
 
 # %%
-from hamner.tagger.tagger import load_image
+from hamner.images import load_image
 
 noise = 1 + 0.01 * np.random.default_rng(0).standard_normal(on_grid.shape[1])
 start = first("scene").start
@@ -195,12 +195,13 @@ save(drawn, "attention_and_occlusion")
 #
 # ## 4. All the names
 #
-# `seen_objects` collects, for each name and each object of its image, the attention of the
+# `object_evidence` collects, for each name and each object of its image, the attention of the
 # name's first word and the drop without the object.
 
 # %%
-seen = pointing.seen_objects(tagger, corpus, chosen, store)
-columns = ["cue", "said", "relevance", "object", "answer", "attention", "drop", "image_drop"]
+seen = pointing.object_evidence(tagger, corpus, chosen, store)
+columns = ["cue", "predicted", "relevance", "object"]
+columns += ["answer", "attention", "drop", "image_drop"]
 seen[columns].head(8).round(2).replace(-0.0, 0.0)
 
 # %% [markdown]
@@ -288,7 +289,7 @@ from hamner.training.loop import build_model
 untrained = Tagger.from_pretrained(tagger.run.folder)
 shape = {key: tagger.run.record["features"][key] for key in ("channels", "classes")}
 untrained.model = build_model(tagger.config.model, seed=7, **shape).eval()
-control = pointing.pointing_game(pointing.seen_objects(untrained, corpus, chosen, store))
+control = pointing.pointing_game(pointing.object_evidence(untrained, corpus, chosen, store))
 played = control.groupby("cue")[["attention", "chance"]].mean()
 played.loc[[cue for cue in CUES if cue in played.index]].round(2)
 

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from hamner.corpora import project_folder
 from hamner.drawing import style
-from hamner.figures import architecture, attention_maps, comparisons, stages, text_side
+from hamner.figures import architecture, attention_maps, comparisons, corpora, decoding, stages, training
 
 FIGURES = project_folder() / "figures"
 MODULES = (
@@ -22,23 +26,39 @@ MODULES = (
     attention_maps,
     comparisons,
     stages,
-    text_side,
+    corpora,
+    decoding,
+    training,
 )
 
 
 def some_figure() -> Figure:
-    return text_side.post_lengths({"twitter2017": [8, 20, 20, 31]})
+    return corpora.post_lengths({"twitter2017": [8, 20, 20, 31]})
 
 
-def test_a_figure_saved_twice_is_the_same_bytes(tmp_path: Path) -> None:
+def test_a_figure_is_saved_as_png_alone(tmp_path: Path) -> None:
+    style.save(some_figure(), "lengths", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["lengths.png"]
+
+
+def test_an_environment_variable_names_the_folder_for_svg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(style.SVG_FOLDER, str(tmp_path / "svg"))
+    style.save(some_figure(), "lengths", tmp_path / "png")
+    assert (tmp_path / "svg" / "lengths.svg").read_bytes().startswith(b"<?xml")
+    assert [path.name for path in (tmp_path / "png").iterdir()] == ["lengths.png"]
+
+
+def test_a_figure_saved_twice_is_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("one", "two"):
+        monkeypatch.setenv(style.SVG_FOLDER, str(tmp_path / folder))
         style.save(some_figure(), "lengths", tmp_path / folder)
     for form in ("png", "svg"):
         one, two = ((tmp_path / folder / f"lengths.{form}").read_bytes() for folder in ("one", "two"))
         assert one == two
 
 
-def test_a_saved_figure_tells_neither_date_nor_program(tmp_path: Path) -> None:
+def test_a_saved_figure_tells_neither_date_nor_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(style.SVG_FOLDER, str(tmp_path))
     style.save(some_figure(), "lengths", tmp_path)
     for form in ("png", "svg"):
         data = (tmp_path / f"lengths.{form}").read_bytes()
@@ -53,15 +73,32 @@ def test_the_style_holds_whatever_is_set_elsewhere_and_changes_nothing_there(tmp
     assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "set.png").read_bytes()
 
 
-def test_a_notebook_shows_a_saved_figure_at_half_its_pixels(tmp_path: Path) -> None:
-    data, metadata = style.save(some_figure(), "lengths", tmp_path)._repr_png_()
-    assert data == (tmp_path / "lengths.png").read_bytes()
-    assert metadata["width"] == 560  # 5.6 inches at 200 pixels an inch
+def test_a_notebook_shows_a_saved_figure_at_half_its_width_and_height_in_half_its_bytes(tmp_path: Path) -> None:
+    saved = style.save(some_figure(), "lengths", tmp_path)
+    data, metadata = saved._repr_png_()
+    full, shown = Image.open(saved.path), Image.open(BytesIO(data))
+    assert shown.size == (full.width // 2, full.height // 2) == (560, full.height // 2)  # 5.6 inches, 200 dots an inch
+    assert metadata == {"width": 560, "alt": "lengths"}
+    assert len(data) < saved.path.stat().st_size / 2
+    assert saved._repr_png_() == (data, metadata)
+
+
+def test_a_notebook_shows_the_colours_of_the_figure(tmp_path: Path) -> None:
+    image = Image.effect_noise((400, 300), 60).convert("RGB")
+    image.paste(Image.linear_gradient("L").resize((400, 20)).convert("RGB"), (0, 0))
+    image.paste(style.VERMILION, (20, 40, 24, 60))
+    png = BytesIO()
+    image.save(png, "png")
+    data, _ = style.for_notebook(png.getvalue(), "")
+    half = np.asarray(image.resize((200, 150), Image.Resampling.LANCZOS), int)
+    difference = np.abs(np.asarray(Image.open(BytesIO(data)).convert("RGB"), int) - half)
+    assert difference.mean() < 4
+    assert difference.max() < 40  # also where a colour is rare
 
 
 def test_the_marginals_figure_frames_the_best_path() -> None:
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
-    axes = text_side.marginals(["a", "b"], ["O", "B-PER"], probabilities, ["O", "B-PER"]).axes[0]
+    axes = decoding.marginals(["a", "b"], ["O", "B-PER"], probabilities, ["O", "B-PER"]).axes[0]
     assert [patch.get_xy() for patch in axes.patches] == [(0, 0), (1, 1)]
     assert {text.get_text() for text in axes.texts} == {"0.90", "0.10", "0.20", "0.80"}
 
@@ -73,7 +110,6 @@ def test_every_figure_stands_in_the_readme_with_its_notebook_function_and_comman
         re.MULTILINE,
     )
     names = {name for name, *_ in rows}
-    assert names == {path.stem for path in FIGURES.glob("*.svg")}
     contact_sheets = {path.stem for path in FIGURES.glob("minitweets_*.png")}  # made with the corpus, by its generator
     assert names == {path.stem for path in FIGURES.glob("*.png")} - contact_sheets
     assert {(module, function) for _, _, module, function, _ in rows} == {
@@ -87,12 +123,26 @@ def test_every_figure_stands_in_the_readme_with_its_notebook_function_and_comman
         assert notebook == command
         (source,) = (FIGURES.parent / "notebooks" / "py").glob(f"{notebook}_*.py")
         text = source.read_text(encoding="utf-8")
-        assert f"{module}.{function}(" in text and f', "{name}")' in text, name
+        assert f"{module}.{function}(" in text and re.search(rf', "{name}"\s*\)', text), name
 
 
-def test_importing_hamner_does_not_load_matplotlib() -> None:
-    code = "import sys, hamner; sys.exit('matplotlib' in sys.modules or 'torchvision' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+@pytest.mark.parametrize("package", ["hamner", "hamner.figures", "hamner.study", "hamner.reproduction"])
+def test_importing_a_package_loads_neither_torch_nor_matplotlib(package: str) -> None:
+    code = f"import sys, {package}; print({{'matplotlib', 'torch', 'torchvision'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rsplit(".")[-1])
+def test_no_figure_module_reads_a_file(module: ModuleType) -> None:
+    tree = ast.parse(inspect.getsource(module))
+    imported = [name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names]
+    imported += [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = {getattr(function, "attr", getattr(function, "id", "")) for function in called}
+    reading = {"open", "load", "load_image", "open_image", "read_text", "read_bytes", "read_csv", "read_json", "imread"}
+    assert not names & reading
+    assert not {"os", "io", "pathlib", "load_corpus", "project_folder"} & set(imported)
 
 
 @pytest.mark.parametrize("colour", [style.TYPE_COLOURS, style.CORPUS_COLOURS], ids=["types", "corpora"])

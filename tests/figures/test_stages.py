@@ -36,20 +36,24 @@ def tagged(type: str | None, relevance: float | None) -> TaggedPost:
     )
 
 
+def same_words(posts: dict[str, TaggedPost]) -> Figure:
+    return stages.same_words(posts, {title: IMAGE for title, post in posts.items() if post.image is not None})
+
+
 def test_each_image_is_shown_with_the_answer_that_it_leads_to_and_its_relevance() -> None:
-    figure = stages.same_words({"one": tagged("PER", 0.97), "two": tagged(None, 0.05), "none": tagged("LOC", None)})
+    figure = same_words({"one": tagged("PER", 0.97), "two": tagged(None, 0.05), "none": tagged("LOC", None)})
     assert figure.get_suptitle() == "Kelso sleeps"
     assert texts(figure) == ["Kelso: PER 0.91", "relevance 0.97", "no entity", "relevance 0.05", "Kelso: LOC 0.91", ""]
 
 
 def test_panels_that_are_not_needed_stay_empty() -> None:
-    figure = stages.same_words({str(number): tagged("PER", 0.5) for number in range(4)})
+    figure = same_words({str(number): tagged("PER", 0.5) for number in range(4)})
     assert [axes.axison for axes in figure.axes] == [False] * 6
     assert len(texts(figure)) == 8
 
 
-def test_likeness_numbers_the_objects_and_prints_every_pair() -> None:
-    figure = stages.likeness(IMAGE, BOXES, np.array([[1.0, 0.5, -0.9], [0.5, 1.0, 0.0], [-0.9, 0.0, 1.0]]))
+def test_similarity_numbers_the_objects_and_prints_every_pair() -> None:
+    figure = stages.similarity(IMAGE, BOXES, np.array([[1.0, 0.5, -0.9], [0.5, 1.0, 0.0], [-0.9, 0.0, 1.0]]))
     image, matrix = figure.axes[:2]
     assert [text.get_text() for text in image.texts] == ["1", "2", "3"]
     assert [text.get_text() for text in matrix.texts] == [
@@ -65,7 +69,7 @@ def test_likeness_numbers_the_objects_and_prints_every_pair() -> None:
     ]
 
 
-def test_geometry_draws_an_arrow_to_each_object_but_the_one_that_looks() -> None:
+def test_geometry_draws_an_arrow_from_one_object_to_each_other() -> None:
     share = np.array([[0.0, 0.0], [2.5, 0.0], [0.0, 2.5]])
     figure = stages.geometry(IMAGE, BOXES, 0, share, np.array([False, True, False]))
     arrows = [patch for patch in figure.axes[0].patches if isinstance(patch, FancyArrowPatch)]
@@ -129,7 +133,7 @@ def test_the_grains_of_a_cue_fill_its_bar() -> None:
     assert texts(figure) == ["50", "30", "90", "20", "8"]  # two percent have no room for a number
 
 
-def test_a_image_that_is_not_square_keeps_its_shape(tmp_path: Path) -> None:
+def test_an_image_that_is_not_square_keeps_its_shape(tmp_path: Path) -> None:
     wide = Image.new("RGB", (80, 40), "white")
-    figure = stages.likeness(wide, BOXES, np.eye(3))
+    figure = stages.similarity(wide, BOXES, np.eye(3))
     assert figure.axes[0].get_aspect() == 0.5

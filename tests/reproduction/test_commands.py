@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from typer.testing import CliRunner, Result
 
+from hamner.drawing.style import SVG_FOLDER
 from hamner.errors import HamnerError
 from hamner.minitweets import contact_sheet
 from hamner.reproduction import commands as reproduction
@@ -29,10 +31,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "notebooks" / "02_bad.ipynb").write_text("as it was")
     (tmp_path / "figures").mkdir()
 
-    def execute(source: Path) -> NotebookNode:
+    def execute(source: Path, environment: Mapping[str, str] | None = None) -> NotebookNode:
         if source.stem == "02_bad":
             raise notebooks.NotebookError("code cell 7 raised ValueError")
         (tmp_path / "figures" / "new.png").write_bytes(b"image")
+        if environment:
+            written(Path(environment[SVG_FOLDER]) / "new.svg")
         return new_notebook()
 
     monkeypatch.setattr(notebooks, "execute", execute)
@@ -92,7 +96,9 @@ def test_a_changed_figure_is_reported(project: Path) -> None:
 def test_a_number_that_no_notebook_has_is_refused(project: Path) -> None:
     result = reproduce("--only", "77")
     assert result.exit_code == 1
-    assert "77" in str(result.exception)
+    assert str(result.exception) == "no notebook has the number 77; give two digits, 01 to 02"
+    one_of_two = reproduce("--only", "01", "--only", "3")
+    assert "no notebook has the number 3;" in str(one_of_two.exception)  # also beside one that there is
 
 
 def test_a_notebook_that_shows_the_model_has_it_trained_and_compared(project: Path, monkeypatch) -> None:
@@ -132,6 +138,31 @@ def test_contact_sheets_are_drawn_by_a_command_and_with_all_notebooks(project: P
     assert "minitweets_text.png: differs" in reproduce().stdout
 
 
+def test_svg_figures_are_drawn_without_touching_a_notebook(project: Path) -> None:
+    result = run(reproduction.figures, "--svg", "--only", "01")
+    assert result.exit_code == 0
+    assert (project / "figures" / "new.svg").exists()
+    assert not (project / "notebooks" / "01_good.ipynb").exists()
+    assert not (project / "figures" / "minitweets_text.png").exists()
+
+
+def test_svg_figures_go_where_they_are_sent_and_one_failing_notebook_does_not_stop_the_others(project: Path) -> None:
+    result = run(reproduction.figures, "--svg", "--to", str(project / "elsewhere"))
+    assert isinstance(result.exception, HamnerError)
+    assert "code cell 7 raised ValueError" in str(result.exception)
+    assert f"the figures of 1 notebooks are in {project / 'elsewhere'}" in result.stdout
+    assert (project / "elsewhere" / "new.svg").exists()
+    assert not (project / "figures" / "new.svg").exists()
+    assert (project / "notebooks" / "02_bad.ipynb").read_text() == "as it was"
+
+
+@pytest.mark.parametrize("option", ["--only", "--to"])
+def test_an_option_of_svg_figures_needs_svg(option: str, project: Path) -> None:
+    result = run(reproduction.figures, option, "01")
+    assert str(result.exception).startswith(f"{option} needs --svg")
+    assert not list((project / "figures").iterdir())
+
+
 def test_tables_writes_every_table_and_names_the_runs_that_it_leaves_out(project: Path) -> None:
     result = run(study.tables)
     assert result.exit_code == 0
@@ -144,7 +175,7 @@ def test_tables_writes_every_table_and_names_the_runs_that_it_leaves_out(project
         "published.md",
     }
     assert all(f"{path} written" in result.stdout for path in folder.iterdir())
-    assert "tried is left out of minitweets.md" in result.stdout
+    assert "tried is not in minitweets.md" in result.stdout
 
 
 def test_a_table_that_cannot_be_made_is_an_error_and_the_others_are_written(project: Path, monkeypatch) -> None:
@@ -159,6 +190,31 @@ def test_a_table_that_cannot_be_made_is_an_error_and_the_others_are_written(proj
     assert reported.exit_code == 1
     assert "01_good: new" in reported.stdout
     assert "FAILED: one seed twice" in reported.stdout
+
+
+def test_a_run_left_out_of_the_tables_is_named_once_with_exit_status_1(project: Path) -> None:
+    bad = project / "data" / "runs" / "bad" / "run.json"
+    bad.parent.mkdir(parents=True)
+    bad.write_text("{}")
+    result = run(study.tables)
+    assert isinstance(result.exception, HamnerError)
+    assert str(result.exception).count(f"{bad} is no run record") == 1
+    assert (project / "data" / "tables" / "results.csv").exists()
+    reported = reproduce("--only", "01")
+    assert reported.exit_code == 1
+    assert reported.stdout.count(f"FAILED: {bad} is no run record") == 1
+
+
+def test_other_warnings_are_passed_on_while_tables_are_made() -> None:
+    def warn() -> list[str]:
+        with study.left_out() as reasons:
+            warnings.warn("old", UserWarning, stacklevel=1)
+            tables.leave_out("a run")
+        return reasons
+
+    with pytest.warns(UserWarning, match="old") as warned:
+        assert warn() == ["a run"]
+    assert len(warned) == 1
 
 
 def test_reproduce_writes_the_tables_and_compares_them(project: Path) -> None:

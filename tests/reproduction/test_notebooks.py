@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import signal
 import statistics
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from nbformat import NotebookNode
 
@@ -49,11 +55,11 @@ def source(request: pytest.FixtureRequest) -> Path:
 
 
 def test_a_committed_notebook_has_the_cells_of_its_source(source: Path) -> None:
-    expected, found = notebooks.read_source(source), committed(source)
-    assert [(cell.id, cell.cell_type, cell.source) for cell in found.cells] == [
+    expected, executed = notebooks.read_source(source), committed(source)
+    assert [(cell.id, cell.cell_type, cell.source) for cell in executed.cells] == [
         (cell.id, cell.cell_type, cell.source) for cell in expected.cells
     ]
-    assert found.metadata == expected.metadata
+    assert executed.metadata == expected.metadata
 
 
 def test_the_cells_of_a_committed_notebook_were_run_in_order(source: Path) -> None:
@@ -109,6 +115,53 @@ def test_the_failing_cell_is_named_by_number_first_line_and_error(tmp_path: Path
     source = write_source(tmp_path, MINIMAL + '\n# %%\nx = 1\nassert x == 2, "one is not two"\n')
     with pytest.raises(notebooks.NotebookError, match=r"code cell 4 \('x = 1' \.\.\.\) raised .*one is not two"):
         notebooks.execute(source)
+
+
+def kernels() -> list[psutil.Process]:
+    """The living kernels that this process has started."""
+    children = psutil.Process().children(recursive=True)
+    return [process for process in children if process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("last", ["1", "1 / 0", "import os; os._exit(3)"], ids=["success", "failure", "death"])
+def test_no_kernel_outlives_its_notebook(last: str, tmp_path: Path) -> None:
+    before = kernels()
+    with suppress(notebooks.NotebookError):
+        notebooks.execute(write_source(tmp_path, f"# %%\n{last}\n"))
+    assert kernels() == before
+
+
+def test_a_dead_kernel_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(notebooks.NotebookError, match=r"03_small\.py: the kernel died .* memory"):
+        notebooks.execute(write_source(tmp_path, "# %%\nimport os; os._exit(3)\n"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send another process a Ctrl-C")
+def test_ctrl_c_ends_the_kernel_and_is_passed_on(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    cell = f"import time, pathlib; pathlib.Path({str(started)!r}).touch(); time.sleep(300)"
+    source = write_source(tmp_path, f"# %%\n{cell}\n")
+    code = (
+        "import sys, pathlib; from hamner.reproduction import notebooks\n"
+        "try: notebooks.execute(pathlib.Path(sys.argv[1]))\n"
+        "except KeyboardInterrupt: print('interrupted')"
+    )
+    command = psutil.Popen([sys.executable, "-c", code, str(source)], stdout=subprocess.PIPE, text=True)
+    while not started.exists():
+        assert command.poll() is None
+        time.sleep(0.1)
+    (kernel,) = command.children(recursive=True)
+    command.send_signal(signal.SIGINT)
+    output, _ = command.communicate(timeout=60)
+    assert output == "interrupted\n"
+    psutil.wait_procs([kernel], timeout=20)
+    assert not kernel.is_running()
+
+
+def test_a_kernel_gets_the_variables_that_it_is_given(tmp_path: Path) -> None:
+    source = write_source(tmp_path, '# %%\nimport os\nprint(os.environ["GIVEN"], os.environ["OMP_NUM_THREADS"])\n')
+    (cell,) = code_cells(notebooks.execute(source, {"GIVEN": "this"}))
+    assert cell.outputs[0].text == "this 1\n"
 
 
 def test_cells_of_one_text_get_ids_of_their_own(tmp_path: Path) -> None:

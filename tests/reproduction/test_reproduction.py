@@ -37,6 +37,6 @@ def test_a_run_that_came_out_otherwise_is_said_to(committed: Run, tmp_path: Path
     lines = [json.loads(line) for line in committed.predictions.read_text().splitlines()]
     silent = "".join(json.dumps(line | {"tags": ["O"] * len(line["tags"])}) + "\n" for line in lines)
     (tmp_path / "predictions.jsonl").write_text(silent)
-    found = compare_with_record(replace(committed, folder=tmp_path))
-    assert found[0].endswith("as committed")  # the record, and with it F1, is the same
-    assert all(": 0.00, committed " in line for line in found[1:])
+    lines = compare_with_record(replace(committed, folder=tmp_path))
+    assert lines[0].endswith("as committed")  # the record, and with it F1, is the same
+    assert all(": 0.00, committed " in line for line in lines[1:])

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from hamner.corpora import PROTOCOLS, TYPES, load_corpus, project_folder
 from hamner.errors import HamnerError
 from hamner.evaluation import welch, write_predictions
-from hamner.figures import text_side
+from hamner.figures import comparisons
+from hamner.figures import training as training_figures
 from hamner.study import ablation_tables, minitweets
 from hamner.study.ablation_tables import (
     by_cue,
@@ -22,7 +23,8 @@ from hamner.study.ablation_tables import (
     over_runs,
     require_one_change,
 )
-from hamner.study.minitweets import CUES, ceilings, mentions_of
+from hamner.study.minitweets import CUES, answers_of, ceilings
+from hamner.study.tables import LeftOutWarning
 from hamner.training import Run, TrainConfig
 from hamner.training.rows import STUDY_ROWS, config_of_row, full_settings, of_captions
 
@@ -48,7 +50,7 @@ def read_once(corpus):
 @pytest.fixture(scope="module")
 def make_run(corpus, tmp_path_factory):
     """A run of a row whose types are right as often as its row's ceilings say, and whose F1 is `f1`."""
-    names = mentions_of(corpus)
+    names = answers_of(corpus)
     table = ceilings(corpus)
     wrong = {"PER": "LOC", "LOC": "ORG", "ORG": "MISC", "MISC": "PER"}
 
@@ -226,17 +228,28 @@ def test_the_table_of_minitweets_leaves_out_what_is_not_of_the_study(make_run, m
     assert counted == [("no_spatial", "1")]
 
 
+def test_a_run_of_the_study_with_damaged_predictions_is_left_out_of_the_table_and_named(
+    make_run, monkeypatch, tmp_path
+):
+    sound, damaged = make_run("full"), make_run("full", 2)
+    damaged.predictions.write_text("no JSON\n")
+    monkeypatch.setattr(ablation_tables, "minitweets_runs", lambda: ([sound, damaged], []))
+    with pytest.warns(LeftOutWarning, match=re.escape(str(damaged.predictions))):
+        _, table = ablation_tables.write_minitweets(tmp_path)
+    assert re.findall(r"^\| (\w+) \| ([1-9])", table.read_text(), re.MULTILINE) == [("full", "1")]
+
+
 def test_the_map_frames_what_a_row_must_cost_and_says_which_rows_have_no_record(table):
-    expected, found = ablation_tables.expected_and_measured(table).axes
+    expected, measured = comparisons.expected_and_measured(table).axes
     frames = int((table.expected < 1).sum())
     assert len(expected.patches) == frames
     without = len(STUDY_ROWS) - 3
-    assert sum(text.get_text() == "no record" for text in found.texts) == without
-    assert len(found.patches) == int((table[table.seeds > 0].expected < 1).sum()) + without
+    assert sum(text.get_text() == "no record" for text in measured.texts) == without
+    assert len(measured.patches) == int((table[table.seeds > 0].expected < 1).sum()) + without
 
 
 def test_learning_curves_have_a_line_for_each_run_and_a_ring_at_its_best_epoch(some_runs):
-    loss, f1 = text_side.learning_curves(some_runs[:2]).axes
+    loss, f1 = training_figures.learning_curves(some_runs[:2]).axes
     assert len(loss.lines) == 2
     rings = [line for line in f1.lines if len(line.get_xdata()) == 1]
     assert [ring.get_xdata()[0] for ring in rings] == [2, 2]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hamner.corpora import SPLITS, Corpus, Post, load_corpus, statistics
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
 from hamner.study import measured
-from hamner.study.tables import name_of, runs_of
+from hamner.study.tables import LeftOutWarning, name_of, runs_of
 from hamner.training import Run
 from hamner.training.rows import config_of_row, full_settings, of_captions
 
@@ -100,6 +101,30 @@ def test_of_shuffled_images_posts_whose_own_is_unreadable_are_left_out(one_run: 
     assert agreement[["posts", "unreadable"]].values.tolist() == [[10, 0]]
     assert agreement.auc.isna().all()
     assert "unreadable" not in set(groups.group)
+
+
+def test_a_run_without_relevance_is_left_out_and_named(one_run: Corpus, tmp_path: Path) -> None:
+    scores = "".join(f"p{n}\ttest\t{n}\t{-n}\t0\n" for n in range(20))
+    (tmp_path / "tmr-twitter2017.tsv").write_text("imgid\tsplit\tstrong\tweak\timage_unreadable\n" + scores)
+    write_predictions(tmp_path / "predictions.jsonl", {post.id: post.tags for post in one_run.test})
+    with (
+        pytest.warns(LeftOutWarning, match=re.escape(str(tmp_path / "predictions.jsonl"))),
+        pytest.raises(HamnerError, match="of a corpus with runs"),  # it was the only one
+    ):
+        measured.measure_relatedness(tmp_path)
+
+
+def test_runs_with_other_settings_than_text_only_are_left_out_of_the_comparison(tmp_path: Path) -> None:
+    def run(row: str, **settings: object) -> Run:
+        config = config_of_row(full_settings("twitter2017", of_captions(["captions.txt"]) | settings), row, 1)
+        return Run(tmp_path / row, {"corpus": {"name": "twitter2017", "sha256": {}}, "config": config.to_dict()})
+
+    text_only, full, other = run("text_only"), run("full"), run("no_spatial", epochs=9)
+    assert measured.comparable([full, text_only]) == [full, text_only]
+    with pytest.warns(
+        LeftOutWarning, match=r"differ in more than their row and seed \(epochs\).* all 1 runs of minilm"
+    ):
+        assert measured.comparable([text_only, other]) == [text_only]
 
 
 def test_a_folder_without_scores_is_said_before_anything_is_measured(one_run: Corpus, tmp_path: Path) -> None:

@@ -14,9 +14,8 @@ from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
 from hamner.figures import attention_maps
 from hamner.study import pointing
-from hamner.study.minitweets import CUES, mentions_of
-from hamner.tagger import evidence
-from hamner.tagger.evidence import Evidence, SeenObject
+from hamner.study.minitweets import CUES, answers_of
+from hamner.tagger.evidence import Evidence, SeenObject, entropy
 from hamner.training.checkpoints import save_weights
 from hamner.training.loop import build_model
 from hamner.vision import VisualSource
@@ -31,7 +30,7 @@ def corpus():
 @pytest.fixture(scope="module")
 def names(corpus):
     """A name that needs the image, of each of three cues."""
-    return [next(name for name in mentions_of(corpus) if name.cue == cue) for cue in ("object", "position", "scene")]
+    return [next(name for name in answers_of(corpus) if name.cue == cue) for cue in ("object", "position", "scene")]
 
 
 def make_tagger(corpus, folder: Path, visual: VisualSource | None) -> Tagger:
@@ -73,36 +72,36 @@ def store(tagger, corpus, posts, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def seen(tagger, corpus, names, store):
-    return pointing.seen_objects(tagger, corpus, names, store)
+def evidence(tagger, corpus, names, store):
+    return pointing.object_evidence(tagger, corpus, names, store)
 
 
 class TestWhatWasSeen:
     def test_a_text_only_run_has_no_visual_features(self, corpus, tmp_path):
         blind = make_tagger(corpus, tmp_path, None)
-        with pytest.raises(HamnerError, match="looks at no images"):
+        with pytest.raises(HamnerError, match="was trained without images"):
             pointing.visual_features(blind, corpus, corpus.test[:1])
 
     def test_answers_are_marked_among_annotated_objects_alone(self, corpus, names, store, tmp_path):
         other = make_tagger(corpus, tmp_path, VisualSource(weights="random", crop_size=32, objects="tiles"))
-        with pytest.raises(HamnerError, match="has not seen the annotated objects"):
-            pointing.seen_objects(other, corpus, names, store)
+        with pytest.raises(HamnerError, match="was not trained on annotated objects"):
+            pointing.object_evidence(other, corpus, names, store)
 
-    def test_every_object_of_a_image_has_a_row_and_its_answers_are_marked(self, seen, names, store):
-        assert len(seen) == sum(int(store[name.post].object_mask.sum()) for name in names)
-        assert seen.groupby("post").answer.sum().to_dict() == {name.post: len(name.objects) for name in names}
+    def test_every_object_of_an_image_has_a_row_and_its_answers_are_marked(self, evidence, names, store):
+        assert len(evidence) == sum(int(store[name.post].object_mask.sum()) for name in names)
+        assert evidence.groupby("post").answer.sum().to_dict() == {name.post: len(name.objects) for name in names}
 
-    def test_an_answer_is_the_object_with_the_annotated_box(self, seen, corpus, names, store):
+    def test_an_answer_is_the_object_with_the_annotated_box(self, evidence, corpus, names, store):
         for name, boxes in zip(names, pointing.answer_boxes(corpus, names), strict=True):
-            marked = seen[(seen.post == name.post) & seen.answer]
+            marked = evidence[(evidence.post == name.post) & evidence.answer]
             assert np.allclose(np.sort(store[name.post].boxes[marked.object], 0), np.sort(boxes, 0))
 
-    def test_attention_and_drops_are_those_that_the_tagger_gives_as_evidence(self, seen, tagger, posts, names, store):
+    def test_attention_and_drops_equal_the_evidence_of_the_tagger(self, evidence, tagger, posts, names, store):
         compared = 0
         for post, name in zip(posts, names, strict=True):
             for entity in tagger(post.words, features=store[post.id]).entities:
                 if entity.words == (name.start, name.end - 1) and name.end == name.start + 1:
-                    rows = seen[seen.post == post.id]
+                    rows = evidence[evidence.post == post.id]
                     of_tagger = entity.evidence.objects
                     assert np.allclose(rows.attention, [item.attention for item in of_tagger], atol=1e-4)
                     assert np.allclose(rows["drop"], [item.drop for item in of_tagger], atol=1e-4)
@@ -122,9 +121,9 @@ class TestWhatWasSeen:
         assert not any(module._forward_hooks for module in tagger.model.modules())
 
 
-def objects_of(name: str, answer: list[bool], looked: list[float], drop: list[float]) -> pd.DataFrame:
-    known = {"post": name, "start": 0, "cue": "object", "type": "PER", "said": "PER", "relevance": 1.0}
-    return pd.DataFrame({"object": range(len(answer)), "answer": answer, "attention": looked, "drop": drop} | known)
+def objects_of(name: str, answer: list[bool], attention: list[float], drop: list[float]) -> pd.DataFrame:
+    known = {"post": name, "start": 0, "cue": "object", "type": "PER", "predicted": "PER", "relevance": 1.0}
+    return pd.DataFrame({"object": range(len(answer)), "answer": answer, "attention": attention, "drop": drop} | known)
 
 
 class TestThePointingGame:
@@ -145,8 +144,8 @@ class TestThePointingGame:
 
 
 def test_entropy_is_1_for_a_flat_map_and_0_for_a_single_region():
-    assert evidence.entropy(np.ones(49)) == pytest.approx(1)
-    assert evidence.entropy(np.eye(49)[3]) == pytest.approx(0)
+    assert entropy(np.ones(49)) == pytest.approx(1)
+    assert entropy(np.eye(49)[3]) == pytest.approx(0)
 
 
 class TestFigures:
@@ -167,15 +166,15 @@ class TestFigures:
         assert axes[2].images[1].get_clim() == (-0.4, 0.4)
         assert [text.get_text() for text in axes[1].texts + axes[2].texts] == ["3.0", "-0.20"]
 
-    def test_the_pointing_figure_has_a_line_for_each_cue_that_played(self, seen):
-        axes = attention_maps.pointing(pointing.pointing_game(seen)).axes[0]
+    def test_the_pointing_figure_has_a_line_for_each_cue_that_played(self, evidence):
+        axes = attention_maps.pointing(pointing.pointing_game(evidence)).axes[0]
         labels = [label.get_text() for label in axes.get_yticklabels()]
         assert labels == ["scene (1)", "object (1)", "position (1)"]
 
-    def test_each_object_is_a_dot_in_its_cue(self, seen):
-        axes = attention_maps.attention_against_drop(seen).axes
+    def test_each_object_is_a_dot_in_its_cue(self, evidence):
+        axes = attention_maps.attention_against_drop(evidence).axes
         dots = [sum(len(line.get_xdata()) for line in one.lines[2:]) for one in axes]
-        assert dots == [(seen.cue == cue).sum() for cue in CUES]
+        assert dots == [(evidence.cue == cue).sum() for cue in CUES]
 
     def test_labels_of_cues_that_end_alike_do_not_overlap(self):
         ends = pd.DataFrame([[0.2] * 6, [0.98] * 6], index=["T0", "H"], columns=list(CUES))

@@ -6,9 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from hamner.corpora import PROTOCOLS, TYPES
+from hamner.corpora import PROTOCOLS, TYPES, Post
 from hamner.errors import HamnerError
-from hamner.study.tables import results, results_markdown, runs
+from hamner.evaluation import write_predictions
+from hamner.study.tables import (
+    LeftOutWarning,
+    results,
+    results_markdown,
+    runs,
+    with_predictions,
+    without_mixtures,
+)
 from hamner.training import Run, TrainConfig
 
 
@@ -74,6 +82,113 @@ def test_runs_that_read_other_images_are_never_averaged():
 def test_one_seed_twice_is_an_error():
     with pytest.raises(HamnerError, match="one seed twice: run0, run1"):
         results(as_runs(record(1, 0.8), record(1, 0.8)))
+
+
+def write_record(folder: Path, name: str, contents: dict | bytes) -> Path:
+    file = folder / name / "run.json"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(contents if isinstance(contents, bytes) else json.dumps(contents).encode())
+    return file
+
+
+def complete(seed: int, **settings: object) -> dict:
+    return record(seed, 0.8, **settings) | {"best_epoch": 1}
+
+
+def edited(place: str, value: object) -> dict:
+    """A complete record in which one part is another value, or absent (None)."""
+    damaged = complete(2)
+    *parts, last = place.split(".")
+    part = damaged
+    for key in parts:
+        part = part[key]
+    if value is None:
+        del part[last]
+    else:
+        part[last] = value
+    return damaged
+
+
+DAMAGED = {
+    "no seconds": (edited("seconds", None), "seconds is None, not a number from 0"),
+    "seconds as text": (edited("seconds", "5"), "seconds is '5', not a number"),
+    "endless seconds": (edited("seconds", float("inf")), "seconds is inf"),
+    "seconds below zero": (edited("seconds", -1), "seconds is -1"),
+    "no protocol": (edited("scores.test.strict", None), "scores.test.strict.overall.precision is None"),
+    "no seen": (edited("scores.test.seqeval.seen", None), "scores.test.seqeval.seen.precision is None"),
+    "no types": (edited("scores.test.seqeval.per_type", None), "scores.test.seqeval.per_type.PER.precision is None"),
+    "types in a list": (edited("scores.test.seqeval.per_type", [1]), "per_type.PER.precision is None"),
+    "precision as text": (edited("scores.test.seqeval.overall.precision", "x"), "overall.precision is 'x'"),
+    "F1 not a number": (edited("scores.test.strict.overall.f1", float("nan")), "overall.f1 is nan"),
+    "F1 in percent": (edited("scores.test.strict.overall.f1", 70.5), "overall.f1 is 70.5, not a number from 0 to 1"),
+    "F1 true": (edited("scores.test.strict.overall.f1", True), "overall.f1 is True"),
+    "unknown setting": (edited("config.no_such_setting", 1), "no_such_setting"),
+    "no JSON": (b"{", "cannot be read"),
+    "another JSON": (b"[1]", "is no run record"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_record_is_left_out_and_named_and_the_others_stay(name: str, tmp_path: Path) -> None:
+    contents, reason = DAMAGED[name]
+    write_record(tmp_path, "a", complete(1))
+    bad = write_record(tmp_path, "b", contents)
+    write_record(tmp_path, "c", complete(3))
+    (tmp_path / "still training").mkdir()  # no record, so no run yet
+    (tmp_path / "notes.txt").write_text("a file beside the folders")
+    with pytest.warns(LeftOutWarning) as warned:
+        read = runs(tmp_path)
+    assert [run.folder.name for run in read] == ["a", "c"]
+    (message,) = (str(warning.message) for warning in warned)
+    assert message.startswith(str(bad)) and reason in message
+    assert set(results(read).seeds) == {2}
+
+
+def test_a_folder_that_may_not_be_read_is_left_out_and_named(tmp_path: Path, monkeypatch) -> None:
+    write_record(tmp_path, "a", complete(1))
+    locked = write_record(tmp_path, "b", complete(2)).parent
+    exists = Path.exists
+
+    def refuse(path: Path, **options: bool) -> bool:
+        if path.parent == locked:
+            raise PermissionError(13, "Permission denied")
+        return exists(path, **options)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.warns(LeftOutWarning, match=f"{locked} cannot be read .Permission denied.; let this user read it"):
+        assert [run.folder.name for run in runs(tmp_path)] == ["a"]
+
+
+def test_a_folder_without_runs_has_none(tmp_path: Path) -> None:
+    assert runs(tmp_path) == runs(tmp_path / "absent") == []
+
+
+def test_a_mixture_is_left_out_and_named_and_runs_of_other_names_stay() -> None:
+    mixed = as_runs(complete(1), complete(2, epochs=9), complete(1, model={"local_text": False}))
+    with pytest.warns(
+        LeftOutWarning, match="run0 and run1 differ in more than their seed .epochs.: .* all 2 runs of tiny"
+    ):
+        assert without_mixtures(mixed) == mixed[2:]
+    assert without_mixtures(mixed[1:]) == mixed[1:]
+
+
+def test_a_run_whose_predictions_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
+    posts = [Post("1", ("Kelso", "ran"), ("B-PER", "O"))]
+    found = []
+    for seed in (1, 2, 3, 4):
+        write_record(tmp_path, f"seed{seed}", complete(seed))
+        write_predictions(tmp_path / f"seed{seed}" / "predictions.jsonl", {"1": ("O", "O")})
+        found.append(Run.load(tmp_path / f"seed{seed}"))
+    found[1].predictions.unlink()
+    found[2].predictions.write_text('{"id": "1", "tags": ["O"]}\n')
+    (found[3].folder / "retests").mkdir()
+    (found[3].folder / "retests" / "tiny-shuffled50.jsonl").write_text("no JSON\n")
+    with pytest.warns(LeftOutWarning) as warned:
+        assert with_predictions(found, {"tiny": posts}) == found[:1]
+    messages = [str(warning.message) for warning in warned]
+    files = [found[1].predictions, found[2].predictions, found[3].folder / "retests" / "tiny-shuffled50.jsonl"]
+    assert [message.partition(".jsonl")[0] + ".jsonl" for message in messages] == [str(file) for file in files]
+    assert with_predictions(found, {"another": posts}) == found  # files of other corpora are not read
 
 
 def test_every_committed_run_scores_as_its_predictions_do():
