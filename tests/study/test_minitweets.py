@@ -44,7 +44,7 @@ def test_one_type_for_all_names_is_at_chance_on_ambiguous_ones(corpus):
 
 
 def test_a_corpus_without_answers_says_so(corpus, tmp_path):
-    with pytest.raises(HamnerError, match="only minitweets has known ones"):
+    with pytest.raises(HamnerError, match="only minitweets has known answers"):
         answers_of(replace(corpus, folder=tmp_path))
 
 
@@ -74,5 +74,5 @@ def test_a_sampling_error_is_the_deviation_of_a_binomial_share():
 def test_a_run_on_another_minitweets_is_refused(corpus):
     run = next(run for run in runs() if run.folder.name.startswith("minitweets-"))
     other = replace(run, record=run.record | {"corpus": {"name": "minitweets", "sha256": "0" * 64}})
-    with pytest.raises(HamnerError, match="not made with this minitweets"):
+    with pytest.raises(HamnerError, match="trained on another minitweets"):
         accuracies([other])

@@ -24,10 +24,10 @@ def scores() -> pd.DataFrame:
 
 def test_rho_that_follows_one_score_agrees_with_it_alone(scores: pd.DataFrame) -> None:
     rho = (scores.strong**3).to_dict()  # the same order, other values: a rank correlation sees no difference
-    found = agreement(rho, scores, resamples=200)
-    assert found["strong"] == found["strong_low"] == pytest.approx(1)
-    assert found["weak_low"] < 0 < found["weak_high"]
-    assert (found["posts"], found["unreadable"]) == (POSTS, POSTS // 10)
+    numbers = agreement(rho, scores, resamples=200)
+    assert numbers["strong"] == numbers["strong_low"] == pytest.approx(1)
+    assert numbers["weak_low"] < 0 < numbers["weak_high"]
+    assert (numbers["posts"], numbers["unreadable"]) == (POSTS, POSTS // 10)
 
 
 def test_the_auc_counts_pairs_of_a_readable_and_an_unreadable_image(scores: pd.DataFrame) -> None:
@@ -69,8 +69,8 @@ def test_scores_are_read_with_their_ids_as_text(tmp_path: Path) -> None:
     [
         ("id\tstrong\n1\t0.5\n", "no table of relatedness scores"),
         (HEAD + "1\ttest\thigh\t0.5\t0\n", "no table of relatedness scores"),
-        (HEAD + "1\ttest\t0.5\t0.5\t0\n1\ttest\t0.5\t0.5\t0\n", "the post 1 is there twice"),
-        (HEAD + "1\ttest\t\t0.5\t0\n", "a score that is no number"),
+        (HEAD + "1\ttest\t0.5\t0.5\t0\n1\ttest\t0.5\t0.5\t0\n", "the post 1 has two lines; keep one"),
+        (HEAD + "1\ttest\t\t0.5\t0\n", "a score is no number"),
         (HEAD + "1\ttest\t0.5\t0.5\t0.7\n", "neither 0 nor 1"),
         ("", "no table of relatedness scores"),
     ],
