@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 DELIMITERS = ",;\t|"
 """What may part the columns of a table."""
 
+MOST_COMPARED = 500
+"""A misspelt name is compared with at most so many others: more would take minutes where many names are wrong."""
+
 COLUMNS = ("id", "text", "image", "names")
 
 _FORM = "write names as `Nora Whitfield=PER; Elmsford=LOC`"
@@ -235,10 +238,12 @@ def _wrong_annotations(rows: Sequence[Mapping[str, str]], annotated: list[str]) 
 
 
 def _nearest(name: str, others: Iterable[str]) -> str | None:
-    """The name among `others` most like `name`, in any case and with any suffix."""
-    others = sorted(others)
-    stems = {Path(other).stem.casefold(): other for other in others}
-    near = difflib.get_close_matches(Path(name).stem.casefold(), stems, n=1, cutoff=0.75)
+    """The name among `others` with the same stem in any case; else the most similar one, if they are few enough."""
+    stems = {Path(other).stem.casefold(): other for other in sorted(others)}
+    stem = Path(name).stem.casefold()
+    if stem in stems:
+        return stems[stem]
+    near = difflib.get_close_matches(stem, stems, n=1, cutoff=0.75) if len(stems) <= MOST_COMPARED else []
     return stems[near[0]] if near else None
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from hamner.corpora import CorpusError
-from hamner.corpora.own import NameSpan, complaints, gold_tags, name_spans, read_folder, read_table
+from hamner.corpora.own import MOST_COMPARED, NameSpan, complaints, gold_tags, name_spans, read_folder, read_table
 
 
 @dataclass(frozen=True)
@@ -232,6 +232,21 @@ def test_all_complaints_are_made_at_once(tmp_path: Path) -> None:
         "shared.jpg: annotations.jsonl has no line for this image: add one, with an empty list if it shows no object",
         "Shared.png: boxes in annotations.jsonl, but no post has this image (perhaps shared.jpg)",
     ]
+
+
+def test_the_likeliest_file_is_named_for_a_misspelt_image(tmp_path: Path) -> None:
+    image(tmp_path / "holiday-2019.png")
+    missing, unclaimed = complaints(table(("1", "a", "Holiday_2019.jpg")), tmp_path)
+    assert missing == f"1: no image Holiday_2019.jpg in {tmp_path}, but holiday-2019.png: correct the name"
+    assert unclaimed.startswith("holiday-2019.png: no post names this file")
+
+
+def test_a_name_is_found_in_any_case_among_however_many(tmp_path: Path) -> None:
+    for number in range(MOST_COMPARED + 1):
+        (tmp_path / f"n{number}.JPG").touch()
+    rows = [(str(number), "a", f"N{number}.jpg") for number in range(MOST_COMPARED + 1)]
+    sentences = complaints(table(*rows), tmp_path)
+    assert f"7: no image N7.jpg in {tmp_path}, but n7.JPG: correct the name" in sentences
 
 
 def test_a_named_pipe_among_the_images_is_a_complaint_and_not_waited_for(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hamner.errors import HamnerError
 
 @pytest.fixture(scope="session")
 def generator() -> ModuleType:
-    """`hamner.minitweets.build`; a test that asks for it is skipped where there is nothing to draw with."""
+    """`hamner.minitweets.build`; tests that use it are skipped without the icons."""
     try:
         return import_module("hamner.minitweets.build")
     except (HamnerError, ImportError) as error:  # HamnerError without the icons, ImportError without fontTools

@@ -106,8 +106,8 @@ def test_a_clear_name_has_one_type_everywhere_and_is_never_ambiguous(answers):
         for mention in answer["mentions"]:
             types[mention["name"]].add(mention["type"])
             kinds[mention["name"]].add(mention["kind"])
-    assert all(len(found) == 1 for found in kinds.values())
-    assert all(len(types[name]) == 1 for name, found in kinds.items() if found == {"clear"})
+    assert all(len(of_name) == 1 for of_name in kinds.values())
+    assert all(len(types[name]) == 1 for name, of_name in kinds.items() if of_name == {"clear"})
 
 
 def test_mentions_are_the_tagged_spans(corpus, answers):
@@ -127,7 +127,7 @@ def test_boxes_lie_inside_the_image(annotations):
             assert 0 <= y1 < y2 <= 1
 
 
-def test_things_do_not_cover_one_another(annotations):
+def test_objects_do_not_cover_one_another(annotations):
     for image, objects in annotations.items():
         boxes = [item["box"] for item in objects]
         for i, one in enumerate(boxes):
@@ -144,8 +144,8 @@ def test_a_detectors_class_says_nothing_of_the_type(annotations, images):
         for item, type in zip(objects, images[image]["types"], strict=True):
             if type is not None:
                 counts[item["class"]][type] += 1
-    for found in counts.values():
-        assert all(abs(found[type] / found.total() - 0.25) < 0.05 for type in TYPES)
+    for of_class in counts.values():
+        assert all(abs(of_class[type] / of_class.total() - 0.25) < 0.05 for type in TYPES)
 
 
 def test_an_answers_objects_are_in_the_image_and_of_the_right_type(answers, images):
@@ -186,7 +186,7 @@ def test_left_is_left_and_big_is_big(answers, annotations, corpus):
         opposite = {"right", "bottom", "below", "lower", "smallest", "small", "smaller"}
         directions = [word.lower() for word in words[answer["id"]] if word.lower() in words_first | opposite]
         assert len(directions) == 2
-        # In every template the name that is said first goes with the direction that is said first.
+        # In every template the first name goes with the first direction.
         low, high = (first, second) if directions[0] in words_first else (second, first)
         assert value(low) + 0.1 < value(high)
         checked += 1
