@@ -25,7 +25,7 @@ from torch.optim import AdamW
 
 from hamner.corpora import load_corpus
 from hamner.devices import existing_device
-from hamner.encoders import load_tokenizer
+from hamner.encoders import fetch_encoder, load_tokenizer
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
@@ -53,6 +53,7 @@ def main(
     """Time training steps."""
     place = existing_device(device)
     config = TrainConfig.from_dict({"model": {"text_encoder": text_encoder, "width": width}})
+    fetch_encoder(text_encoder)
     model = build_model(config.model, config.seed).to(place)
     tokenizer = load_tokenizer(text_encoder)
     items = windows(load_corpus(corpus, root).train, tokenizer, piece_limit(tokenizer, model.text.encoder.config))

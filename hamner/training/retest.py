@@ -116,7 +116,7 @@ def _tagged(
     if store is not None or appended is not None:
         posts_seen(corpus.test, f"{corpus.name} test", store, appended)
     model = trained_model(run, device)
-    tokenizer = load_tokenizer(config.model.text_encoder)
+    tokenizer = load_tokenizer(config.model.text_encoder, run.record.get("encoder_revision"))
     items = windows(corpus.test, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended)
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)
     if shuffled and len(other) < 2:

@@ -1,16 +1,10 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, BertConfig, BertModel
 
-from hamner.devices import cpu_threads
-from hamner.encoders import EncoderError, PhraseEncoder, encoder_source, load_encoder, load_tokenizer
 from hamner.model.batch import Batch
 from hamner.model.hamner import HamNer
 from hamner.model.text import SHAPES, word_shape
@@ -102,41 +96,3 @@ def test_without_local_text_the_embeddings_are_not_seen(batch: Batch) -> None:
 def test_the_width_is_the_encoders_hidden_size_unless_it_is_set(batch: Batch) -> None:
     assert build(width=None).text(batch)[0].shape == (4, 5, 32)
     assert build(width=8).text(batch)[0].shape == (4, 5, 8)
-
-
-def test_a_folder_without_an_encoder_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(EncoderError, match="holds no text encoder"):
-        load_encoder(str(tmp_path))
-
-
-def test_an_encoder_that_cannot_be_fetched_is_one_sentence_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(name: str, **options: object) -> None:
-        raise OSError("no connection")
-
-    monkeypatch.setattr(AutoTokenizer, "from_pretrained", unreachable)
-    with pytest.raises(EncoderError, match=r"connect once.*minilm"):
-        load_tokenizer("bert-base-cased")
-
-
-def test_the_bundled_encoder_is_a_folder_with_safetensors() -> None:
-    assert list(Path(encoder_source("minilm")).glob("*.safetensors"))
-
-
-def test_an_encoder_whose_weights_are_of_another_network_is_refused(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    BertModel(BertConfig(vocab_size=9, **shape)).save_pretrained(tmp_path)
-    assert load_encoder(str(tmp_path)).config.hidden_size == 16
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2}))
-    with pytest.raises(EncoderError, match=r"lack 16 of its tensors, such as encoder\.layer\.1\."):
-        load_encoder(str(tmp_path))
-
-
-def test_phrases_are_encoded_on_one_thread_whatever_the_number_of_cores() -> None:
-    encode, threads = PhraseEncoder("minilm"), []
-    encode.encoder.register_forward_hook(lambda *_: threads.append(torch.get_num_threads()))
-    with cpu_threads(3):
-        assert np.isfinite(encode(["a man and a little girl", "a van"])).all()
-        assert torch.get_num_threads() == 3
-    assert threads == [1]
