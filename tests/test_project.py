@@ -155,7 +155,8 @@ def rooms_that_each_room_may_use() -> dict[str, set[str]]:
     ground = {"errors", "files", "devices", "images", "settings", "encoders"}
     may = {"errors": set(), "files": {"errors"}, "devices": {"errors"}, "settings": {"errors"}}
     may |= {
-        "images": {"errors", "files"},
+        "image_metadata": set(),
+        "images": {"errors", "files", "image_metadata"},
         "encoders": {"errors", "files", "devices"},
         "corpora": ground,
         "model": ground,
