@@ -1,4 +1,4 @@
-"""What the model sees of one image, and which source it comes from."""
+"""The frozen features of one image, and the source that they come from."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hamner.settings import require_kinds, setting
 
 BACKBONES = ("efficientnet-lite0", "resnet152")
 ANNOTATIONS = "annotations.jsonl"
-"""The file beside a corpus in which the source annotations finds its objects."""
+"""The file beside a corpus that the source `annotations` reads its objects from."""
 MAX_OBJECTS = 1000
-"""Every pair of objects is compared: more of them would fill any memory."""
+"""Upper bound on K: the model compares every pair of objects, and memory grows with the square of K."""
 FINDERS = ("annotations", "tiles", "maskrcnn", "none")
 
 
 class SourceError(HamnerError):
-    """A visual source is asked for that does not exist, or whose parts do not fit together."""
+    """A visual source does not exist, or its settings contradict each other."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class VisualFeatures:
     scores        (K,) float32 from 0 to 1
     object_mask   (K,) bool: True where there is an object
     box_mask      (K,) bool: True where there is an object and its box is known
-    image_present whether there is an image, or what stands in for it
+    image_present whether there is an image, or a caption in its place
     """
 
     grid: np.ndarray
@@ -48,7 +48,7 @@ class VisualFeatures:
 
     @classmethod
     def absent(cls, regions: int, channels: int, max_objects: int) -> VisualFeatures:
-        """The features of a post without an image: everything is masked."""
+        """The features of a post without an image: zeros, all masked."""
         return cls(
             grid=np.zeros((regions, channels), np.float32),
             objects=np.zeros((max_objects, channels), np.float32),
@@ -60,10 +60,27 @@ class VisualFeatures:
             image_present=False,
         )
 
+    def fault(self, classes: int | None = None) -> str | None:
+        """What is wrong with the values, in a few words; None for proper features.
+
+        `classes` is the number of class names, where it is known: class ids lie below it.
+        """
+        if not (np.isfinite(self.grid).all() and np.isfinite(self.objects).all()):
+            return "features that are NaN or infinite"
+        if not _are_shares(self.scores):
+            return "a score outside 0 to 1"
+        if not _are_shares(self.boxes) or (self.boxes[:, :2] > self.boxes[:, 2:]).any():
+            return "a box that is not x1 <= x2 and y1 <= y2 within 0 to 1"
+        if (self.classes < 0).any() or (classes is not None and (self.classes >= classes).any()):
+            return "an object of a class that has no name"
+        if (self.box_mask & ~self.object_mask).any():
+            return "a box without an object"
+        return None
+
 
 @dataclass(frozen=True)
 class VisualSource:
-    """Where visual features come from; plain values, so that a run's record can hold it.
+    """Where visual features come from: plain values, for a run's record.
 
     Raises SourceError for a value that does not exist.
     """
@@ -96,12 +113,12 @@ class VisualSource:
             _choose("backbone", self.backbone, (*BACKBONES, "captions"))
             _choose("objects", self.objects, FINDERS)
             if self.captions:
-                raise SourceError(
-                    f"captions files are of no use to the backbone {self.backbone}: leave one of them out"
-                )
+                raise SourceError(f"the backbone {self.backbone} reads no captions files: leave one of the two out")
         _choose("weights", self.weights, ("pretrained", "random"))
         if self.max_objects < 1:
-            raise SourceError(f"max_objects must be at least 1, not {self.max_objects}; for none say objects='none'")
+            raise SourceError(
+                f"max_objects must be at least 1, not {self.max_objects}; for no objects set objects='none'"
+            )
         if self.max_objects > MAX_OBJECTS:
             raise SourceError(f"max_objects must be at most {MAX_OBJECTS}, not {self.max_objects}")
         if not 0 <= self.seed < 2**32:
@@ -113,12 +130,12 @@ class VisualSource:
 
     @classmethod
     def from_captions(cls, *files: str, max_objects: int = 8) -> VisualSource:
-        """Captions as a stand-in where there are no images: the caption for the grid, its phrases for objects."""
+        """Captions as a stand-in for images: the caption for the grid, its phrases for the objects."""
         return cls(backbone="captions", objects="phrases", max_objects=max_objects, captions=tuple(map(str, files)))
 
     @property
     def label(self) -> str:
-        """How tables and figures name this source."""
+        """The name of this source in tables and figures."""
         if self.backbone == "captions":
             return "captions (stand-in)"
         random = " (random weights)" if self.weights == "random" else ""
@@ -126,8 +143,12 @@ class VisualSource:
 
 
 def digest(value: object) -> str:
-    """SHA-256 of a JSON value, whatever the order of its keys."""
+    """SHA-256 of a JSON value; the order of its keys makes no difference."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _are_shares(values: np.ndarray) -> bool:
+    return bool(((values >= 0) & (values <= 1)).all())  # False for NaN as well
 
 
 def _choose(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -1,26 +1,30 @@
 """The feature store: each image goes through the backbone once, and never again.
 
-A store is a folder, one for each way of computing features (`identity`: backbone, weights, transform, objects ...).
-In it lie shards, safetensors files of up to SHARD images in half precision. A shard is written whole and never
-changed, and its header lists the keys of its images: SHA-256 of the image's bytes (and of its annotations). So
-corpora share a store, posts share an image, a killed process loses at most one shard, and the same image under
-another name is not computed again.
+A store is a folder, one for each way of computing features (`identity`: backbone, weights, transform, objects ...). It
+holds shards: safetensors files of up to SHARD images in half precision. A shard is written whole and never changed. Its
+header lists the keys of its images: SHA-256 of the image's bytes (and of its annotations). So corpora share a store,
+posts share an image, a killed process loses at most one shard, and a renamed image is not computed again.
 
-Two processes may fill one store: the first to come holds a lock that dies with it, and the other waits and then finds
-all done (each would otherwise only take the other's cores). Reading takes no lock. Each image is read through a
-memory map that is closed at once, and its checksum is compared: the features never pile up in memory, and a damaged
-file is an error and never a wrong number.
+Two processes may fill one store: the first holds a lock that ends with it, the second waits and then loads the result
+(side by side they would only compete for the cores). Reading takes no lock. Each image is read through a memory map
+that is closed at once, so features never pile up in memory. Checksum and values are verified: a damaged or crafted file
+is an error, never a wrong number.
+
+A shard is deleted only if it was read whole and cannot be parsed. One that cannot be read (a failing disk, a network
+drive) is an error, and stays: it can hold hours of work.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 import zlib
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
@@ -58,8 +62,19 @@ STORED = {
 }
 
 
+_LEFTOVER = re.compile(r"\.(\d+\.safetensors|source\.json)\.[a-z0-9_]+(\.part)?")
+"""Names of the temporary files that a killed process leaves in a store."""
+
+
 class FeatureError(HamnerError):
     """The store cannot be filled or read."""
+
+
+_KEPT = "nothing was deleted; check the disk or its permissions and try again"
+
+
+class _DamagedError(Exception):
+    """A shard that was read whole and cannot be parsed."""
 
 
 class Extractor(Protocol):
@@ -152,6 +167,13 @@ class FeatureStore:
             with self._locked():
                 places = self._scan(first, mend=True)
                 unreadable = self._compute(first, places, progress)
+        elif any(_LEFTOVER.fullmatch(file.name) for file in self._files()):
+            with (
+                suppress(HamnerError),
+                self._locked(wait=False) as locked,
+            ):  # a store on a read-only disk is complete too
+                if locked:
+                    self._remove_leftovers()
         for id, key in keys.items():
             if key in places:
                 self._place[id] = places[key]
@@ -170,14 +192,29 @@ class FeatureStore:
         number, row = divmod(self._place[post_id], SHARD)
         file = self._shard(number)
         try:
+            file.open("rb").close()  # Python says why it cannot be opened; safetensors always says "No such file"
             with safetensors.safe_open(file, framework="numpy") as shard:
                 record = {name: shard.get_slice(name)[row] for name in STORED}
                 checksum = int(shard.get_slice("crc32")[row])
-        except (OSError, safetensors.SafetensorError) as error:
-            raise FeatureError(f"{file} cannot be read ({error}): delete it, and it is computed anew") from error
+        except OSError as error:
+            raise FeatureError(f"{file} cannot be read ({error.strerror or error}): {_KEPT}") from error
+        except (safetensors.SafetensorError, LookupError, TypeError, ValueError) as error:
+            raise FeatureError(f"{file} is damaged ({error}): delete it, and it is computed anew") from error
         if _checksum(record) != checksum:
             raise FeatureError(f"{file} is damaged: delete it, and it is computed anew")
-        return VisualFeatures(**record, image_present=True)
+        features = VisualFeatures(**record, image_present=True)
+        if fault := self._fault(features):
+            raise FeatureError(f"{file} holds {fault}: delete it, and it is computed anew")
+        return features
+
+    def _fault(self, features: VisualFeatures) -> str | None:
+        """What keeps features from being those of this store's extractor; None for nothing."""
+        expected = VisualFeatures.absent(self.regions, self.channels, self.max_objects)
+        for name, kind in STORED.items():
+            value, shape = getattr(features, name), getattr(expected, name).shape
+            if value.shape != shape or value.dtype != kind:
+                return f"{name} of shape {value.shape} and type {value.dtype} instead of {shape} and {np.dtype(kind)}"
+        return features.fault(len(self.class_names))
 
     def __contains__(self, post_id: str) -> bool:
         return post_id in self._place or post_id in self._reason
@@ -199,36 +236,68 @@ class FeatureStore:
     def _shard(self, number: int) -> Path:
         return self.folder / f"{number:06}.safetensors"
 
+    def _files(self) -> list[Path]:
+        """The regular files in the store; none if the folder does not exist yet."""
+        try:
+            return [file for file in self.folder.iterdir() if file.is_file()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []  # whoever writes to such a folder reports it
+        except OSError as error:
+            raise FeatureError(f"{self.folder} cannot be listed ({error.strerror}): {_KEPT}") from error
+
     def _numbers(self) -> list[int]:
-        files = self.folder.glob("[0-9]*.safetensors")
-        return sorted(int(file.stem) for file in files if file.stem.isdecimal() and file.is_file())
+        names = [file.name.partition(".") for file in self._files()]
+        return sorted(int(stem) for stem, _, suffix in names if suffix == "safetensors" and stem.isdecimal())
+
+    def _next_number(self) -> int:
+        """The number of the next shard: no entry of its name exists, be it a folder or a named pipe."""
+        number = max(self._numbers(), default=-1) + 1
+        while os.path.lexists(self._shard(number)):
+            number += 1
+        return number
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        lock = FileLock(self.folder / ".lock")  # the system lets go of it when the process dies, however it dies
+    def _locked(self, wait: bool = True) -> Iterator[bool]:
+        """Hold the store's lock; yields False, without it, if another process has it and `wait` is False."""
+        lock = FileLock(self.folder / ".lock")  # the system releases it when the process dies, however it dies
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 lock.acquire(timeout=0)
             except Timeout:
+                if not wait:
+                    yield False
+                    return
                 print(f"another process is filling {self.folder}: waiting for it", file=sys.stderr)
                 lock.acquire()
         except OSError as error:
             raise FeatureError(f"cannot write to {self.folder} ({error.strerror}): choose another folder") from error
         try:
-            yield
+            yield True
         finally:
             lock.release()
 
+    def _remove_leftovers(self) -> None:
+        """Delete what killed processes left half written. Only under the lock: then nobody else is writing."""
+        for file in self._files():
+            if _LEFTOVER.fullmatch(file.name):
+                file.unlink(missing_ok=True)
+
     def _scan(self, wanted: Collection[str], mend: bool = False) -> dict[str, int]:
-        """key -> place, for all wanted keys that are there. With `mend` (under the lock) damaged shards are removed."""
+        """key -> place, for all wanted keys in the store. `mend` (under the lock) deletes damaged shards.
+
+        Raises FeatureError for a shard that cannot be read; nothing is deleted then.
+        """
         places = {}
         for number in self._numbers():
             file = self._shard(number)
             try:
-                with safetensors.safe_open(file, framework="numpy") as shard:
-                    keys = shard.metadata()["keys"].split()
-            except (OSError, safetensors.SafetensorError, KeyError, TypeError) as error:
+                keys = _keys(file)
+            except FileNotFoundError:
+                continue  # another process deleted it: it was damaged
+            except OSError as error:
+                raise FeatureError(f"{file} cannot be read ({error.strerror or error}): {_KEPT}") from error
+            except _DamagedError as error:
                 if mend:
                     print(f"{file} is damaged ({error}): its images are computed anew", file=sys.stderr)
                     file.unlink(missing_ok=True)
@@ -238,14 +307,12 @@ class FeatureStore:
 
     def _compute(self, first: Mapping[str, Post], places: dict[str, int], progress: bool) -> dict[str, str]:
         """Extract what `places` lacks and add it there; returns key -> reason of what could not be read."""
-        for file in self.folder.glob(".*.safetensors.*"):
-            file.unlink()  # half-written by a process that was killed: under the lock nobody writes but us
+        self._remove_leftovers()
         if not (self.folder / "source.json").exists():
             with written_whole(self.folder / "source.json") as temporary:
                 temporary.write_text(json.dumps(self.identity, indent=2) + "\n", encoding="utf-8")
         pending = [key for key in first if key not in places]
-        numbers = self._numbers()
-        number = numbers[-1] + 1 if numbers else 0
+        number = self._next_number()
         unreadable: dict[str, str] = {}
         batch: dict[str, VisualFeatures] = {}
         extracted = self._extracted(first[key] for key in pending)
@@ -257,7 +324,7 @@ class FeatureStore:
                 continue
             if len(batch) == SHARD:
                 places.update(self._write(number, batch))
-                number, batch = number + 1, {}
+                number, batch = self._next_number(), {}
         if batch:
             places.update(self._write(number, batch))
         return unreadable
@@ -273,21 +340,39 @@ class FeatureStore:
             yield from ahead
 
     def _write(self, number: int, batch: dict[str, VisualFeatures]) -> dict[str, int]:
-        with np.errstate(over="ignore"):  # an overflow becomes infinite, which is looked for below
+        with np.errstate(over="ignore"):  # an overflow becomes infinite, which `_fault` refuses
             records = [
                 {name: getattr(features, name).astype(kind) for name, kind in STORED.items()}
                 for features in batch.values()
             ]
         for record in records:
-            if not all(np.isfinite(record[name]).all() for name in ("grid", "objects")):
+            if fault := self._fault(VisualFeatures(**record, image_present=True)):
                 raise FeatureError(
-                    f"{self.extractor.identity['backbone']} gives numbers beyond half precision (65,504)"
+                    f"{self.extractor.identity['backbone']} gives {fault} in half precision (up to 65,504): nothing of "
+                    "this shard was kept; check the weights and the objects"
                 )
         tensors = {name: np.stack([record[name] for record in records]) for name in STORED}
         tensors["crc32"] = np.array([_checksum(record) for record in records], np.uint32)
         with written_whole(self._shard(number)) as temporary:
             temporary.write_bytes(safetensors.numpy.save(tensors, metadata={"keys": " ".join(batch)}))
         return {key: number * SHARD + row for row, key in enumerate(batch)}
+
+
+def _keys(file: Path) -> list[str]:
+    """The keys in a shard's header. Raises OSError, or _DamagedError if the file was read whole and is no shard."""
+    file.open("rb").close()  # Python says why it cannot be opened; safetensors always says "No such file"
+    try:
+        with safetensors.safe_open(file, framework="numpy") as shard:
+            return shard.metadata()["keys"].split()
+    except (safetensors.SafetensorError, KeyError, TypeError):
+        pass
+    data = file.read_bytes()
+    try:
+        safetensors.deserialize(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        return header["__metadata__"]["keys"].split()
+    except (safetensors.SafetensorError, KeyError, TypeError) as error:
+        raise _DamagedError(error) from error
 
 
 def _checksum(record: Mapping[str, np.ndarray]) -> int:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors
+import safetensors.numpy
+from filelock import FileLock
 from PIL import Image
 
 from hamner.corpora.post import Corpus, Post
@@ -20,7 +22,7 @@ from hamner.errors import HamnerError
 from hamner.images import image_sha256
 from hamner.vision import FeatureStore, ImageError, VisualFeatures, VisualSource, open_image
 from hamner.vision.features import SourceError
-from hamner.vision.store import SHARD, FeatureError
+from hamner.vision.store import SHARD, STORED, FeatureError, _checksum
 
 
 class Colours:
@@ -170,6 +172,124 @@ def test_one_id_for_two_images_is_an_error(tmp_path: Path) -> None:
         FeatureStore(tmp_path, Colours()).fill([posts[0], Post("0", ("w",), image=posts[1].image)], progress=False)
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE])
+@pytest.mark.parametrize("call", ["open", "iterdir"])
+def test_a_store_that_cannot_be_read_is_an_error_that_deletes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    posts = make_posts(tmp_path / "images", SHARD + 2)
+    store = FeatureStore(tmp_path / "features", Colours())
+    store.fill(posts, progress=False)
+    before = shards(store)
+    original = getattr(Path, call)
+
+    def failing(self: Path, *args: Any, **kwargs: Any) -> Any:
+        if self.suffix == ".safetensors" or self == store.folder:
+            raise OSError(number, os.strerror(number))
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, call, failing)
+    extractor = Colours()
+    for wanted in (posts, make_posts(tmp_path / "images", SHARD + 3)):  # also when there is something to compute
+        with pytest.raises(
+            FeatureError, match=rf"cannot be (read|listed) \({os.strerror(number)}\): nothing was deleted"
+        ):
+            FeatureStore(tmp_path / "features", extractor).fill(wanted, progress=False)
+    if call == "open":
+        with pytest.raises(FeatureError, match=rf"cannot be read \({os.strerror(number)}\): nothing was deleted"):
+            store["0"]
+    monkeypatch.undo()
+    assert extractor.computed == []
+    assert shards(store) == before
+    FeatureStore(tmp_path / "features", extractor).fill(posts, progress=False)
+    assert extractor.computed == []
+
+
+def test_a_whole_shard_that_its_library_does_not_open_once_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posts = make_posts(tmp_path / "images", 2)
+    store = FeatureStore(tmp_path / "features", Colours())
+    store.fill(posts, progress=False)
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        raise safetensors.SafetensorError("a passing fault")
+
+    monkeypatch.setattr(safetensors, "safe_open", failing)
+    extractor = Colours()
+    FeatureStore(tmp_path / "features", extractor).fill(make_posts(tmp_path / "images", 3), progress=False)
+    assert extractor.computed == ["2"]
+
+
+CRAFTED = {
+    "NaN features": ("grid", np.nan, "features that are NaN or infinite"),
+    "infinite objects": ("objects", np.inf, "features that are NaN or infinite"),
+    "a score above 1": ("scores", 1.5, "a score outside 0 to 1"),
+    "a score that is NaN": ("scores", np.nan, "a score outside 0 to 1"),
+    "a box in pixels": ("boxes", 224, "a box that is not"),
+    "a class beyond the names": ("classes", 7, "an object of a class that has no name"),
+    "a negative class": ("classes", -1, "an object of a class that has no name"),
+}
+
+
+def craft(store: FeatureStore, **values: np.ndarray) -> None:
+    """Write other values into the store's first shard, with a checksum that is right."""
+    file = store.folder / "000000.safetensors"
+    with safetensors.safe_open(file, framework="numpy") as shard:
+        metadata, tensors = shard.metadata(), {name: shard.get_tensor(name) for name in shard.keys()}
+    tensors |= values
+    rows = range(len(tensors["grid"]))
+    tensors["crc32"] = np.array([_checksum({name: tensors[name][row] for name in STORED}) for row in rows], np.uint32)
+    file.write_bytes(safetensors.numpy.save(tensors, metadata=metadata))
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+def test_crafted_values_in_a_store_are_refused_where_they_are_read(tmp_path: Path, name: str) -> None:
+    store = FeatureStore(tmp_path / "features", Colours())
+    store.fill(make_posts(tmp_path / "images", 2), progress=False)
+    array, value, fault = CRAFTED[name]
+    with safetensors.safe_open(store.folder / "000000.safetensors", framework="numpy") as shard:
+        changed = shard.get_tensor(array).copy()
+    changed[1, 0] = value
+    craft(store, **{array: changed})
+    assert store["0"].image_present
+    with pytest.raises(FeatureError, match=rf"000000\.safetensors holds {fault}.*: delete it, and it is computed anew"):
+        store["1"]
+
+
+def test_a_shard_of_other_shapes_or_types_is_refused_where_it_is_read(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path / "features", Colours())
+    store.fill(make_posts(tmp_path / "images", 1), progress=False)
+    craft(store, grid=np.zeros((1, 9, 3), np.float16))
+    with pytest.raises(FeatureError, match=r"grid of shape \(9, 3\) and type float16 instead of \(4, 3\) and float16"):
+        store["0"]
+    craft(store, grid=np.zeros((1, 4, 3), np.float16), classes=np.zeros((1, 2), np.int64))
+    with pytest.raises(FeatureError, match="classes of shape .* and type int64"):
+        store["0"]
+    craft(store, **{name: np.zeros((0, 4, 3), np.float16) for name in STORED})
+    with pytest.raises(FeatureError, match=r"000000\.safetensors is damaged"):
+        store["0"]
+
+
+@pytest.mark.parametrize(
+    ("array", "value", "fault"),
+    [("scores", 1.5, "a score outside 0 to 1"), ("boxes", np.nan, "a box"), ("grid", np.nan, "NaN or infinite")],
+)
+def test_an_extractor_that_gives_improper_values_fills_no_store(
+    tmp_path: Path, array: str, value: float, fault: str
+) -> None:
+    class Wrong(Colours):
+        def extract(self, post: Post) -> VisualFeatures:
+            features = super().extract(post)
+            getattr(features, array)[0] = value
+            return features
+
+    store = FeatureStore(tmp_path / "features", Wrong())
+    with pytest.raises(FeatureError, match=f"colours gives .*{fault}"):
+        store.fill(make_posts(tmp_path / "images", 1), progress=False)
+    assert shards(store) == {}
+
+
 def test_numbers_beyond_half_precision_are_an_error_and_not_infinity(tmp_path: Path) -> None:
     with pytest.raises(FeatureError, match="half precision"):
         FeatureStore(tmp_path, Colours(scale=1e6)).fill(make_posts(tmp_path / "images", 1), progress=False)
@@ -208,15 +328,44 @@ def test_one_flipped_bit_is_an_error_and_never_a_wrong_number(tmp_path: Path) ->
         assert unharmed
 
 
-def test_half_written_files_are_swept_away_and_never_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("complete", [False, True])
+def test_leftovers_of_killed_processes_are_removed_and_files_of_others_stay(tmp_path: Path, complete: bool) -> None:
     posts = make_posts(tmp_path / "images", 2)
     store = FeatureStore(tmp_path / "features", Colours())
     store.folder.mkdir(parents=True)
-    half = store.folder / ".000000.safetensors.abc"
-    half.write_bytes(b"half")
+    if complete:
+        store.fill(posts, progress=False)
+    leftovers = [".000000.safetensors.abcdefgh", ".000001.safetensors.ab_de3gh.part", ".source.json.abcdefgh"]
+    others = [".notes.txt", ".000000.safetensors.backup~", ".mine.safetensors.abcdefgh"]
+    for name in (*leftovers, *others):
+        (store.folder / name).write_bytes(b"half")
+    (store.folder / ".000002.safetensors.folder").mkdir()
+    again = FeatureStore(tmp_path / "features", Colours())
+    again.fill(posts, progress=False)
+    assert not {file.name for file in store.folder.iterdir()} & set(leftovers)
+    assert {file.name for file in store.folder.iterdir()} > {*others, ".000002.safetensors.folder"}
+    assert again["1"].image_present
+
+
+def test_a_file_that_another_process_is_writing_is_no_leftover(tmp_path: Path) -> None:
+    posts = make_posts(tmp_path / "images", 2)
+    store = FeatureStore(tmp_path / "features", Colours())
     store.fill(posts, progress=False)
-    assert not half.exists()
+    (store.folder / ".000001.safetensors.abcdefgh").write_bytes(b"half")
+    with FileLock(store.folder / ".lock"):
+        FeatureStore(tmp_path / "features", Colours()).fill(posts, progress=False)
+        assert (store.folder / ".000001.safetensors.abcdefgh").exists()
+
+
+def test_pipes_and_devices_in_a_store_are_left_alone(tmp_path: Path) -> None:
+    posts = make_posts(tmp_path / "images", 2)
+    store = FeatureStore(tmp_path / "features", Colours())
+    store.folder.mkdir(parents=True)
+    os.mkfifo(store.folder / "000000.safetensors")
+    (store.folder / "000001.safetensors").symlink_to("/dev/zero")
+    store.fill(posts, progress=False)
     assert store["1"].image_present
+    assert (store.folder / "000000.safetensors").is_fifo()
 
 
 def test_a_full_disk_is_one_clear_error_and_what_was_done_stays(
