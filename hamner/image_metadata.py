@@ -27,7 +27,7 @@ TIFF_TAGS = frozenset(
 
 _APP0, _APP14, _APP15, _COM, _SOS = 0xE0, 0xEE, 0xEF, 0xFE, 0xDA
 JPEG_COLOURS = MappingProxyType({_APP0: 14, _APP14: 12})
-"""The JPEG segments that say which colours the numbers mean (JFIF, Adobe) -> their bytes; libjpeg skips shorter ones."""
+"""The JPEG segments that say which colours the numbers mean (JFIF, Adobe) -> bytes that libjpeg needs of them."""
 
 _EXIF_HEADER = b"Exif\0\0"
 

@@ -11,6 +11,7 @@ import warnings
 import zlib
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -190,7 +191,8 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     """What turns the image upright; None if nothing is to be done or the metadata cannot be read."""
     image.load()
     try:
-        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        orientation: Any = image.getexif().get(ExifTags.Base.Orientation)
+        return TURNS.get(orientation)
     except Exception:  # metadata hold anything, and Pillow raises anything
         return None
 

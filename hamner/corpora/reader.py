@@ -13,17 +13,15 @@ labels would tell the model the answers.
 from __future__ import annotations
 
 import shlex
-import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from hamner.corpora.files import list_folder
+from hamner.corpora.images import id_fault, images_in
 from hamner.corpora.post import CorpusError, Post
 from hamner.corpora.tags import TAGS, TWITTER2015_TAGS
 from hamner.corpora.words import has_half_surrogate
 from hamner.files import decoded, read_whole, written_whole
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 ID_MARK = "IMGID:"
 """What a line begins with that gives a post's id."""
 
@@ -33,8 +31,8 @@ def read_posts(path: Path | str, images: Mapping[str, Path] | Path | None = None
 
     Args:
         path: a file of posts in UTF-8, with or without a byte order mark.
-        images: a folder with ID.jpg, ID.jpeg, ID.png or ID.webp (preferred in this order), or a mapping from post id
-            to file. A post without an image has `image` None.
+        images: a folder with ID.jpg, ID.png and so on (`IMAGE_SUFFIXES` of `images.py`, preferred in this order), or a
+            mapping from post id to file. A post without an image has `image` None.
 
     `OTHER`, Twitter-2015's spelling, is read as `MISC`. An orphan I- stays as it is: the scoring protocol decides how
     it counts.
@@ -174,26 +172,6 @@ def write_posts(posts: Iterable[Post], path: Path | str) -> None:
         lines.append("")
     with written_whole(path, CorpusError) as temporary:
         temporary.write_bytes("".join(line + "\n" for line in lines).encode())
-
-
-def images_in(folder: Path) -> dict[str, Path]:
-    """Post id -> image, for a folder with ID.jpg, ID.jpeg, ID.png or ID.webp (preferred in this order)."""
-    images: dict[str, Path] = {}
-    files = [file for file in list_folder(folder) if file.suffix.lower() in IMAGE_SUFFIXES]
-    for file in sorted(files, key=lambda file: IMAGE_SUFFIXES.index(file.suffix.lower())):
-        images.setdefault(file.stem, file)
-    return images
-
-
-def id_fault(id: str) -> str | None:
-    """Why `id` cannot be the name of a file in a folder of images, or None."""
-    if id == "":
-        return "an empty IMGID"
-    if id in (".", "..") or "/" in id or "\\" in id:
-        return f"IMGID {_shortened(id)!r} is a path"
-    if any(unicodedata.category(character) == "Cc" for character in id):
-        return f"IMGID {_shortened(id)!r} holds a control character"
-    return None
 
 
 def _post_fault(post: Post) -> str | None:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from hamner.corpora.files import list_folder, sha256
+from hamner.corpora.files import sha256
+from hamner.corpora.images import images_of
 from hamner.corpora.post import SPLITS, Corpus, CorpusError
-from hamner.corpora.reader import id_fault, images_in, parse_posts
-from hamner.files import read_text, read_whole
+from hamner.corpora.reader import parse_posts
+from hamner.files import read_whole
 
 
 class SourceFile(NamedTuple):
@@ -60,9 +61,6 @@ class Version:
     def bundled(self) -> bool:
         return not self.repository
 
-
-IMAGES = "images.tsv"
-"""The file beside a corpus that names the image of each post, where posts share images: a line id<TAB>file each."""
 
 FILES = tuple(f"{split}.txt" for split in SPLITS)
 
@@ -238,7 +236,7 @@ def load_corpus(name_or_folder: str | Path, root: Path | str | None = None) -> C
     hashes = {file: sha256(data) for file, data in contents.items()}
     if name in VERSIONS:  # also for a folder that only has the name: its scores would be printed under it
         _demand_hashes(VERSIONS[name], folder, hashes)
-    images = _images(folder)
+    images = images_of(folder)
     train, valid, test = (parse_posts(contents[file], folder / file, images) for file in FILES)
     for file, posts in zip(FILES, (train, valid, test), strict=True):
         if not posts:
@@ -277,28 +275,3 @@ def _demand_hashes(version: Version, folder: Path, hashes: Mapping[str, str]) ->
                 f"expected {source.sha256}; to use a changed corpus, rename its folder, and for "
                 f"{version.name} itself {'take the file that comes with the project' if version.bundled else again}"
             )
-
-
-def _images(folder: Path) -> dict[str, Path]:
-    """Post id -> image file that exists, by images.tsv where there is one, else by file name."""
-    listed, directory = folder / IMAGES, folder / "images"
-    if not os.path.isdir(directory):
-        return {}
-    if not os.path.lexists(listed):
-        return images_in(directory)
-    images: dict[str, Path] = {}
-    present = {file.name for file in list_folder(directory)}
-    named: dict[str, int] = {}
-    for number, line in enumerate(read_text(listed, CorpusError).split("\n"), start=1):
-        line = line.removesuffix("\r")
-        if line == "":
-            continue
-        id, tab, file = line.partition("\t")
-        if not tab or id_fault(id) or id_fault(file):
-            raise CorpusError(f"{listed}:{number}: {line[:80]!r} is no id<TAB>file; name a file of {directory.name}/")
-        if id in named:
-            raise CorpusError(f"{listed}:{number}: {id!r} was already given an image on line {named[id]}; remove one")
-        named[id] = number
-        if file in present:
-            images[id] = directory / file
-    return images

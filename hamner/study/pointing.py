@@ -30,7 +30,7 @@ from hamner.vision.features import ANNOTATIONS
 from hamner.vision.store import FEATURES, FeatureStore
 
 if TYPE_CHECKING:
-    from hamner.vision.objects import FoundObject
+    from hamner.vision.objects import ImageObject
 
 BATCH = 32
 
@@ -110,7 +110,7 @@ def answer_boxes(corpus: Corpus, answers: Sequence[Answer]) -> list[np.ndarray]:
     ]
 
 
-def _annotated(corpus: Corpus, answers: Sequence[Answer]) -> list[list[FoundObject]]:
+def _annotated(corpus: Corpus, answers: Sequence[Answer]) -> list[list[ImageObject]]:
     """The annotated objects of the image of each name."""
     from hamner.vision.objects import read_annotations  # here, for it brings torchvision with it
 

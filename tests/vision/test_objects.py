@@ -14,7 +14,7 @@ from hamner.vision.features import VisualSource
 from hamner.vision.objects import (
     AnnotationError,
     Annotations,
-    FoundObject,
+    ImageObject,
     MaskRCNN,
     NoObjects,
     Objects,
@@ -78,7 +78,7 @@ def test_a_wrong_annotation_is_named_by_file_and_line(tmp_path: Path, line: Any,
 
 def test_what_is_kept_says_which_object_a_row_of_the_features_is() -> None:
     scores = (0.5, 0.9, 0.1, 0.5)
-    found = [FoundObject((0.0, 0.0, 0.2 * n, 1.0), "dog", score) for n, score in enumerate(scores, start=1)]
+    found = [ImageObject((0.0, 0.0, 0.2 * n, 1.0), "dog", score) for n, score in enumerate(scores, start=1)]
     numbers = kept(found, 3)
     assert numbers == [1, 0, 3]  # of equal scores the first
     objects = Objects.of(found, ("(none)", "dog"), 3)

@@ -236,7 +236,7 @@ def craft(store: FeatureStore, **values: np.ndarray) -> None:
     """Write other values into the store's first shard, with a checksum that is right."""
     file = store.folder / "000000.safetensors"
     with safetensors.safe_open(file, framework="numpy") as shard:
-        metadata, tensors = shard.metadata(), {name: shard.get_tensor(name) for name in shard.keys()}
+        metadata, tensors = shard.metadata(), {name: shard.get_tensor(name) for name in shard.keys()}  # noqa: SIM118
     tensors |= values
     rows = range(len(tensors["grid"]))
     tensors["crc32"] = np.array([_checksum({name: tensors[name][row] for name in STORED}) for row in rows], np.uint32)
@@ -264,7 +264,7 @@ def test_a_shard_of_other_shapes_or_types_is_refused_where_it_is_read(tmp_path: 
     with pytest.raises(FeatureError, match=r"grid of shape \(9, 3\) and type float16 instead of \(4, 3\) and float16"):
         store["0"]
     craft(store, grid=np.zeros((1, 4, 3), np.float16), classes=np.zeros((1, 2), np.int64))
-    with pytest.raises(FeatureError, match="classes of shape .* and type int64"):
+    with pytest.raises(FeatureError, match=r"classes of shape .* and type int64"):
         store["0"]
     craft(store, **{name: np.zeros((0, 4, 3), np.float16) for name in STORED})
     with pytest.raises(FeatureError, match=r"000000\.safetensors is damaged"):
