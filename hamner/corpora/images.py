@@ -169,9 +169,14 @@ class UnmatchedImages:
 
     def sentences(self) -> list[str]:
         """What is left over, one sentence for each side with the likeliest match and the remedy; none if nothing is."""
-        return [*self._about_posts(), *self._about_absent(), *self._about_files()]
+        return [*self.about_posts(), *self.about_files()]
 
-    def _about_posts(self) -> list[str]:
+    def about_files(self) -> list[str]:
+        """Files that images.tsv names and that do not exist, and files that no post claims."""
+        return [*self._about_absent(), *self._about_unclaimed()]
+
+    def about_posts(self) -> list[str]:
+        """Posts without an image, by split."""
         if not self.count:
             return []
         counts = "/".join(str(len(self.posts.get(split, ()))) for split in SPLITS)
@@ -190,7 +195,7 @@ class UnmatchedImages:
             f"{remedy}"
         ]
 
-    def _about_files(self) -> list[str]:
+    def _about_unclaimed(self) -> list[str]:
         """A sentence for each kind of file that nobody claims."""
         images = self.folder / "images"
         without = [id for ids in self.posts.values() for id in ids]

@@ -1,13 +1,15 @@
-"""Placeholders: the images that services put in the place of lost ones. They repeat, under many names.
+"""Placeholders: images that a service puts in the place of lost ones, such as a grey box "Image not found".
 
-Two images are the same if their files are, byte for byte, or nearly the same if their thumbnails are: a placeholder
-that was compressed or resized again. Posts that share one file (`images.tsv`) share it on purpose and do not count.
+A placeholder is known by its repetition: one image under many file names. Two images are the same if their files are,
+byte for byte. They are nearly the same if their thumbnails are: a placeholder that was compressed or resized again.
+Posts that share one file (`images.tsv`) share it on purpose and do not count.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from PIL import Image
 
 from hamner.corpora.post import Post
 from hamner.images import ImageError, image_sha256, open_image
+
+MASK = "hamner features --mask-placeholders, hamner train --set visual.mask_placeholders=true"
+"""The options that mask placeholders, for messages."""
 
 SIDE = 16
 """Pixels a side of the thumbnails that are compared."""
@@ -39,6 +44,10 @@ class RepeatedImage:
     files: tuple[Path, ...]
     posts: tuple[str, ...]
     identical: bool
+
+    def __str__(self) -> str:
+        same = "have one and the same image" if self.identical else "have nearly the same image"
+        return f"{len(self.posts):,} posts under different names {same}, the first is {self.files[0].name}"
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,39 @@ def repeated_images(posts: Iterable[Post], glances: Mapping[Path, Glance] | None
         if len(files) > 1
     ]
     return sorted(repeated, key=lambda one: -len(one.files))
+
+
+def glances_of(posts: Iterable[Post]) -> dict[Path, Glance]:
+    """The `glance` of each image of `posts` that can be read."""
+    glances: dict[Path, Glance] = {}
+    for path in dict.fromkeys(post.image for post in posts if post.image is not None):
+        with suppress(ImageError):  # reported where its features are computed
+            glances[path] = glance(path)
+    return glances
+
+
+def placeholders(posts: Sequence[Post]) -> dict[str, str]:
+    """Post id -> why its image is taken for a placeholder: MASKED_FROM files or more hold it, or nearly so."""
+    return {
+        id: f"a placeholder: {len(repeated.files):,} files hold this image, the first is {repeated.files[0].name}"
+        for repeated in repeated_images(posts, glances_of(posts))
+        if len(repeated.files) >= MASKED_FROM
+        for id in repeated.posts
+    }
+
+
+def about_repeated(repeated: Sequence[RepeatedImage], most: int = 3) -> list[str]:
+    """What a report says about repeated images: a sentence for each of the `most` frequent, one for the others."""
+    sentences = [
+        f"{one}: {'a placeholder for a lost one?' if len(one.files) >= MASKED_FROM else 'posted twice?'}"
+        for one in repeated[:most]
+    ]
+    if len(repeated) > most:
+        others = sum(len(one.posts) for one in repeated[most:])
+        sentences.append(f"{len(repeated) - most:,} more images are repeated under other names, by {others:,} posts")
+    if repeated and len(repeated[0].files) >= MASKED_FROM:
+        sentences.append(f"to treat images of {MASKED_FROM} files or more as missing: {MASK}")
+    return sentences
 
 
 def _near(thumbnails: Sequence[np.ndarray]) -> list[list[int]]:

@@ -15,11 +15,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from hamner.corpora.images import unmatched_images
 from hamner.corpora.leaks import MOST, leaks
+from hamner.corpora.placeholders import about_repeated, glances_of, repeated_images
 from hamner.corpora.post import SPLITS, Corpus, CorpusError, Post
 from hamner.corpora.registry import VERSIONS, Version, load_corpus, project_folder
 from hamner.corpora.tags import TYPES, Span, mention, orphans, spans
-from hamner.images import ImageError, open_image
 
 QUANTITIES: Mapping[str, str] = {
     "posts": "posts",
@@ -283,32 +284,20 @@ def _seen(counts: pd.DataFrame) -> Finding:
 def _images(corpus: Corpus, version: Version | None) -> list[Finding]:
     if not os.path.isdir(corpus.folder / "images"):
         return [Finding("note", f"no images: there is no folder {corpus.folder / 'images'}")]
-    missing: dict[str, list[str]] = {}
-    unreadable: dict[str, list[Path]] = {}
-    blank = 0
-    state_of: dict[Path, str] = {}  # posts may share an image
-    for split, posts in corpus.splits():
-        missing[split] = [post.id for post in posts if post.image is None]
-        states = []
-        for post in posts:
-            if post.image is not None:
-                if post.image not in state_of:
-                    state_of[post.image] = _image_state(post.image)
-                states.append((state_of[post.image], post.image))
-        unreadable[split] = [image for state, image in states if state == "unreadable"]
-        blank += sum(state == "blank" for state, _ in states)
-    findings = []
-    posts_in_all = sum(len(posts) for _, posts in corpus.splits())
-    if any(missing.values()):
-        absent = "/".join(str(len(missing[split])) for split in SPLITS)
-        first_id = next(id for ids in missing.values() for id in ids)
-        text = (
-            f"{absent} (train/valid/test) of {posts_in_all} posts have no image, the first is {first_id}; "
-            "the model masks a missing image"
-        )
-        findings.append(Finding("note", text))
-    else:
-        findings.append(Finding("ok", f"each of {posts_in_all} posts has an image ({len(state_of)} files)"))
+    every = [post for _, posts in corpus.splits() for post in posts]
+    files = dict.fromkeys(post.image for post in every if post.image is not None)  # posts may share an image
+    glances = glances_of(every)
+    unmatched = unmatched_images(corpus)
+    findings = [Finding("note", f"{text}; the model masks a missing image") for text in unmatched.about_posts()]
+    if not findings:
+        findings = [Finding("ok", f"each of {len(every)} posts has an image ({len(files)} files)")]
+    # Files without a single post that takes one are a mistake in the names, and no lost images.
+    kind = "wrong" if unmatched.count == len(every) else "note"
+    findings += [Finding(kind, text) for text in unmatched.about_files()]
+    unreadable = {
+        split: [post.image for post in posts if post.image is not None and post.image not in glances]
+        for split, posts in corpus.splits()
+    }
     if any(unreadable.values()):
         known = version.unreadable if version is not None else {}
         bad = "/".join(str(len(unreadable[split])) for split in SPLITS)
@@ -320,17 +309,8 @@ def _images(corpus: Corpus, version: Version | None) -> list[Finding]:
         else:
             text = f"{bad} images cannot be read, the first is {first}: get them afresh, or remove them"
             findings.append(Finding("wrong", text))
-    if blank:
+    if blank := sum(post.image in glances and glances[post.image].blank for post in every if post.image is not None):
         findings.append(
             Finding("note", f"{blank} posts have an image of one colour, perhaps a placeholder for a lost image")
         )
-    return findings
-
-
-def _image_state(path: Path) -> str:
-    """Decode an image to its end: "readable", "blank" (one colour) or "unreadable"."""
-    try:
-        bands = open_image(path, least=64).split()
-    except ImageError:
-        return "unreadable"
-    return "blank" if all(low == high for low, high in (band.getextrema() for band in bands)) else "readable"
+    return findings + [Finding("note", text) for text in about_repeated(repeated_images(every, glances))]

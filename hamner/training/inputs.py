@@ -16,13 +16,13 @@ from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus, Post
 from hamner.encoders import PhraseEncoder
-from hamner.errors import HamnerError
 from hamner.model.batch import Batch
 from hamner.model.hamner import HamNer
 from hamner.training.batching import Item, Split, length_buckets
 from hamner.training.config import TrainConfig
 from hamner.vision.captions import image_name, read_captions_of
 from hamner.vision.features import VisualFeatures
+from hamner.vision.missing import ALLOWED_MISSING, require_seen
 from hamner.vision.store import FeatureStore
 
 Words = list[tuple[Tensor, Tensor]]
@@ -46,21 +46,20 @@ def appended_texts(config: TrainConfig) -> Callable[[Post], str] | None:
 
 
 def posts_seen(
-    posts: Sequence[Post], where: str, store: FeatureStore | None, appended: Callable[[Post], str] | None
+    posts: Sequence[Post],
+    where: str,
+    store: FeatureStore | None,
+    appended: Callable[[Post], str] | None,
+    allow_missing: float = ALLOWED_MISSING,
 ) -> int:
-    """How many of `posts`, those of `where`, have visual features or a caption to read.
+    """Count the posts that have visual features or a caption. `where` names them in the error.
 
-    Raises HamnerError when none has: what looks at nothing would be a text-only model under another name.
+    Raises MissingImagesError when more than a share `allow_missing` of them has none.
     """
     without = {} if store is None else dict(store.missing)
-    seen = sum(post.id not in without and (appended is None or appended(post) != "") for post in posts)
-    if posts and not seen:
-        reason = without.get(posts[0].id, "no caption")
-        raise HamnerError(
-            f"none of the {len(posts):,} posts of {where} has an image or caption to look at "
-            f"({posts[0].id}: {reason}); give those of this corpus"
-        )
-    return seen
+    if appended is not None:
+        without |= {post.id: "no caption" for post in posts if appended(post) == ""}
+    return require_seen(posts, without, where, allow_missing)
 
 
 def images_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig) -> Callable[[int], VisualFeatures]:

@@ -28,13 +28,16 @@ def features(
         Literal["pretrained", "random"], typer.Option(help="random: for trials without a network")
     ] = "pretrained",
     seed: Annotated[int, typer.Option(min=0, help="seed of random weights")] = 0,
+    mask_placeholders: Annotated[
+        bool, typer.Option("--mask-placeholders", help="treat an image that repeats under many names as missing")
+    ] = False,
     root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="read the corpus from DIR/CORPUS")] = None,
     folder: Annotated[Path, typer.Option(help="where features are kept")] = FEATURES,
     device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda")] = "cpu",
 ) -> None:
-    """Compute the frozen features of all images of CORPUS, and report which are missing or unreadable.
+    """Compute the frozen features of all images of CORPUS. Report missing, unreadable, repeated and unclaimed images.
 
-    What is there already is not computed again; a run that was stopped goes on where it was.
+    Features that exist are not computed again; after an interruption the same command continues.
     """
     source = VisualSource(
         backbone=backbone,
@@ -44,6 +47,7 @@ def features(
         min_score=min_score,
         weights=weights,
         seed=seed,
+        mask_placeholders=mask_placeholders,
     )
-    store = FeatureStore.open(load_corpus(corpus, root), source, folder, device=device)
+    store = FeatureStore.open(load_corpus(corpus, root), source, folder, device=device, near=True)
     typer.echo(str(store.folder))

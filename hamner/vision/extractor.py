@@ -1,7 +1,8 @@
-"""From an image to its features: one image at a time, so that they never depend on the images beside it."""
+"""From an image to its features, one image at a time: features never depend on the other images of a corpus."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import torch
 from PIL import Image
 
-from hamner.corpora.post import Post
+from hamner.corpora.images import unmatched_images
+from hamner.corpora.placeholders import about_repeated, glances_of, placeholders, repeated_images
+from hamner.corpora.post import Corpus, Post
 from hamner.devices import cpu_threads, existing_device
 from hamner.images import ImageError, image_sha256, open_image
 from hamner.vision.backbones import REGIONS, Backbone, load_backbone
@@ -17,15 +20,15 @@ from hamner.vision.features import VisualFeatures, VisualSource, digest
 from hamner.vision.objects import MARGIN, ObjectFinder, Objects, crop, object_finder
 
 MOST_WORKERS = 8
-"""Images at a time at most, for each needs memory of its own."""
+"""Upper bound on images that are processed at a time: each needs memory of its own."""
 
 
 class ImageExtractor:
-    """The whole image through the backbone for the grid, and each object's crop through the same backbone.
+    """The backbone reads the whole image for the grid, and the crop of each object.
 
-    Batches are the crops of one image, never of several, and on one CPU thread: on several cores so many images at
-    a time are the fastest, and the sums inside a convolution, which differ in the last bit between batch sizes and
-    numbers of threads, come out the same in every corpus and whatever the number of cores.
+    A batch holds the crops of one image, never of several, and runs on one CPU thread. The sums inside a convolution
+    differ in the last bit between batch sizes and numbers of threads: so features are the same in every corpus and on
+    any number of cores. It is also the fastest way on several cores, which process one image each.
     """
 
     regions = REGIONS
@@ -50,7 +53,7 @@ class ImageExtractor:
 
     @classmethod
     def load(cls, source: VisualSource, corpus_folder: Path, device: str = "cpu") -> ImageExtractor:
-        """What `source` describes; annotations are read from `corpus_folder`.
+        """Load the extractor that `source` describes; annotations are read from `corpus_folder`.
 
         Raises WeightsError, AnnotationError, DeviceError.
         """
@@ -60,15 +63,25 @@ class ImageExtractor:
         return cls(backbone, finder, source.max_objects, source.crop_size)
 
     def key(self, post: Post) -> str:
-        """What the post's features are known by: its image's bytes, and what the data says is in it.
+        """The key of the post's features: a SHA-256 of its image's bytes and of the annotations that it has.
 
-        Raises ImageError when there is no such file, AnnotationError when the data must say what is in it and does not.
+        Raises ImageError when there is no such file, AnnotationError when annotations are used and it has none.
         """
         if post.image is None:
             raise ImageError("no image")
         pixels = image_sha256(post.image)
         known = self.finder.known(post.image)
         return digest([pixels, known]) if known else pixels
+
+    def placeholders(self, posts: Sequence[Post]) -> dict[str, str]:
+        """Post id -> why its image is taken for a placeholder."""
+        return placeholders(posts)
+
+    def left_over(self, corpus: Corpus, near: bool = False) -> list[str]:
+        """Sentences about images that belong to no post, and about images that repeat (with `near`, almost)."""
+        posts = [post for _, some in corpus.splits() for post in some]
+        repeated = repeated_images(posts, glances_of(posts) if near else None)
+        return [*unmatched_images(corpus).sentences(), *about_repeated(repeated)]
 
     def extract(self, post: Post) -> VisualFeatures:
         """The features of the post's image. Raises ImageError when it cannot be read."""

@@ -103,6 +103,11 @@ class VisualSource:
     seed: int = setting(0, "ours", "of random weights")
     min_score: float = setting(0.5, "ours", "maskrcnn: detections below this score are left out")
     captions: tuple[str, ...] = setting((), "ours", "the captions files, for the source captions alone")
+    mask_placeholders: bool = setting(
+        False,
+        "ours",
+        "treat an image (or caption) that repeats under many names as missing (`corpora/placeholders.py`)",
+    )
 
     def __post_init__(self) -> None:
         require_kinds(VisualSource, vars(self), SourceError)

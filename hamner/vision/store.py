@@ -25,9 +25,8 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import safetensors
@@ -41,6 +40,9 @@ from hamner.files import written_whole
 from hamner.images import ImageError
 from hamner.vision.captions import CaptionExtractor, TextEncoder
 from hamner.vision.features import SourceError, VisualFeatures, VisualSource, digest
+
+if TYPE_CHECKING:
+    from hamner.vision.extractor import ImageExtractor
 
 SHARD = 32
 """Images a shard: so few that a killed run loses little, so many that 100,000 images make but 3,125 files."""
@@ -78,7 +80,7 @@ class _DamagedError(Exception):
 
 
 class Extractor(Protocol):
-    """How a post's features are computed: `ImageExtractor`, `CaptionExtractor`. `workers` posts may be at a time."""
+    """Computes a post's features: `ImageExtractor`, `CaptionExtractor`. Up to `workers` threads may call `extract`."""
 
     identity: dict[str, Any]
     class_names: tuple[str, ...]
@@ -88,7 +90,7 @@ class Extractor(Protocol):
     workers: int
 
     def key(self, post: Post) -> str:
-        """What the post's features are known by. Raises ImageError when it has no image."""
+        """The key of the post's features: a SHA-256. Raises ImageError when it has no image."""
         ...
 
     def extract(self, post: Post) -> VisualFeatures:
@@ -123,34 +125,47 @@ class FeatureStore:
         encoder: TextEncoder | None = None,
         device: str = "cpu",
         progress: bool = True,
+        near: bool = False,
     ) -> FeatureStore:
-        """The features of all posts of `corpus`; what `folder` does not hold yet is computed on `device` now.
+        """The features of all posts of `corpus`; those that `folder` lacks are computed on `device` now.
 
-        The source captions needs a text `encoder`. With `progress`, a bar counts images, and a report of missing and
-        unreadable ones follows on standard error.
+        The source `captions` needs a text `encoder`. With `progress`, a bar counts images, and a report follows on
+        standard error: posts without features with the reasons, images or captions that belong to no post, and images
+        that repeat under other names. With `near`, nearly the same images count too: each is decoded once more.
 
         Raises HamnerError when weights, annotations or captions are missing or wrong, or the folder cannot be written.
         """
-        extractor: Extractor
+        extractor: CaptionExtractor | ImageExtractor
         if source.backbone == "captions":
             if encoder is None:
                 raise SourceError("the source captions needs a text encoder: FeatureStore.open(..., encoder=...)")
             extractor = CaptionExtractor(source.captions, encoder, source.max_objects)
         else:
-            from hamner.vision.extractor import ImageExtractor  # here, for it brings torchvision with it
+            from hamner.vision.extractor import ImageExtractor  # here, because it imports torchvision
 
             extractor = ImageExtractor.load(source, corpus.folder, device)
         store = cls(folder, extractor)
-        store.fill(chain.from_iterable(posts for _, posts in corpus.splits()), progress=progress)
+        posts = [post for _, some in corpus.splits() for post in some]
+        masked = extractor.placeholders(posts) if source.mask_placeholders else {}
+        store.fill(posts, progress=progress, masked=masked)
         if progress:
-            print(store.report(corpus.name), file=sys.stderr)
+            print("\n".join([store.report(corpus.name), *extractor.left_over(corpus, near)]), file=sys.stderr)
         return store
 
-    def fill(self, posts: Iterable[Post], progress: bool = True) -> None:
-        """Compute what is not there yet. Raises FeatureError when two different images belong to one post id."""
+    def fill(self, posts: Iterable[Post], progress: bool = True, masked: Mapping[str, str] | None = None) -> None:
+        """Compute the features that the folder lacks.
+
+        `masked` maps ids of posts that are to have no features to the reason.
+
+        Raises FeatureError when two different images belong to one post id.
+        """
+        masked = masked or {}
         first: dict[str, Post] = {}  # key -> the first post that has it
         keys: dict[str, str] = {}
         for post in posts:
+            if post.id in masked:
+                self._reason[post.id] = masked[post.id]
+                continue
             try:
                 key = self.extractor.key(post)
             except ImageError as error:
