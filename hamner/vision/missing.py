@@ -35,9 +35,11 @@ def require_seen(
     missing = reasons.total()
     if posts and (missing == len(posts) or missing > allowed * len(posts)):
         first = next(post.id for post in posts if post.id in without)
+        count = f"none of the {len(posts):,}" if missing == len(posts) else f"{missing:,} of the {len(posts):,}"
+        has = "has an" if missing == len(posts) else "have no"
         text = (
-            f"{missing:,} of the {len(posts):,} posts of {where} have no image or caption "
-            f"(the first is {first!r}: {without[first]}): give the images or captions of this corpus"
+            f"{count} posts of {where} {has} image or caption (the first is {first!r}: {without[first]}): "
+            "give the images or captions of this corpus"
         )
         share = -(-100 * missing // len(posts)) / 100  # rounded up
         raise MissingImagesError(text if missing == len(posts) else f"{text}, or allow it: --allow-missing {share:g}")

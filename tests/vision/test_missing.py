@@ -32,7 +32,7 @@ def test_too_many_posts_without_an_image_are_an_error_that_names_the_option() ->
 
 
 def test_a_run_that_sees_nothing_is_never_allowed() -> None:
-    with pytest.raises(MissingImagesError, match="3 of the 3 posts of own train have no image") as raised:
+    with pytest.raises(MissingImagesError, match="none of the 3 posts of own train has an image or caption") as raised:
         require_seen(posts(3), without(3), "own train", allowed=1.0)
     assert "--allow-missing" not in str(raised.value)
 
