@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py hamner reproduce --only 05
 
-Ten times a second the script adds up the resident set sizes of the command and of all its descendants. Pages that
+Four times a second the script adds up the resident set sizes of the command and of all its descendants. Pages that
 processes share count once for each process, so the peak is an upper bound. The exit status is the command's.
 """
 
@@ -13,7 +13,7 @@ import time
 
 import psutil
 
-SECONDS = 0.1
+SECONDS = 0.25
 """Time between two samples."""
 
 

@@ -74,7 +74,7 @@ def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
                 axes.plot(group.f1[paper], [lane] * paper.sum(), "*", color=BLACK, markersize=12, label="the paper")
             elif paper.any():
                 axes.text(0.02, lane - 0.3, "the paper: not seen", transform=axes.get_yaxis_transform(), fontsize=9)
-        axes.set_title(CORPUS_NAMES[corpus])
+        axes.set_title(CORPUS_NAMES.get(corpus, corpus))
         axes.set_xlabel("F1 (%)")
         axes.set_yticks(range(len(ENCODER_SIZES)), ENCODER_SIZES)
         axes.set_ylim(len(ENCODER_SIZES) - 0.5, -0.5)
@@ -117,7 +117,7 @@ def gains(table: pd.DataFrame, reference: str = "text_only") -> Figure:
         axes.set_yticks(range(len(names)), [", ".join(name) if several else name[0] for name in names])
         axes.set_ylim(len(names) - 0.4, -0.7)
         axes.set_xlabel(f"F1 minus {reference} (points)")
-        axes.set_title(CORPUS_NAMES[corpus])
+        axes.set_title(CORPUS_NAMES.get(corpus, corpus))
     shared_legend(figure, panels)
     return figure
 
@@ -151,7 +151,7 @@ def noise(table: pd.DataFrame) -> Figure:
         for f1 in plain.f1:
             axes.axhline(f1, color=GREY, linestyle="--", linewidth=1, label="text_only, mean")
         axes.set_xticks(sorted(set(lines.shuffled)))
-        axes.set_title(CORPUS_NAMES[corpus])
+        axes.set_title(CORPUS_NAMES.get(corpus, corpus))
     inputs = "captions" if full.source.str.startswith("captions").all() else "images"
     figure.supxlabel(f"{inputs} that belong to other posts (%)", fontsize=11)
     panels[0].set_ylabel("F1 (%)")
@@ -191,7 +191,7 @@ def relevance_by_relatedness(table: pd.DataFrame) -> Figure:
         if (table.group[table.corpus == corpus] == "unreadable").any():
             axes.axvline(GROUPS - 0.25, color=GREY, linewidth=0.8, linestyle=":")
             axes.set_xticks([*range(GROUPS), GROUPS + 0.5], [*groups, "not\nreadable"])
-        axes.set_title(CORPUS_NAMES[corpus])
+        axes.set_title(CORPUS_NAMES.get(corpus, corpus))
     figure.supxlabel("fifth of posts by outside score", fontsize=11)
     panels[0].set_ylabel("mean ρ")
     shared_legend(figure, panels)

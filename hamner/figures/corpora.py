@@ -18,6 +18,7 @@ from hamner.drawing.style import (
     GREY,
     ORANGE,
     PALE,
+    PURPLE,
     TYPE_COLOURS,
     styled,
 )
@@ -30,9 +31,9 @@ def post_lengths(lengths: Mapping[str, Sequence[int]], limit: int = 128) -> Figu
     panels = figure.subplots(len(lengths), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (corpus, pieces) in zip(panels, lengths.items(), strict=True):
         shares = 100 * np.bincount(np.asarray(pieces) // 4) / len(pieces)
-        axes.bar(4 * np.arange(len(shares)) + 2, shares, width=3.6, color=CORPUS_COLOURS[corpus])
+        axes.bar(4 * np.arange(len(shares)) + 2, shares, width=3.6, color=CORPUS_COLOURS.get(corpus, PURPLE))
         axes.axvline(limit, color=BLACK, linestyle="--", linewidth=1.2)
-        axes.set_title(f"{CORPUS_NAMES[corpus]}: mean {np.mean(pieces):.0f}, longest {max(pieces)}")
+        axes.set_title(f"{CORPUS_NAMES.get(corpus, corpus)}: mean {np.mean(pieces):.0f}, longest {max(pieces)}")
         axes.set_xlim(0, limit + 6)
     in_panel = panels[0].get_xaxis_transform()
     panels[0].text(limit - 2, 0.5, f"padding to {limit}", ha="right", fontsize=10, transform=in_panel)
@@ -90,7 +91,7 @@ def padding_cost(cost: pd.DataFrame) -> Figure:
         bars = axes.barh(rows, cost[way], height=0.9 * height, color=colour, label=way)
         axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=10)
     axes.axvline(1, color=BLACK, linewidth=1.2, linestyle="--")
-    axes.set_yticks(range(len(cost)), [CORPUS_NAMES[corpus] for corpus in cost.index])
+    axes.set_yticks(range(len(cost)), [CORPUS_NAMES.get(corpus, corpus) for corpus in cost.index])
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.set_xlabel("positions computed per real piece (1 = no padding)")

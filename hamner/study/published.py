@@ -114,7 +114,7 @@ def write_published(folder: Path | None = None) -> list[Path]:
             rows[-1] += map(_cell, (line.precision, line.recall, line.f1))
             rows[-1].append("" if np.isnan(line.low) else f"{line.low:.2f} to {line.high:.2f}")
             rows[-1] += ["" if pd.isna(line.seeds) else str(line.seeds), _cell(line.minus_paper)]
-        page += f"\n## {CORPUS_NAMES[corpus]}\n\n"
+        page += f"\n## {CORPUS_NAMES.get(corpus, corpus)}\n\n"
         page += markdown_table(names, ["precision", "recall", "F1", "interval", "seeds", "minus the paper"], rows)
     with written_whole(folder / "published.md") as temporary:
         temporary.write_text(page, encoding="utf-8")

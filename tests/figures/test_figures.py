@@ -12,6 +12,7 @@ from types import ModuleType
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
@@ -94,6 +95,14 @@ def test_a_notebook_shows_the_colours_of_the_figure(tmp_path: Path) -> None:
     difference = np.abs(np.asarray(Image.open(BytesIO(data)).convert("RGB"), int) - half)
     assert difference.mean() < 4
     assert difference.max() < 40  # also where a colour is rare
+
+
+def test_a_corpus_of_ones_own_is_drawn_under_its_name() -> None:
+    columns = ["corpus", "encoder", "source", "row", "reference", "seed", "f1", "difference"]
+    lines = [["my-posts", "minilm", "", "full", "text_only", seed, 80.0, 1.0] for seed in ("1", "mean")]
+    table = pd.DataFrame(lines, columns=columns).assign(difference_low=0.5, difference_high=1.5)
+    assert comparisons.gains(table).axes[0].get_title(loc="left") == "my-posts"
+    assert corpora.post_lengths({"my-posts": [8, 20]}).axes[0].get_title(loc="left").startswith("my-posts: ")
 
 
 def test_the_marginals_figure_frames_the_best_path() -> None:
