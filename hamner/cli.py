@@ -1,4 +1,4 @@
-"""The command `hamner`. Exit status: 0 done, 1 data, settings or machine are at fault, 2 a mistyped command."""
+"""The command `hamner`. Exit status: 0 done; 1 a fault in data, settings or machine; 2 a mistyped command."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import os
 import sys
 
 import typer
+from typer.exceptions import TyperException
+from typer.rich_utils import rich_format_error
 
 from hamner.corpora.commands import app as corpora
 from hamner.errors import HamnerError
+from hamner.escape import one_line, shortened
 from hamner.evaluation.commands import evaluate
 from hamner.minitweets.commands import build
 from hamner.reproduction.commands import figures, reproduce, students
 from hamner.study.commands import measure, tables
 from hamner.tagger.commands import calibrate, tag
+from hamner.terminal import echo, survive_any_encoding
 from hamner.training.commands import ablate, retest, sweep, train
 from hamner.vision.commands import features
 
@@ -44,19 +48,33 @@ app.command()(measure)
 
 def main() -> None:
     """Run the command; a HamnerError becomes one line on standard error."""
+    survive_any_encoding()
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)
+    except TyperException as error:
+        _explain(error)
+        sys.exit(2)
     except HamnerError as error:
-        print(f"error: {error}", file=sys.stderr)
+        echo(f"error: {error}", error=True)
         sys.exit(1)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            print(f"error: the output cannot be written ({error.strerror})", file=sys.stderr)
+            echo(f"error: the output cannot be written ({error.strerror})", error=True)
         elif not isinstance(error, BrokenPipeError):
             raise
-        # Or the reader of our output has gone (`| head`). Nothing is left to say, not even while Python closes stdout.
+        # A reader such as `| head` has closed our output: nothing is left to say, not even while Python closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _explain(error: TyperException) -> None:
+    """Print typer's own account of a mistyped command, its quotations made safe."""
+    command = getattr(getattr(error, "ctx", None), "command", None)
+    message = shortened(one_line(str(error.message)))
+    if getattr(command, "name", None) == "tag" and message.startswith("No such option"):
+        message += ". A text that begins with - stands last, after --: hamner tag --run RUN -- TEXT"
+    error.message = message
+    rich_format_error(error)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

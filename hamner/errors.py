@@ -1,8 +1,14 @@
-"""The one error that a user's mistake ends in."""
+"""The base class of every error that a user can mend."""
+
+from hamner.escape import one_line, shortened
 
 
 class HamnerError(Exception):
-    """Something the user can mend; the message says what is wrong, where, and how to mend it.
+    """A mistake that the user can mend; the message says what is wrong, where, and what to do.
 
-    The command line prints the message alone and exits with status 1; no traceback is shown for it.
+    The command line prints the message alone and exits with status 1, without a traceback. Messages quote files, so
+    each is one line without control characters, and is cut in its middle when it is long (`hamner.escape`).
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shortened(one_line(message)))

@@ -76,6 +76,25 @@ def test_a_mistyped_command_has_status_2(arguments, monkeypatch):
     assert status_of(arguments, monkeypatch) == 2
 
 
+@pytest.mark.parametrize("text", ["-5 degrees in Oslo", "--- wow", "--\x1b[31mred"])
+def test_a_tweet_that_begins_with_a_dash_gets_the_command_that_tags_it(text, monkeypatch, capsys):
+    assert status_of(["tag", text, "--run", "x"], monkeypatch) == 2
+    error = capsys.readouterr().err
+    assert "No such option: -" in error
+    assert "hamner tag --run RUN -- TEXT" in " ".join(error.replace("│", " ").split())
+    assert "\x1b[31m" not in error
+
+
+def test_a_tweet_after_two_dashes_is_taken_as_it_is(monkeypatch, capsys, tmp_path):
+    assert status_of(["tag", "--run", str(tmp_path / "absent"), "--", "-5 degrees"], monkeypatch) == 1
+    assert "no finished run in" in capsys.readouterr().err
+
+
+def test_a_control_character_in_an_argument_reaches_no_terminal(monkeypatch, capsys):
+    assert status_of(["corpora", "check", "\x1b]52;c;x\x07"], monkeypatch) == 1
+    assert "\\x1b]52;c;x\\x07" in capsys.readouterr().err
+
+
 def test_weights_that_are_not_there_while_offline_end_in_one_sentence(folder, monkeypatch, capsys):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

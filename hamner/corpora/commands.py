@@ -8,7 +8,6 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hamner.corpora.fetch import fetch_corpus
@@ -18,6 +17,7 @@ from hamner.corpora.registry import FILES, VERSIONS, Version, folder_of, load_co
 from hamner.corpora.report import check as check_corpus
 from hamner.corpora.report import counts_table, statistics
 from hamner.files import read_whole
+from hamner.terminal import SafeConsole, echo, echo_json
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch, check and count the corpora.")
 
@@ -36,7 +36,7 @@ def list_() -> None:
     for version in VERSIONS.values():
         source = "the project" if version.bundled else f"{version.repository} @ {version.commit[:7]}"
         table.add_row(version.name, version.labels, source, _state(version))
-    console = _console()
+    console = SafeConsole()
     console.print(table)
     fetched_to = folder_of(VERSIONS["twitter2017"]).parent
     console.print(
@@ -58,7 +58,7 @@ def fetch(
 ) -> None:
     """Fetch a corpus and verify each file by its SHA-256; files that are already right are kept."""
     done = fetch_corpus(name, root, source, images, progress=True)
-    console = _console()
+    console = SafeConsole()
     if not done:
         console.print(f"{name} comes with the project ({folder_of(VERSIONS[name])}): nothing to fetch.", soft_wrap=True)
     folder = folder_of(VERSIONS[name], root)
@@ -74,7 +74,7 @@ def check(names: Names, source: From = None) -> None:
     Images are images/ID.jpg (.jpeg, .png, .webp). Where posts share an image, images.tsv beside the texts names it: a
     line id<TAB>file for each post.
     """
-    console = _console()
+    console = SafeConsole()
     reports = []
     for name in names:
         reports.append(check_corpus(name, source))
@@ -96,16 +96,12 @@ def stats(
     corpora = {name: load_corpus(name, source) for name in names}
     counts = {name: statistics(corpus) for name, corpus in corpora.items()}
     if as_json:
-        typer.echo(json.dumps({name: json.loads(frame.to_json(orient="index")) for name, frame in counts.items()}))
+        echo_json({name: json.loads(frame.to_json(orient="index")) for name, frame in counts.items()}, indent=None)
     elif as_csv:
-        typer.echo(pd.concat(counts, names=["corpus", "quantity"]).to_csv(), nl=False)
+        echo(pd.concat(counts, names=["corpus", "quantity"]).to_csv(), end="")
     else:
         for name, corpus in corpora.items():
-            _console().print(counts_table(corpus, counts[name]))
-
-
-def _console() -> Console:
-    return Console(highlight=False, markup=False)
+            SafeConsole().print(counts_table(corpus, counts[name]))
 
 
 def _state(version: Version) -> str:

@@ -17,9 +17,11 @@ from typing import Any, ParamSpec
 
 import matplotlib.style
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from hamner.corpora.registry import project_folder
+from hamner.escape import figure_text
 from hamner.files import written_whole
 
 P = ParamSpec("P")
@@ -61,7 +63,11 @@ STYLE: dict[str, Any] = {
     "ytick.labelsize": 10,
 }
 
-METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
 """Metadata that matplotlib leaves out of each kind of file, so that the same figure has the same bytes."""
 
 SVG_FOLDER = "HAMNER_SVG_FOLDER"
@@ -93,13 +99,24 @@ def for_notebook(png: bytes, alt: str) -> tuple[bytes, dict[str, Any]]:
     return small.getvalue(), {"width": half.width, "alt": alt}
 
 
+def write_figure(figure: Figure, file: Path | BytesIO, form: str) -> None:
+    """Write `figure` as `form` (png, svg or pdf) in the style, its texts without control characters.
+
+    The same figure gives the same bytes: no date, no version, no random id.
+    """
+    for text in figure.findobj(Text):
+        if (safe := figure_text(text.get_text())) != text.get_text():
+            text.set_text(safe)
+    with matplotlib.style.context(["default", STYLE]):
+        figure.savefig(file, format=form, metadata=METADATA[form])
+
+
 class Drawn(Figure):
     """A figure that a notebook shows as the last value of a cell, without any magic."""
 
     def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
         png = BytesIO()
-        with matplotlib.style.context(["default", STYLE]):
-            self.savefig(png, format="png", metadata=METADATA["png"])
+        write_figure(self, png, "png")
         return for_notebook(png.getvalue(), str(self.get_label()))
 
 
@@ -131,6 +148,6 @@ def save(figure: Figure, name: str, folder: Path | None = None) -> SavedFigure:
         files.append(Path(svg_folder) / f"{name}.svg")
     for file in files:
         form = file.suffix[1:]
-        with written_whole(file) as temporary, matplotlib.style.context(["default", STYLE]):
-            figure.savefig(temporary, format=form, metadata=METADATA[form])
+        with written_whole(file) as temporary:
+            write_figure(figure, temporary, form)
     return SavedFigure(png)

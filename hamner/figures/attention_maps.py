@@ -77,7 +77,7 @@ def attention_and_occlusion(cases: Sequence[Case]) -> Figure:
         draw_image(row[0], case.image)
         for box in case.answers:
             draw_box(row[0], box, BLACK)
-        row[0].set_title(case.title, fontsize=9)
+        row[0].set_title(case.title, fontsize=9, parse_math=False)
         _draw_values(row[1], case, "attention", attention_scale, MAP)
         flat = ": flat over the grid" if case.evidence.flat else ""
         row[1].set_title(f"attention{flat}", fontsize=9)
@@ -217,8 +217,8 @@ def word_maps(
     scale = scale_from_0(float(values.max()) for values in maps.values())
     for axes, (title, values) in zip(panels, maps.items(), strict=True):
         axes.imshow(values, cmap="Blues", norm=scale, aspect="auto")
-        axes.set_title(title, fontsize=10)
-        axes.set_xticks(range(len(regions)), regions, fontsize=9)
+        axes.set_title(title, fontsize=10, parse_math=False)
+        axes.set_xticks(range(len(regions)), regions, fontsize=9, parse_math=False)
         for label_of_region in axes.get_xticklabels():
             label_of_region.set_rotation(90 if len(label_of_region.get_text()) > 2 else 0)
         axes.tick_params(length=0)

@@ -114,7 +114,8 @@ def gains(table: pd.DataFrame, reference: str = "text_only") -> Figure:
             axes.plot(mean.difference, [lane] * len(mean), "|", color=BLUE, markersize=12, markeredgewidth=2)
             dots: dict[str, Any] = {"color": VERMILION, "markersize": 4, "alpha": 0.8, "label": "one seed"}
             axes.plot(seeds.difference, [lane - 0.28] * len(seeds), "o", **dots)
-        axes.set_yticks(range(len(names)), [", ".join(name) if several else name[0] for name in names])
+        labels = [", ".join(name) if several else name[0] for name in names]
+        axes.set_yticks(range(len(names)), labels, parse_math=False)
         axes.set_ylim(len(names) - 0.4, -0.7)
         axes.set_xlabel(f"F1 minus {reference} (points)")
         axes.set_title(CORPUS_NAMES.get(corpus, corpus))

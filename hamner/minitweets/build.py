@@ -20,6 +20,7 @@ from hamner.minitweets import SEED
 from hamner.minitweets.ceilings import ceilings
 from hamner.minitweets.posts import Plan, Written, plan
 from hamner.minitweets.scenes import Scene, render
+from hamner.terminal import echo
 
 COLOURS = 18
 """Colours of an image's palette: few, for small files, without a visible loss."""
@@ -42,7 +43,7 @@ def build(folder: Path, seed: int = SEED) -> None:
             draw_image(image, seed).save(temporary, "WEBP", lossless=True, method=4)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     posts = sum(len(part.posts) for part in plans)
-    print(f"{posts} posts, {len(images)} images, {size / 1e6:.1f} MB in {time.perf_counter() - started:.0f} s")
+    echo(f"{posts} posts, {len(images)} images, {size / 1e6:.1f} MB in {time.perf_counter() - started:.0f} s")
 
 
 def draw_image(scene: Scene, seed: int = SEED) -> Image.Image:

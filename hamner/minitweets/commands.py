@@ -15,6 +15,7 @@ from hamner.corpora import project_folder
 from hamner.errors import HamnerError
 from hamner.files import swap_folders
 from hamner.minitweets import SEED
+from hamner.terminal import echo
 
 README = "README.md"
 
@@ -56,7 +57,7 @@ def build(
                 shutil.rmtree(building, ignore_errors=True)
     except OSError as error:
         raise HamnerError(f"{target} cannot be written ({error.strerror}); name another folder with --to") from error
-    typer.echo(f"{target} is ready: hamner corpora check {name}")
+    echo(f"{target} is ready: hamner corpora check {name}")
 
 
 def _beside(target: Path, state: str) -> Path:

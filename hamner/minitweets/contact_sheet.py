@@ -82,7 +82,8 @@ def _write_words(axis: Axes, post: Post, mentions: list[dict[str, Any]], side: i
         if x > 0 and x + width > side:
             x, y = 0.0, y + line
         colour, weight = (TYPE_COLOURS[marked[i]], "bold") if i in marked else ("#555555", "normal")
-        axis.text(x, y, text, fontsize=9.5, family="monospace", va="center", color=colour, fontweight=weight)
+        look: dict[str, Any] = {"fontsize": 9.5, "family": "monospace", "color": colour, "fontweight": weight}
+        axis.text(x, y, text, va="center", parse_math=False, **look)
         x += width + side * 0.026
 
 

@@ -14,6 +14,7 @@ import typer
 from hamner.corpora import project_folder
 from hamner.errors import HamnerError
 from hamner.study.commands import write_all_tables
+from hamner.terminal import echo
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -50,20 +51,20 @@ def reproduce(
 
     _, errors = write_all_tables()
     if model is not None:
-        typer.echo("\nModel trained on minitweets")
+        echo("\nModel trained on minitweets")
         for line in import_module("hamner.reproduction.model").compare_with_record(model):
-            typer.echo(f"  {line}")
-    typer.echo("\nNotebooks")
+            echo(f"  {line}")
+    echo("\nNotebooks")
     for source in sources:
-        typer.echo(f"  {source.stem}: {states[source.stem]}")
-    typer.echo("Figures")
+        echo(f"  {source.stem}: {states[source.stem]}")
+    echo("Figures")
     for line in _changes(figures, _contents(project_folder() / "figures")):
-        typer.echo(f"  {line}")
-    typer.echo("Tables")
+        echo(f"  {line}")
+    echo("Tables")
     for line in _changes(results, _contents(project_folder() / "data" / "tables")):
-        typer.echo(f"  {line}")
+        echo(f"  {line}")
     for error in errors:
-        typer.echo(f"  FAILED: {error}")
+        echo(f"  FAILED: {error}")
     if failures or errors:
         raise typer.Exit(1)
 
@@ -80,7 +81,7 @@ def students(
         raise HamnerError(f"{folder} holds the executed notebooks, which would be overwritten: name another with --to")
     for source in notebooks.notebook_sources():
         notebooks.write(notebooks.for_students(source), folder / f"{source.stem}.ipynb")
-    typer.echo(f"{folder} is ready")
+    echo(f"{folder} is ready")
 
 
 def figures(
@@ -103,7 +104,7 @@ def figures(
         if only or folder:
             raise HamnerError(f"{'--only' if only else '--to'} needs --svg: contact sheets are PNG, in figures/")
         for path in _draw_contact_sheets():
-            typer.echo(f"{path} written")
+            echo(f"{path} written")
         return
     from hamner.drawing.style import SVG_FOLDER  # loads matplotlib
 
@@ -111,9 +112,9 @@ def figures(
     sources = _sources(only)
     _trained_model(sources)
     failures = _execute(sources, lambda source, executed: None, {SVG_FOLDER: str(folder)})
-    typer.echo(f"the figures of {len(sources) - len(failures)} notebooks are in {folder}")
+    echo(f"the figures of {len(sources) - len(failures)} notebooks are in {folder}")
     if failures:
-        raise HamnerError("\n".join(map(str, failures.values())))
+        raise HamnerError("; ".join(map(str, failures.values())))
 
 
 def _sources(only: Sequence[str] | None) -> list[Path]:
@@ -142,13 +143,13 @@ def _execute(
     notebooks = _notebooks()
     failures: dict[str, HamnerError] = {}
     for source in sources:
-        typer.echo(f"{source.stem} ... ", nl=False)
+        echo(f"{source.stem} ... ", end="")
         started = time.monotonic()
         try:
             keep(source, notebooks.execute(source, environment))
         except notebooks.NotebookError as error:
             failures[source.stem] = error
-        typer.echo(f"{time.monotonic() - started:.0f} s{' FAILED' if source.stem in failures else ''}")
+        echo(f"{time.monotonic() - started:.0f} s{' FAILED' if source.stem in failures else ''}")
     return failures
 
 

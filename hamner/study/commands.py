@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from hamner.errors import HamnerError
+from hamner.terminal import echo
 
 
 def measure(
@@ -29,7 +30,7 @@ def measure(
 
     with left_out() as reasons:
         for path in write_measured(root, relatedness):
-            typer.echo(f"{path} written")
+            echo(f"{path} written")
     report(reasons)
 
 
@@ -43,11 +44,11 @@ def tables() -> None:
 
     written, errors = write_all_tables()
     for path in written:
-        typer.echo(f"{path} written")
+        echo(f"{path} written")
     with left_out():  # named by write_all_tables already
         others = minitweets_runs()[1]
     for run in others:
-        typer.echo(f"{run.folder} is not in minitweets.md: its settings or its data are not the study's")
+        echo(f"{run.folder} is not in minitweets.md: its settings or its data are not the study's")
     report(errors)
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from hamner.corpora import PROTOCOLS, TYPES, Post, project_folder
 from hamner.errors import HamnerError
+from hamner.escape import markdown
 from hamner.evaluation import Spread, over_seeds, read_predictions
 from hamner.files import written_whole
 from hamner.training import Run
@@ -211,9 +212,13 @@ def _percent(line: dict[Hashable, Any], measure: str) -> str:
 
 
 def markdown_table(names: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table in Markdown: columns of `names`, aligned left, then columns of `numbers`, aligned right."""
-    lines = [[*names, *numbers], ["---"] * len(names) + ["---:"] * len(numbers), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    """Write a table in Markdown: columns of `names`, aligned left, then columns of `numbers`, aligned right.
+
+    Cells are escaped: a name from a run's record adds no column, line or link.
+    """
+    ruler = ["---"] * len(names) + ["---:"] * len(numbers)
+    header, *body = ([*map(markdown, cells)] for cells in ([*names, *numbers], *rows))
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (header, ruler, *body))
 
 
 def write_tables(folder: Path | None = None) -> list[Path]:

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus, Post
 from hamner.encoders import PhraseEncoder
+from hamner.escape import visible
 from hamner.model.batch import Batch
 from hamner.model.hamner import HamNer
 from hamner.training.batching import Item, Split, length_buckets
@@ -114,7 +115,7 @@ def read_words(
     numbers = length_buckets(split.lengths(), 4 * config.batch_size, None)
     for batch in tqdm(
         DataLoader(plain, batch_sampler=numbers, collate_fn=collated),
-        desc=f"words of {progress}",
+        desc=visible(f"words of {progress}"),
         disable=not progress,
         unit="batch",
     ):

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from hamner.corpora import load_corpus
+from hamner.terminal import echo
 from hamner.vision.features import VisualSource
 from hamner.vision.store import FEATURES, FeatureStore
 
@@ -50,4 +51,4 @@ def features(
         mask_placeholders=mask_placeholders,
     )
     store = FeatureStore.open(load_corpus(corpus, root), source, folder, device=device, near=True)
-    typer.echo(str(store.folder))
+    echo(str(store.folder))

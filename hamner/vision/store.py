@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import zlib
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -36,8 +35,10 @@ from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus, Post
 from hamner.errors import HamnerError
+from hamner.escape import visible
 from hamner.files import written_whole
 from hamner.images import ImageError
+from hamner.terminal import echo
 from hamner.vision.captions import CaptionExtractor, TextEncoder
 from hamner.vision.features import SourceError, VisualFeatures, VisualSource, digest
 
@@ -149,7 +150,7 @@ class FeatureStore:
         masked = extractor.placeholders(posts) if source.mask_placeholders else {}
         store.fill(posts, progress=progress, masked=masked)
         if progress:
-            print("\n".join([store.report(corpus.name), *extractor.left_over(corpus, near)]), file=sys.stderr)
+            echo("\n".join([store.report(corpus.name), *extractor.left_over(corpus, near)]), error=True)
         return store
 
     def fill(self, posts: Iterable[Post], progress: bool = True, masked: Mapping[str, str] | None = None) -> None:
@@ -283,7 +284,7 @@ class FeatureStore:
                 if not wait:
                     yield False
                     return
-                print(f"another process is filling {self.folder}: waiting for it", file=sys.stderr)
+                echo(f"another process is filling {self.folder}: waiting for it", error=True)
                 lock.acquire()
         except OSError as error:
             raise FeatureError(f"cannot write to {self.folder} ({error.strerror}): choose another folder") from error
@@ -314,7 +315,7 @@ class FeatureStore:
                 raise FeatureError(f"{file} cannot be read ({error.strerror or error}): {_KEPT}") from error
             except _DamagedError as error:
                 if mend:
-                    print(f"{file} is damaged ({error}): its images are computed anew", file=sys.stderr)
+                    echo(f"{file} is damaged ({error}): its images are computed anew", error=True)
                     file.unlink(missing_ok=True)
                 continue
             places.update({key: number * SHARD + row for row, key in enumerate(keys) if key in wanted})
@@ -331,7 +332,7 @@ class FeatureStore:
         unreadable: dict[str, str] = {}
         batch: dict[str, VisualFeatures] = {}
         extracted = self._extracted(first[key] for key in pending)
-        for key in tqdm(pending, desc=self.folder.name, unit="image", disable=not progress):
+        for key in tqdm(pending, desc=visible(self.folder.name), unit="image", disable=not progress):
             try:
                 batch[key] = next(extracted).result()
             except ImageError as error:
