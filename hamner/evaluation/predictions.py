@@ -5,6 +5,7 @@ No words: the file can be published although the tweets cannot. Other keys are a
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,13 +13,11 @@ from typing import Any
 
 from hamner.corpora.post import Post
 from hamner.corpora.tags import TAGS
-from hamner.errors import HamnerError
+from hamner.evaluation.columns import IMGID, PredictionsError, in_columns, misc, tags_in_columns
 from hamner.evaluation.scoring import Tags
-from hamner.files import written_whole
+from hamner.files import read_whole, written_whole
 
-
-class PredictionsError(HamnerError):
-    """A predictions file that cannot be read or written, or does not fit the corpus."""
+FORMS = """a line is {"id": "1234", "tags": ["B-PER", "O"]}, or, in CoNLL columns, the word first and its tag last"""
 
 
 def write_predictions(
@@ -45,15 +44,20 @@ def write_predictions(
 def read_predictions(path: str | Path, posts: Sequence[Post] | None = None) -> dict[str, tuple[str, ...]]:
     """Tags by post id, in the file's order; blank lines are skipped.
 
-    With `posts`, the file must hold exactly those: every post once, with one tag a word.
+    Reads JSON lines and, of other systems, CoNLL columns (`hamner.evaluation.columns`); `OTHER` counts as `MISC`. With
+    `posts`, the file must hold exactly those: every post once, with one tag a word.
 
     Raises PredictionsError that names the file, the line and what is wrong there.
     """
     path = Path(path)
-    predictions: dict[str, tuple[str, ...]] = {}
+    lines = _lines(path)
     lengths = None if posts is None else {post.id: len(post.words) for post in posts}
-    for number, record in _records(path):
-        id, tags = record["id"], tuple(record["tags"])
+    if in_columns(next((line for line in lines if line.strip()), "")):
+        tagged = tags_in_columns(lines, path, posts)
+    else:
+        tagged = [(number, record["id"], tuple(record["tags"])) for number, record in _records(lines, path)]
+    predictions: dict[str, tuple[str, ...]] = {}
+    for number, id, tags in tagged:
         if id in predictions:
             raise PredictionsError(f"{path}, line {number}: post {id!r} stands here a second time; keep one of the two")
         if lengths is not None and (problem := _misfit(id, tags, lengths)):
@@ -65,39 +69,46 @@ def read_predictions(path: str | Path, posts: Sequence[Post] | None = None) -> d
 
 
 def read_relevance(path: str | Path) -> dict[str, float]:
-    """The relevance of its image by post id, in the file's order: shares from 0 to 1.
+    """The relevance of each post's image by post id, in the file's order: from 0 to 1.
 
-    Raises PredictionsError that names the file and the line, also where a post has none, as after a text-only model or
-    in a file from before relevance was kept.
+    Raises PredictionsError that names the file and the line, also where a post has none, as after a text-only model.
     """
     path = Path(path)
-    found: dict[str, float] = {}
-    for number, record in _records(path):
+    relevance: dict[str, float] = {}
+    for number, record in _records(_lines(path), path):
         id = record["id"]
-        if id in found:
-            raise PredictionsError(f"{path}, line {number}: post {id!r} stands here a second time; keep one of the two")
+        if id in relevance:
+            raise PredictionsError(f"{path}, line {number}: post {id!r} stands here a second time: keep one")
         if problem := _no_share(record):
             raise PredictionsError(f"{path}, line {number}: {problem}")
-        found[id] = record["relevance"]
-    return found
+        relevance[id] = record["relevance"]
+    return relevance
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each line's number and content, blank lines left out; PredictionsError for a malformed one."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise PredictionsError(f"{path} cannot be read: {error.strerror}") from error
+def _lines(path: Path) -> list[str]:
+    """The lines of a file, without the byte order mark that Windows editors put first."""
+    lines: list[str] = []
+    content = read_whole(path, PredictionsError).removeprefix(codecs.BOM_UTF8)
     for number, line in enumerate(content.split(b"\n"), start=1):
+        try:
+            lines.append(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise PredictionsError(f"{path}, line {number}: not UTF-8; save the file as UTF-8") from error
+    return lines
+
+
+def _records(lines: Sequence[str], path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each line's number and content, without blank lines. Raises PredictionsError for a malformed line."""
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
         try:
-            record = json.loads(line.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise PredictionsError(f"{where}: not UTF-8; save the file as UTF-8") from error
+            record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise PredictionsError(f"{where}: not a JSON object ({error})") from error
+            raise PredictionsError(f"{where}: not a JSON object ({error}); {FORMS}") from error
+        if isinstance(record, dict) and isinstance(record.get("tags"), list):
+            record["tags"] = [misc(tag) if isinstance(tag, str) else tag for tag in record["tags"]]
         if problem := _malformed(record):
             raise PredictionsError(f"{where}: {problem}")
         yield number, record
@@ -125,15 +136,15 @@ def align(posts: Sequence[Post], predictions: Mapping[str, Tags]) -> tuple[list[
 def _malformed(record: object) -> str | None:
     """What is wrong with one line's content by itself, or None."""
     if not isinstance(record, dict):
-        return 'expected an object like {"id": "1234", "tags": ["B-PER", "O"]}'
+        return f"no JSON object; {FORMS}"
     for key in ("id", "tags"):
         if key not in record:
-            return f'the key "{key}" is missing'
+            return f'the key "{key}" is missing; {FORMS}'
     id, tags = record["id"], record["tags"]
     if not isinstance(id, str):
-        return '"id" must be a string'
+        return f'"id" must be a string; {FORMS}'
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        return f'post {id!r}: "tags" must be a list of strings'
+        return f'post {id!r}: "tags" must be a list of strings; {FORMS}'
     for tag in tags:
         if tag not in TAGS:
             return f"post {id!r}: unknown tag {tag!r}; the tags are {', '.join(TAGS)}"
@@ -142,21 +153,22 @@ def _malformed(record: object) -> str | None:
 
 def _no_share(record: Mapping[str, Any]) -> str | None:
     """What is wrong with the relevance in a line that is not malformed, or None."""
+    id = record["id"]
     if "relevance" not in record:
-        return (
-            f'post {record["id"]!r} has no "relevance"; it is kept of models that judge images, '
-            "so train such a model anew"
-        )
+        return f'post {id!r} has no "relevance"; models that judge images write it: train such a model, or tag again'
     value = record["relevance"]
     if type(value) not in (int, float) or not 0 <= value <= 1:  # a JSON true is an int here, but no share
-        return f'post {record["id"]!r}: "relevance" must be a number from 0 to 1, not {value!r}'
+        return f'post {id!r}: "relevance" must be a number from 0 to 1, not {value!r}'
     return None
 
 
 def _misfit(id: str, tags: Tags, lengths: Mapping[str, int]) -> str | None:
     """What keeps a prediction from fitting the corpus, whose posts have `lengths` words, or None."""
     if id not in lengths:
-        return f"post {id!r} is not in this split of the corpus; were the predictions made for another one?"
+        bare = id.strip().removeprefix(IMGID)
+        near = next((name for name in (bare, Path(bare).name, Path(bare).stem) if name in lengths), None)
+        remedy = "were the predictions made for another one?" if near is None else f"do you mean {near!r}?"
+        return f"post {id!r} is not in this split of the corpus; {remedy}"
     if len(tags) != lengths[id]:
         return f"post {id!r} has {lengths[id]} words but {len(tags)} predicted tags; one tag a word is needed"
     return None
@@ -166,4 +178,4 @@ def _without_prediction(lengths: Mapping[str, int], predictions: Mapping[str, Ta
     missing = [id for id in lengths if id not in predictions]
     if not missing:
         return None
-    return f"{len(missing)} of {len(lengths)} posts have no prediction, the first is post {missing[0]!r}"
+    return f"{len(missing)} of {len(lengths)} posts have no prediction, the first is post {missing[0]!r}: predict all"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -54,7 +55,7 @@ def test_the_file_holds_one_object_a_line_with_id_and_tags_only(tmp_path):
         (b'{"id": "9", "tags": ["O"]', "not a JSON object"),
         (b"[" * 100_000, "not a JSON object"),
         (b'{"id": "\xe9", "tags": ["O"]}', "not UTF-8"),
-        (b'["9", ["O"]]', "expected an object"),
+        (b'["9", ["O"]]', "no JSON object; a line is"),
         (b'{"tags": ["O"]}', 'the key "id" is missing'),
         (b'{"id": "9"}', 'the key "tags" is missing'),
         (b'{"id": 9, "tags": ["O"]}', '"id" must be a string'),
@@ -83,8 +84,141 @@ def test_a_post_without_prediction_is_an_error(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_one_clear_error(tmp_path):
-    with pytest.raises(PredictionsError, match=r"absent.jsonl cannot be read: No such file"):
+    with pytest.raises(PredictionsError, match=r"absent.jsonl: cannot be read \(No such file"):
         read_predictions(tmp_path / "absent.jsonl")
+
+
+def test_a_named_pipe_is_no_predictions_file(tmp_path):
+    os.mkfifo(tmp_path / "predictions.jsonl")
+    with pytest.raises(PredictionsError, match=r"predictions.jsonl: cannot be read \(not a regular file\)"):
+        read_predictions(tmp_path / "predictions.jsonl")
+
+
+def test_a_byte_order_mark_and_windows_line_ends_change_nothing(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    write_predictions(path, GOOD, {"7": 0.5, "9": 1.0})
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_predictions(path, POSTS) == GOOD
+    assert read_relevance(path) == {"7": 0.5, "9": 1.0}
+    path.write_bytes(b"\xef\xbb\xbfKelso\tB-PER\r\nran\tO\r\n\r\nOrva\tB-LOC\r\n")
+    assert read_predictions(path, POSTS) == GOOD
+
+
+def test_other_is_read_as_misc_and_never_written(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    path.write_text('{"id": "9", "tags": ["B-OTHER"]}')
+    assert read_predictions(path) == {"9": ("B-MISC",)}
+    path.write_text("IMGID:9\nOrva\tB-OTHER\n")
+    assert read_predictions(path) == {"9": ("B-MISC",)}
+    with pytest.raises(PredictionsError, match="unknown tag 'B-OTHER'"):
+        write_predictions(path, {"9": ["B-OTHER"]})
+
+
+@pytest.mark.parametrize("id", ["9.jpg", "IMGID:9", " 9 ", "images/9.jpg"])
+def test_an_id_in_another_spelling_is_an_error_that_names_the_right_one(tmp_path, id):
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(json.dumps({"id": id, "tags": ["O"]}))
+    with pytest.raises(PredictionsError, match="is not in this split of the corpus; do you mean '9'"):
+        read_predictions(path, POSTS)
+    path.write_text(f"IMGID:{id}\nOrva\tO\n")
+    with pytest.raises(PredictionsError, match=r"line 1: post .*do you mean '9'"):
+        read_predictions(path, POSTS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Kelso\tB-PER\nran\tO\n\nOrva\tB-LOC\n",
+        "Kelso B-PER\nran O\n\n\nOrva B-LOC",
+        "\n-DOCSTART- -X- O\n\nKelso O B-PER\nran O O\n\nOrva B-ORG B-LOC\n\n",
+        "IMGID:7\nKelso\tNNP\tO\tB-PER\nran\tVB\tO\tO\n\nIMGID:9\nOrva\tNNP\tB-ORG\tB-LOC\n",
+        "IMGID:9\nOrva B-LOC\nIMGID:7\nKelso B-PER\nran O\n",
+    ],
+)
+def test_columns_of_other_systems_are_aligned_by_order_or_id_and_the_last_one_is_read(tmp_path, text):
+    path = tmp_path / "result.txt"
+    path.write_text(text)
+    assert read_predictions(path, POSTS) == GOOD
+
+
+def test_a_word_with_a_blank_of_its_own_stays_one_word(tmp_path):
+    posts = (Post("1", ("a\u00a0b", "c d"), ("O", "B-PER")),)
+    path = tmp_path / "result.txt"
+    path.write_text("a\u00a0b\tO\nc d\tB-PER\n", encoding="utf-8")
+    assert read_predictions(path, posts) == {"1": ("O", "B-PER")}
+    path.write_text("a\u00a0b O\n", encoding="utf-8")
+    assert read_predictions(path, (Post("1", ("a\u00a0b",)),)) == {"1": ("O",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Kelso B-PER\nruns O\n\nOrva O\n", "line 2: the word 'runs' where post '7' of the corpus has 'ran'"),
+        ("Orva O\n\nKelso B-PER\nran O\n", "line 1: the word 'Orva' where post '7' of the corpus has 'Kelso'"),
+        ("Kelso B-PER\n\nOrva O\n", "line 1: post '7' ends after 1 words, and in the corpus it has 2"),
+        ("Kelso B-PER\nran O\n", "line 3: the file ends with 1 posts, fewer than the 2 of this split"),
+        ("Kelso O\nran O\n\nOrva O\n\nx O\n", "the file ends with 3 posts, more than the 2 of this split"),
+        ("IMGID:7\nKelso O\nran O\n", "1 of 2 posts have no prediction, the first is post '9'"),
+        ("IMGID:7\nKelso O\nran O\n\nIMGID:8\nOrva O\n", "line 5: post '8' is not in this split"),
+        ("IMGID:7\nKelso O\nran O\n\nIMGID:7\nKelso O\nran O\n", "line 5: post '7' stands here a second time"),
+        ("IMGID:7\nKelso O\nran O\n\nOrva O\n", "line 5: only some posts have an IMGID line"),
+        ("IMGID:7\nIMGID:9\nOrva O\n", "line 1: post '7' has no words"),
+        ("IMGID:7\nKelso O\nOrva O\n", "line 3: the word 'Orva' where post '7' of the corpus has 'ran'"),
+        ("Kelso O\nran\n", "line 2: one column, 'ran'; give the word first and its predicted tag last"),
+        ("Kelso O O\nran O\n", "line 2: 2 columns, but line 1 has 3"),
+        ("Kelso O\nran B-CAT\n", "line 2: unknown tag 'B-CAT' in the last column"),
+        ("Kelso\tCAT\n", "line 1: unknown tag 'CAT' in the last column"),
+        ("7.jpg\nKelso ran\nB-PER O\n", "line 1: not a JSON object"),
+        (
+            "Kelso O B-PER\nran O O\n\nOrva O B-ORG\n",
+            "line 1: the last column is the corpus's gold in every line, and column 2 is not; put the predicted",
+        ),
+    ],
+)
+def test_columns_that_do_not_fit_the_corpus_are_an_error_that_names_line_and_remedy(tmp_path, text, message):
+    path = tmp_path / "result.txt"
+    path.write_text(text)
+    with pytest.raises(PredictionsError) as error:
+        read_predictions(path, POSTS)
+    assert str(error.value).startswith(str(path))
+    assert message in str(error.value)
+
+
+def test_columns_without_ids_need_the_posts(tmp_path):
+    path = tmp_path / "result.txt"
+    path.write_text("Kelso B-PER\n")
+    with pytest.raises(PredictionsError, match="line 1: no IMGID lines"):
+        read_predictions(path)
+    path.write_text("IMGID:7\nKelso B-PER\n")
+    assert read_predictions(path) == {"7": ("B-PER",)}
+
+
+def test_a_perfect_prediction_beside_its_gold_is_scored(tmp_path):
+    path = tmp_path / "result.txt"
+    path.write_text("Kelso B-PER B-PER\nran O O\n\nOrva B-ORG B-ORG\n")
+    assert read_predictions(path, POSTS) == {"7": ("B-PER", "O"), "9": ("B-ORG",)}
+
+
+@pytest.mark.parametrize(
+    "line", ["7.jpg", "[]", '{"tags": ["O"]}', '{"id": 1, "tags": []}', '{"id": "1", "tags": "O"}']
+)
+def test_an_error_of_form_shows_a_line_of_the_right_form(tmp_path, line):
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(line)
+    with pytest.raises(
+        PredictionsError, match=r'a line is \{"id": "1234", "tags": \["B-PER", "O"\]\}, or, in CoNLL columns'
+    ):
+        read_predictions(path)
+
+
+def test_a_huge_value_makes_no_huge_message(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    for text in (json.dumps({"id": "9" * 10**6, "tags": ["O"]}), "x" * 10**6 + "\tO", "Kelso\t" + "x" * 10**6):
+        path.write_text(text)
+        with pytest.raises(PredictionsError) as error:
+            read_predictions(path, POSTS)
+        assert len(str(error.value)) <= 1000
+        assert str(path) in str(error.value)
 
 
 def test_other_keys_are_allowed(tmp_path):
