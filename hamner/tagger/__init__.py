@@ -1,6 +1,6 @@
-"""Tag posts of one's own with a trained run.
+"""Tag posts of your own with a trained run.
 
-The names are imported on first use: `hamner tag --help` should not wait for torch.
+The names are imported on first use, so that `hamner tag --help` does not wait for torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fitting a run's temperature, so that of the entities with score 0.8 about 80 % are right."""
+"""Fit a run's temperature, so that of the entities with score 0.8 about 80 % are right."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 
 from hamner.corpora.post import Corpus
 from hamner.corpora.tags import spans
-from hamner.tagger.confidence import TEMPERATURES, calibrated
+from hamner.tagger.confidence import FEWEST_ENTITIES, TEMPERATURES, calibrated
 from hamner.tagger.tagger import Tagger, TaggerError
 from hamner.training.identity import require_data_of
 from hamner.training.inputs import images_of, open_store, posts_seen
@@ -20,42 +20,46 @@ from hamner.vision.store import FEATURES
 AT_ONCE = 64
 """Posts whose features are in memory together."""
 
+AT_AN_END = 0.01
+"""A fit so near to an end of TEMPERATURES, as the difference of logarithms, is no minimum between them."""
+
 
 def judged_entities(
     tagger: Tagger, corpus: Corpus, split: str = "valid", features: Path | str = FEATURES
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(confidence, whether it is right) of each entity that the tagger finds in `split`, both (entities,).
+    """(confidence, correctness) of each entity that the tagger predicts in `split`, both of shape (entities,).
 
-    Right means that gold has the same span and type (seqeval protocol). Images are seen as in training; their
-    features are kept under `features`. Confidences are as the tagger gives them: `hamner.evaluation.reliability` draws
-    the diagram from these.
+    An entity is correct when gold has the same span and type (seqeval protocol). Images are seen as in training; their
+    features are kept under `features`. Confidences have the tagger's own temperature: `hamner.evaluation.reliability`
+    draws the diagram from these.
     """
     posts = corpus[split]
     store = open_store(corpus, tagger.config, Path(features), str(tagger.device), progress=True)
-    look = None
+    features_of = None
     if store is not None:
         posts_seen(posts, f"{corpus.name} {split}", store, None)
-        look = images_of(posts, store, tagger.config)
+        features_of = images_of(posts, store, tagger.config)
     confidence: list[float] = []
-    right: list[bool] = []
+    correct: list[bool] = []
     for begin in range(0, len(posts), AT_ONCE):
-        some = range(begin, min(begin + AT_ONCE, len(posts)))
-        seen = None if look is None else [look(number) for number in some]
-        tagged = tagger.many([posts[number].words for number in some], features=seen, evidence=False)
-        for number, post in zip(some, tagged, strict=True):
+        numbers = range(begin, min(begin + AT_ONCE, len(posts)))
+        given = None if features_of is None else [features_of(number) for number in numbers]
+        tagged = tagger.many([posts[number].words for number in numbers], features=given, evidence=False)
+        for number, post in zip(numbers, tagged, strict=True):
             gold = {(span.type, span.start, span.end - 1) for span in spans(posts[number].tags or ())}
             confidence += [entity.score for entity in post.entities]
-            right += [(entity.type, *entity.words) in gold for entity in post.entities]
-    return np.array(confidence), np.array(right, dtype=bool)
+            correct += [(entity.type, *entity.words) in gold for entity in post.entities]
+    return np.array(confidence), np.array(correct, dtype=bool)
 
 
 def calibrate(run: Run, corpus: Corpus, device: str = "cpu", features: Path | str = FEATURES) -> float:
-    """Fit the temperature on valid by maximum likelihood (Guo et al., ICML 2017) and leave it in the run's folder.
+    """Fit the temperature on valid by maximum likelihood (Guo et al., ICML 2017) and write it to the run's folder.
 
-    Writes calibration.json, whole or not at all: the temperature, how many entities it was fitted on, and their mean
-    negative log-likelihood before and after. Taggers made from the folder from then on use it. Test is not touched.
+    Writes calibration.json, whole or not at all: the temperature, the number of entities that it was fitted on, and
+    their mean negative log-likelihood before and after. Later taggers of this folder apply it. Test is not read.
 
-    Raises HamnerError when `corpus` or its images are not the run's, or no entity is found in valid.
+    Raises HamnerError, and writes nothing, when `corpus` or its images are not the run's, when valid has fewer than
+    FEWEST_ENTITIES predicted entities, or when no temperature within TEMPERATURES is the best.
     """
     if run.record["corpus"]["sha256"] != corpus.sha256:
         raise TaggerError(
@@ -65,35 +69,51 @@ def calibrate(run: Run, corpus: Corpus, device: str = "cpu", features: Path | st
     require_data_of(run, corpus)
     tagger = Tagger(run, device)
     tagger.temperature = None
-    confidence, right = judged_entities(tagger, corpus, features=features)
-    if not len(confidence):
-        raise TaggerError(f"the run in {run.folder} finds no entity in valid, so there is nothing to calibrate on")
-    temperature = fit_temperature(confidence, right)
+    confidence, correct = judged_entities(tagger, corpus, features=features)
+    temperature = fit_temperature(confidence, correct)
     record = {
         "temperature": temperature,
         "split": "valid",
         "entities": len(confidence),
-        "correct": int(right.sum()),
+        "correct": int(correct.sum()),
         "negative_log_likelihood": {
-            "before": negative_log_likelihood(confidence, right, 1.0),
-            "after": negative_log_likelihood(confidence, right, temperature),
+            "before": negative_log_likelihood(confidence, correct, 1.0),
+            "after": negative_log_likelihood(confidence, correct, temperature),
         },
     }
     write_json(record, run.folder / CALIBRATION)
     return temperature
 
 
-def fit_temperature(confidence: ArrayLike, right: ArrayLike) -> float:
-    """The temperature within TEMPERATURES of the least negative log-likelihood."""
+def fit_temperature(confidence: ArrayLike, correct: ArrayLike) -> float:
+    """The temperature within TEMPERATURES that minimises the negative log-likelihood.
+
+    Raises TaggerError for fewer than FEWEST_ENTITIES entities, for confidences that are no probabilities, and for a
+    minimum at an end of the range: there the data ask for scores of 0, 0.5 or 1 and not for a temperature.
+    """
+    confidence, correct = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=bool)
+    if len(confidence) < FEWEST_ENTITIES:
+        raise TaggerError(
+            f"not calibrated: the run predicts {len(confidence)} entities in valid, and a temperature needs at least "
+            f"{FEWEST_ENTITIES}; train longer, or on a corpus with a larger valid split"
+        )
+    if not ((confidence >= 0) & (confidence <= 1)).all():
+        raise TaggerError("not calibrated: some scores are not from 0 to 1, as after damaged weights; train again")
     fitted = minimize_scalar(
-        lambda log: negative_log_likelihood(confidence, right, np.exp(log)),
+        lambda log: negative_log_likelihood(confidence, correct, np.exp(log)),
         bounds=np.log(TEMPERATURES),
         method="bounded",
     )
+    if np.abs(np.log(TEMPERATURES) - fitted.x).min() < AT_AN_END:
+        raise TaggerError(
+            f"not calibrated: {correct.sum()} of {len(correct)} entities in valid are right, and the fit ends at "
+            f"{np.exp(fitted.x):.2f}, an end of the range {TEMPERATURES[0]} to {TEMPERATURES[1]}: scores this far from "
+            "the share of right entities have no temperature; train longer, or on more posts"
+        )
     return float(np.exp(fitted.x))
 
 
-def negative_log_likelihood(confidence: ArrayLike, right: ArrayLike, temperature: float) -> float:
-    """Mean of -log p(right or wrong) at this temperature."""
+def negative_log_likelihood(confidence: ArrayLike, correct: ArrayLike, temperature: float) -> float:
+    """Mean of -log p(correct) over correct entities and -log (1 - p) over the others, in nats."""
     p = calibrated(confidence, temperature)
-    return float(-np.log(np.where(right, p, 1 - p)).mean())
+    return float(-np.log(np.where(correct, p, 1 - p)).mean())

@@ -1,4 +1,4 @@
-"""A tagged post as a figure: its words with their entities, its image with boxes, and where each entity looked."""
+"""A tagged post as a figure: words with entities, the image with boxes, and each entity's attention."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from PIL import Image
 
 from hamner.drawing.parts import HALO, MAP, colour_bar, draw_box, draw_image, draw_regions, scale_from_0
 from hamner.drawing.style import BLACK, GREY, TYPE_COLOURS, Drawn, styled
+from hamner.escape import figure_text
+from hamner.images import load_image
 from hamner.tagger.evidence import SeenObject
 from hamner.tagger.post import Entity, TaggedPost
-from hamner.tagger.tagger import load_image
 
 COLUMNS = 72
 """Characters a line."""
@@ -35,18 +36,17 @@ PIXELS = 480
 
 SANS, MONO = "DejaVu Sans", "DejaVu Sans Mono"
 CJK = ("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL")
-"""How the names of Chinese, Japanese and Korean letters begin."""
+"""First words of the Unicode names of Chinese, Japanese and Korean letters."""
 
 Line = list[tuple[int, str, Entity | None]]
 
 
 @styled
 def tagged_post(post: TaggedPost) -> Figure:
-    """Words above; below them the image with its objects, then one grey image for each entity with its attention.
+    """Draw the words above, then the image with its objects, then one grey image with the attention of each entity.
 
-    Attention is drawn as it is, weight times number of regions (1 = uniform), on one scale for the whole post; a title
-    says so when an entity's map over the grid is flat. Types have names, and colours that people with any colour vision
-    tell apart.
+    Attention is weight times number of regions (1 = uniform), on one scale for the whole post; a title says when an
+    entity's map over the grid is flat. Types have names, and colours that people with any colour vision can tell apart.
     """
     lines = _lines(post)
     seen = [entity for entity in post.entities if entity.evidence is not None]
@@ -76,12 +76,12 @@ def tagged_post(post: TaggedPost) -> Figure:
 
 
 def drawable(text: str, family: str = SANS) -> str:
-    """`text` with each character that the font lacks put in words: what is drawn, while the post stays as it is.
+    """`text` as it is drawn: characters that the font lacks in words, control characters as escapes.
 
     A pictograph becomes its Unicode name, "[face with tears of joy]"; letters in a row become their number and
-    script, "[5 letters: CJK]"; what has no shape of its own, such as joiners and variation selectors, becomes nothing.
+    script, "[5 letters: CJK]"; joiners and variation selectors, which have no shape, are left out.
     """
-    text = "".join(c for c in text if unicodedata.category(c) != "Cf" and not _is_selector(c))
+    text = "".join(c for c in figure_text(text) if unicodedata.category(c) != "Cf" and not _is_selector(c))
     return "".join(_in_words(kind, "".join(part)) for kind, part in groupby(text, lambda c: _kind(c, family)))
 
 
@@ -95,7 +95,7 @@ def _in_words(kind: str, part: str) -> str:
 
 
 def _kind(character: str, family: str) -> str:
-    """`drawn`, when the font has it (a blank needs no shape); the script, when it is of a word; else `symbol`."""
+    """`drawn` if the font has the character, or it is a blank; the script of a letter; else `symbol`."""
     if character.isspace() or ord(character) in _charmap(family):
         return "drawn"
     script = unicodedata.name(character, "").partition(" ")[0]
@@ -142,7 +142,7 @@ def _draw_words(axes: Axes, lines: list[Line], notes: list[str], post: TaggedPos
     axes.set_ylim(len(lines) + 0.4 * len(notes), -0.6)
     for row, line in enumerate(lines):
         for column, shown, entity in line:
-            # Equally wide letters, so that a word's place follows from its column; no mathematics in tweets with "$".
+            # In a monospaced font a word's place follows from its column. A "$" in a tweet is no mathematics.
             style: dict[str, Any] = {"family": MONO, "va": "center", "parse_math": False}
             if entity is None:
                 axes.text(column, row, shown, fontsize=10, **style)
@@ -153,7 +153,7 @@ def _draw_words(axes: Axes, lines: list[Line], notes: list[str], post: TaggedPos
             axes.text(
                 column, row + 0.42, f"{entity.type} {entity.score:.2f}", fontsize=7.5, color=colour, weight="bold"
             )
-    heading = "no image counted" if post.relevance is None else f"relevance of the image {post.relevance:.2f}"
+    heading = "no image was seen" if post.relevance is None else f"relevance of the image {post.relevance:.2f}"
     if not post.calibrated:
         heading += "; scores are not calibrated"
     axes.set_title(heading, fontsize=9.5, color=GREY)
@@ -162,7 +162,7 @@ def _draw_words(axes: Axes, lines: list[Line], notes: list[str], post: TaggedPos
 
 
 def _draw_objects(axes: Axes, image: Image.Image, seen: list[Entity]) -> None:
-    """The image as it is, with the boxes that all entities share."""
+    """Draw the image in colour with the boxes of its objects."""
     draw_image(axes, image)
     axes.set_title("the image", fontsize=9)
     if seen and seen[0].evidence is not None:
@@ -193,7 +193,7 @@ def _draw_object(axes: Axes, item: SeenObject, label: str, colour: Any) -> None:
 
 
 def _greatest(entity: Entity) -> float:
-    """The greatest attention of an entity to anything."""
+    """The greatest attention of an entity to a region or an object."""
     assert entity.evidence is not None
     grid = entity.evidence.grid_attention
     return max([0.0 if grid is None else float(grid.max()), *(item.attention for item in entity.evidence.objects)])

@@ -1,4 +1,4 @@
-"""A tagged post: its words, its entities, and how far the image counted."""
+"""A tagged post: its words, its entities, and the relevance of its image."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entity:
-    """A name that was found.
+    """A predicted entity.
 
-    `text` is what stands from character `start` to `end` (exclusive) of the post's text; `words` its first and its last
-    word. `score` is the probability that exactly this span is an entity of this type (see `span_probabilities`),
-    calibrated where the post says so.
+    `text` is the post's text from character `start` to `end` (exclusive); `words` are the numbers of its first and its
+    last word. `score` is the probability that exactly this span is an entity of this type (`span_probabilities`),
+    calibrated if the post's `calibrated` is true.
     """
 
     text: str
@@ -30,7 +30,7 @@ class Entity:
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """With the keys of transformers' token-classification pipeline with an aggregation strategy."""
+        """Plain values, with the keys of transformers' token-classification pipeline (with an aggregation strategy)."""
         return {
             "entity_group": self.type,
             "score": self.score,
@@ -45,9 +45,9 @@ class TaggedPost:
     """A post with its tags.
 
     `text` is the raw text, or the words joined by a space; word i is `text[offsets[i][0]:offsets[i][1]]`. `relevance`
-    (rho) says how much the image counted, from 0 to 1, and `integration` (beta) how much each of its grains; both are
-    None when no image was looked at, and `notes` say why. Of a post that was read in several windows they are those
-    of the window with the greatest relevance.
+    (rho) is the weight of the image, from 0 to 1, and `integration` (beta) the share of each granularity level. Both
+    are None if the model saw no image; `notes` say why. For a post read in several windows, both come from the window
+    with the greatest relevance.
     """
 
     text: str
@@ -62,7 +62,7 @@ class TaggedPost:
     image: ImageInput | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; `entities` as `Entity.to_dict` gives them, `evidence` of each in the same order."""
+        """Plain values for JSON; `entities` as from `Entity.to_dict`, `evidence` in the same order."""
         return {
             "text": self.text,
             "words": list(self.words),
@@ -78,8 +78,8 @@ class TaggedPost:
     def show(self) -> Figure:
         """Draw the words with their entities, and the image with its boxes and each entity's attention.
 
-        As the last value of a notebook's cell the figure is shown.
+        A notebook shows the figure as the last value of a cell.
         """
-        from hamner.tagger.figure import tagged_post  # here, for matplotlib is not needed to tag
+        from hamner.tagger.figure import tagged_post  # here, because tagging needs no matplotlib
 
         return tagged_post(self)

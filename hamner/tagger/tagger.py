@@ -1,4 +1,4 @@
-"""The tagger: words and an image in, entities and what they rest on out."""
+"""The tagger: takes words and an image, returns entities with scores and visual evidence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hamner.errors import HamnerError
 from hamner.images import ImageInput, load_image
 from hamner.model.batch import Batch
 from hamner.model.intra_modality import GRAINS
-from hamner.tagger.confidence import TEMPERATURES, calibrated, span_probabilities
+from hamner.tagger.confidence import FEWEST_ENTITIES, TEMPERATURES, calibrated, span_probabilities
 from hamner.tagger.evidence import Evidence, evidence_of
 from hamner.tagger.post import Entity, TaggedPost
 from hamner.tagger.words import split_words
@@ -39,12 +39,12 @@ Text = str | Sequence[str]
 
 
 class TaggerError(HamnerError):
-    """A run cannot tag, or not this post."""
+    """A run cannot tag at all, or not this post."""
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is to be tagged, in the form that the model takes."""
+    """One post to be tagged, in the form that the model takes."""
 
     text: str
     words: tuple[str, ...]
@@ -57,7 +57,7 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _Read:
-    """What the model makes of one window."""
+    """The model's output for one window."""
 
     tags: list[str]
     entities: list[tuple[Span, float, Evidence | None]]
@@ -71,8 +71,8 @@ class Tagger:
         tagger = Tagger.from_pretrained("data/runs/...")
         post = tagger("Kelso (left) meets Orva", image="photo.jpg")
 
-    The same post always gets the same answer. `extractor` turns images into features; by default it is made from the
-    run's visual source when the first image comes.
+    The same post always gets the same tags and scores. `extractor` turns images into features; by default it is made
+    from the run's visual source with the first image.
     """
 
     def __init__(self, run: Run, device: str = "cpu", extractor: ImageExtractor | None = None) -> None:
@@ -109,10 +109,10 @@ class Tagger:
     ) -> TaggedPost:
         """Tag one post: a raw text or its words, and its image as a file, a PIL image, or None.
 
-        `features`, of the run's own visual source (`FeatureStore`), take the place of those that the image would
-        give; it is then only drawn. So a post of a corpus is seen with its annotated objects, or through its caption.
+        `features` of the run's own visual source (`FeatureStore`) replace the features of the image, which is then only
+        drawn: this is how a post of a corpus is seen with its annotated objects, or through its caption.
 
-        Raises HamnerError when there are no words, or the image cannot be opened or looked at.
+        Raises HamnerError when there are no words, or the image cannot be opened or encoded.
         """
         return self.many([text], [image], features=[features])[0]
 
@@ -124,14 +124,14 @@ class Tagger:
         features: Sequence[VisualFeatures | None] | None = None,
         evidence: bool = True,
     ) -> list[TaggedPost]:
-        """Tag posts, several at once. Without `evidence` no occlusion is tried, which is faster."""
+        """Tag several posts in batches. Without `evidence` no occlusion is computed, which is faster."""
         if isinstance(texts, str):
             raise TaggerError("many takes a list of texts; for one text call the tagger itself")
         images = [None] * len(texts) if images is None else images
         given = [None] * len(texts) if features is None else features
         if not len(texts) == len(images) == len(given):
             raise TaggerError(
-                f"{len(texts)} texts with {len(images)} images and {len(given)} features: give each its own"
+                f"{len(texts)} texts with {len(images)} images and {len(given)} features: give every text one of each"
             )
         tagged: list[TaggedPost] = []
         for begin in range(0, len(texts), BATCH):
@@ -164,22 +164,22 @@ class Tagger:
         return _Asked(*_words(text, self.apart), features, names, image, tuple(notes))
 
     def _require_own_kind(self, features: VisualFeatures) -> None:
-        """Raise TaggerError for features that the run could not have learnt from."""
+        """Raise TaggerError for features that are not of the kind that the run was trained on."""
         if not isinstance(features, VisualFeatures):
             raise TaggerError(f"features are VisualFeatures, as a FeatureStore has them, not {features!r}")
         channels, classes = self.run.shape["channels"], self.run.shape["classes"]
         wrong = ""
         if {features.grid.shape[-1], features.objects.shape[-1]} != {channels}:
-            wrong = f"have {features.grid.shape[-1]} channels and the run learnt from {channels}"
+            wrong = f"have {features.grid.shape[-1]} channels and the run was trained on {channels}"
         elif not (np.isfinite(features.grid).all() and np.isfinite(features.objects).all()):
-            wrong = "hold what is no number"
+            wrong = "hold values that are no numbers"
         elif not ((features.classes >= 0) & (features.classes < classes)).all():
-            wrong = f"name classes of objects beyond the {classes} that the run knows"
+            wrong = f"have classes of objects beyond the {classes} of the run"
         if wrong:
             raise TaggerError(f"the features {wrong}: compute them with its source, {self.config.visual}")
 
     def _look(self, image: Image.Image) -> tuple[VisualFeatures, tuple[str, ...], list[str]]:
-        """The features of an image of the user's own, its objects' names, and what is to be said about them."""
+        """The features of a user's image, the names of its objects, and the notes about them."""
         assert self.config.visual is not None
         if self.config.visual.backbone == "captions":
             raise TaggerError(
@@ -226,29 +226,29 @@ class Tagger:
         output = self.model(batch, keep_attention=True)
         decoder = self.model.decoder
         tags = [[decoder.tags[k] for k in path] for path in decoder.decode(output.emissions, output.word_mask)]
-        found = [spans(row) for row in tags]
-        asked = [(row, span) for row, some in enumerate(found) for span in some]
+        predicted = [spans(row) for row in tags]
+        asked = [(row, span) for row, of_row in enumerate(predicted) for span in of_row]
         scores = span_probabilities(decoder, output.emissions.float(), output.word_mask, asked).cpu().numpy()
         if self.temperature is not None:
             scores = calibrated(scores, self.temperature)
         score = iter(scores.tolist())
         parts = []
-        for row, some in enumerate(found):
-            looked = batch.images is not None and bool(batch.images.image_mask[row])
-            seen: Sequence[Evidence | None] = [None] * len(some)
+        for row, of_row in enumerate(predicted):
+            has_image = batch.images is not None and bool(batch.images.image_mask[row])
+            evidence: Sequence[Evidence | None] = [None] * len(of_row)
             of_objects = names[row]
             weights = output.attention_weights
-            if looked and some and of_objects is not None and weights is not None:
-                seen = evidence_of(self.model, batch, weights, row, some, of_objects, self.temperature)
-            entities = [(span, next(score), evidence) for span, evidence in zip(some, seen, strict=True)]
+            if has_image and of_row and of_objects is not None and weights is not None:
+                evidence = evidence_of(self.model, batch, weights, row, of_row, of_objects, self.temperature)
+            entities = [(span, next(score), of_span) for span, of_span in zip(of_row, evidence, strict=True)]
             relevance, integration = None, None
-            if looked and output.relevance is not None and output.integration is not None:
+            if has_image and output.relevance is not None and output.integration is not None:
                 relevance, integration = output.relevance[row].item(), output.integration[row].tolist()
             parts.append(_Read(tags[row], entities, relevance, integration))
         return parts
 
     def _together(self, asked: _Asked, parts: Sequence[_Read]) -> TaggedPost:
-        """A post from its windows; its relevance is the greatest of theirs, as in `predict`, and beta is that one's."""
+        """Join a post's windows; relevance and beta are those of the window with the greatest relevance."""
         tags = [tag for part in parts for tag in part.tags]
         notes = asked.notes
         if len(parts) > 1:
@@ -278,24 +278,31 @@ class Tagger:
 
 
 def read_temperature(folder: Path) -> float | None:
-    """The temperature that `calibrate` left in a run's folder, or None. Raises TaggerError for a damaged file."""
+    """The temperature that `calibrate` wrote into a run's folder, None if it wrote none.
+
+    Raises TaggerError for a file that `calibrate` would not have written.
+    """
     path = folder / CALIBRATION
-    try:
-        temperature = float(json.loads(path.read_text(encoding="utf-8"))["temperature"])
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise TaggerError(f"{path} cannot be read ({error!r}): delete it, or calibrate the run again") from error
+    remedy = "delete it, or run hamner calibrate again"
+    try:
+        if not path.is_file():
+            raise OSError("not a file")
+        record = json.loads(path.read_text(encoding="utf-8"))
+        temperature, entities = record["temperature"], record.get("entities", FEWEST_ENTITIES)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise TaggerError(f"{path} cannot be read ({error!r}): {remedy}") from error
     least, greatest = TEMPERATURES
-    if not least <= temperature <= greatest:
-        raise TaggerError(
-            f"{path}: a temperature is from {least} to {greatest}, not {temperature}: delete it, or calibrate again"
-        )
-    return temperature
+    if type(temperature) not in (int, float) or not least < temperature < greatest:
+        raise TaggerError(f"{path}: a temperature lies between {least} and {greatest}, not {temperature!r}: {remedy}")
+    if type(entities) is not int or entities < FEWEST_ENTITIES:
+        raise TaggerError(f"{path}: a temperature needs {FEWEST_ENTITIES} entities or more, not {entities!r}: {remedy}")
+    return float(temperature)
 
 
 def _words(text: Text, apart: Sequence[str]) -> tuple[str, tuple[str, ...], tuple[tuple[int, int], ...]]:
-    """The text, its words, and where each stands; a raw text is split with the marks `apart` as words."""
+    """The text, its words and their offsets; a raw text is split with the marks `apart` as words of their own."""
     if isinstance(text, str):
         offsets = split_words(text, apart)
     elif not isinstance(text, Sequence):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from hamner.terminal import echo
+
 if TYPE_CHECKING:
     from hamner.corpora import Corpus
 
@@ -90,17 +92,15 @@ def train(
     finished = train_run(loaded, config, run, threads=threads)
     if not PartialState().is_main_process:
         return
-    typer.echo(f"{finished.folder}: best epoch {finished.record['best_epoch']}")
+    echo(f"{finished.folder}: best epoch {finished.record['best_epoch']}")
     for split in ("valid", "test"):
         overall = finished.record["scores"][split]["seqeval"]["overall"]
-        typer.echo(
+        echo(
             f"{split:>6}: precision {100 * overall['precision']:.2f}, recall {100 * overall['recall']:.2f}, "
             f"F1 {100 * overall['f1']:.2f} (seqeval protocol)"
         )
     if not finished.weights.exists():
-        typer.echo(
-            "This run was finished before, and its weights are not here: for a tagger, train with --run NEWFOLDER"
-        )
+        echo("This run was finished before, and its weights are not here: for a tagger, train with --run NEWFOLDER")
 
 
 def ablate(
@@ -161,6 +161,7 @@ def retest(
     from hamner.corpora import load_corpus
     from hamner.evaluation import align, read_predictions, score
     from hamner.training import Run
+    from hamner.training.own_corpus import corpus_of_run
     from hamner.training.retest import retest as retest_run
     from hamner.training.runs import RunInUseError
 
@@ -168,17 +169,17 @@ def retest(
     for trained in [Run.load(folder) for folder in runs]:
         name = on or trained.record["corpus"]["name"]
         if name not in loaded:
-            loaded[name] = load_corpus(name, root)
+            loaded[name] = load_corpus(on, root) if on else corpus_of_run(trained, root=root)
         for share in shuffled or [0]:
             try:
                 found = retest_run(trained, loaded[name], shuffled=share, captions=captions or ())
             except RunInUseError as error:
                 if len(runs) == 1:
                     raise
-                typer.echo(f"skipped: {error}")
+                echo(f"skipped: {error}")
                 break
             gold, predicted = align(loaded[name].test, read_predictions(found.file))
-            typer.echo(f"{found.file}: F1 {100 * score(gold, predicted).overall.f1:.2f} (seqeval protocol)")
+            echo(f"{found.file}: F1 {100 * score(gold, predicted).overall.f1:.2f} (seqeval protocol)")
 
 
 def sweep(
@@ -224,10 +225,10 @@ def sweep(
         parts.append(Part(corpus, full, rows_of(full)))
     runs = train_sweep(parts, range(1, seeds + 1), folder, threads)
     missing = retest_sweep(runs, loaded, files, threads)
-    typer.echo(f"{folder} has all {len(runs)} runs")
+    echo(f"{folder} has all {len(runs)} runs")
     for reason, of_reason in groupby(sorted(missing, key=missing.__getitem__), missing.__getitem__):
         tests = [str(file) for file in of_reason]
-        typer.echo(f"{len(tests)} of the tests cannot be taken, such as {tests[0]}: {reason}")
+        echo(f"{len(tests)} of the tests cannot be taken, such as {tests[0]}: {reason}")
 
 
 def _corpus_to_train_on(name: str, root: Path | None, allow_leaks: bool) -> Corpus:

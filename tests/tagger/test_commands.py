@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from typer import Typer
@@ -12,8 +13,11 @@ from typer.testing import CliRunner
 from hamner.cli import app
 from hamner.corpora import load_corpus
 from hamner.errors import HamnerError
+from hamner.escape import UNSEEN
 from hamner.tagger import Tagger
-from hamner.tagger.commands import tag
+from hamner.tagger.commands import print_post, save_figure, tag
+from hamner.tagger.post import Entity, TaggedPost
+from hamner.terminal import SafeConsole
 from hamner.training import Run
 from hamner.training.runs import write_json
 from hamner.vision.extractor import ImageExtractor
@@ -52,21 +56,51 @@ def test_a_table_of_entities_and_the_relevance_are_printed(command: Typer, run: 
     assert "not calibrated: run `hamner calibrate`" in result.output
 
 
-def test_a_run_is_calibrated_on_its_own_corpus_by_one_command(make_run, tmp_path: Path) -> None:
+@pytest.fixture
+def calibratable(make_run, tmp_path: Path) -> tuple[Run, Path]:
+    """A run on a corpus of its own, folder tweets/tiny, in which a quarter of the entities that it predicts are right."""
     run = make_run(objects=None)
     words = TEXT.split()
-    tags = Tagger(run)(words).tags
-    post = "IMGID:1\n" + "".join(f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True)) + "\n"
+    tagged = Tagger(run).many([words[start:] for start in range(5)], evidence=False)
+    folder = tmp_path / "tweets" / "tiny"
+    folder.mkdir(parents=True)
     for split in ("train", "valid", "test"):
-        (tmp_path / "tiny").mkdir(exist_ok=True)
-        (tmp_path / "tiny" / f"{split}.txt").write_text(post.replace("IMGID:1", f"IMGID:{split}"))
-    corpus = load_corpus("tiny", tmp_path)
-    write_json(run.record | {"corpus": {"name": "tiny", "sha256": corpus.sha256}}, run.folder / "run.json")
-    result = CliRunner().invoke(app, ["calibrate", str(run.folder), "--from", str(tmp_path)])
+        posts = []
+        for number in range(60):
+            own = tagged[number % 5]
+            tags = own.tags if number % 4 == 0 else ("O",) * len(own.tags)
+            lines = "".join(f"{word}\t{tag}\n" for word, tag in zip(own.words, tags, strict=True))
+            posts.append(f"IMGID:{split}{number}\n{lines}\n")
+        (folder / f"{split}.txt").write_text("".join(posts), encoding="utf-8")
+    write_json(run.record | {"corpus": {"name": "tiny", "sha256": load_corpus(folder).sha256}}, run.folder / "run.json")
+    return run, folder
+
+
+@pytest.mark.parametrize("option", ["--corpus", "--from"])
+def test_a_run_is_calibrated_on_its_own_corpus_by_one_command(calibratable: tuple[Run, Path], option: str) -> None:
+    run, folder = calibratable
+    where = folder if option == "--corpus" else folder.parent
+    result = CliRunner().invoke(app, ["calibrate", str(run.folder), option, str(where)])
     assert result.exit_code == 0, result.output
     tagger = Tagger.from_pretrained(run.folder)
     assert f"calibration.json: temperature {tagger.temperature:.2f}" in result.output
     assert "not calibrated" not in CliRunner().invoke(app, ["tag", TEXT, "--run", str(run.folder)]).output
+
+
+def test_a_corpus_of_ones_own_that_is_not_found_or_not_the_same_is_one_clear_error(
+    calibratable: tuple[Run, Path],
+) -> None:
+    run, folder = calibratable
+    absent = CliRunner().invoke(app, ["calibrate", str(run.folder)])
+    assert isinstance(absent.exception, HamnerError)
+    assert "trained on 'tiny', a corpus of your own, which is not at tiny: give the folder" in str(absent.exception)
+    assert "--from DIR" in str(absent.exception)
+    with (folder / "test.txt").open("a", encoding="utf-8") as file:
+        file.write("IMGID:further\nKelso\tO\n")
+    changed = CliRunner().invoke(app, ["calibrate", str(run.folder), "--corpus", str(folder)])
+    assert isinstance(changed.exception, HamnerError)
+    assert "has other posts (test.txt differ)" in str(changed.exception)
+    assert not (run.folder / "calibration.json").exists()
 
 
 def test_json_holds_what_the_post_does(command: Typer, run: Run) -> None:
@@ -78,11 +112,45 @@ def test_a_figure_is_written_whole_or_not_at_all(command: Typer, run: Run, photo
     arguments = ["Kelso meets Orva", "--image", str(photo), "--run", str(run.folder), "--figure"]
     assert CliRunner().invoke(command, [*arguments, str(tmp_path / "post.png")]).exit_code == 0
     assert (tmp_path / "post.png").read_bytes().startswith(b"\x89PNG")
-    failed = CliRunner().invoke(command, [*arguments, str(tmp_path / "post.doc")])
-    assert isinstance(failed.exception, HamnerError)
-    assert "post.doc" in str(failed.exception)
-    assert "png" in str(failed.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["post.png"]
+
+
+@pytest.mark.parametrize("name", ["post.pgf", "post.eps", "post.ps", "post", "post.svgz", "png"])
+def test_a_figure_is_a_png_svg_or_pdf_and_nothing_else_is_tried(command: Typer, name: str, tmp_path: Path) -> None:
+    failed = CliRunner().invoke(command, [TEXT, "--run", "absent", "--figure", str(tmp_path / name)])
+    assert isinstance(failed.exception, HamnerError)
+    assert "a figure is a .png, .svg or .pdf" in str(failed.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["svg", "pdf"])
+def test_a_figure_of_a_tweet_with_control_characters_and_mathematics_is_well_formed(form: str, tmp_path: Path) -> None:
+    words = ("Bramley\x1fGroup", "$\\frac{", "\x0bNora", "a\x1b[31m\u202eb", "--><x>")
+    entity = Entity("Bramley\x1fGroup", "ORG", 0, 13, 0.5, (0, 0))
+    tags = ("B-ORG", "O", "O", "O", "O")
+    post = TaggedPost(" ".join(words), words, ((0, 1),) * 5, tags, (entity,), None, None, True, ("note \x1c $x$",))
+    save_figure(post, tmp_path / f"post.{form}")
+    save_figure(post, tmp_path / f"again.{form}")
+    content = (tmp_path / f"post.{form}").read_bytes()
+    assert content == (tmp_path / f"again.{form}").read_bytes()
+    if form == "svg":
+        assert ElementTree.fromstring(content).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_a_table_shows_escapes_where_a_tweet_has_control_characters(capsys: pytest.CaptureFixture) -> None:
+    entity = Entity("Kelso\x1b[31m\n[bold]:smile:\u202e", "PER", 0, 5, 0.5, (0, 0))
+    post = TaggedPost("Kelso", ("Kelso",), ((0, 5),), ("B-PER",), (entity,), None, None, True, ("note \x9b2J",))
+    print_post(post, SafeConsole(width=100))
+    shown = capsys.readouterr().out
+    assert r"Kelso\x1b[31m\n[bold]:smile:\u202e" in shown
+    assert r"note \x9b2J" in shown
+    assert not UNSEEN.search(shown)
+
+
+def test_json_is_ascii_and_holds_no_control_character(command: Typer, run: Run) -> None:
+    result = CliRunner().invoke(command, ["Kelso \x9b31m \U0001f44d", "--run", str(run.folder), "--json"])
+    assert result.stdout.isascii()
+    assert json.loads(result.stdout)["text"] == "Kelso \x9b31m \U0001f44d"
 
 
 def test_a_mistyped_command_has_status_2(command: Typer) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from hamner.corpora.tags import Span, spans
 from hamner.devices import DeviceError
 from hamner.errors import HamnerError
 from hamner.files import file_sha256
+from hamner.images import load_image
 from hamner.tagger import Evidence, SeenObject, Tagger, TaggerError, calibrate
+from hamner.tagger.calibration import fit_temperature
 from hamner.tagger.confidence import calibrated
-from hamner.tagger.tagger import load_image
 from hamner.training import Run, RunError
 from hamner.training.checkpoints import CheckpointError
 from hamner.vision import ImageError, VisualSource
@@ -251,9 +253,9 @@ def test_features_of_another_source_are_refused(tagger: Tagger, extractor: Image
     wide = replace(features, grid=features.grid.repeat(2, axis=1), objects=features.objects.repeat(2, axis=1))
     unknown = replace(features, classes=np.full_like(features.classes, 9))
     for wrong, message in (
-        (wide, "have 12 channels and the run learnt from 6"),
-        (replace(features, grid=np.full_like(features.grid, np.nan)), "hold what is no number"),
-        (unknown, "name classes of objects beyond the 3 that the run knows"),
+        (wide, "have 12 channels and the run was trained on 6"),
+        (replace(features, grid=np.full_like(features.grid, np.nan)), "hold values that are no numbers"),
+        (unknown, "have classes of objects beyond the 3 of the run"),
         ("features", "features are VisualFeatures"),
     ):
         with pytest.raises(TaggerError, match=message):
@@ -335,10 +337,10 @@ def test_a_folder_that_cannot_tag_says_why(make_run, tmp_path: Path) -> None:
 def test_calibrating_fits_on_valid_and_later_taggers_use_it(make_run, tmp_path: Path) -> None:
     run = make_run(objects=None)
     before = Tagger(run)(TEXT)
-    posts = [Post(str(number), tuple(TEXT.split())[number:]) for number in range(9)]
-    tags = [list(Tagger(run)(post.words).tags) for post in posts]
+    posts = [Post(str(number), tuple(TEXT.split())[number % 9 :]) for number in range(54)]
+    tags = [post.tags for post in Tagger(run).many([post.words for post in posts], evidence=False)]
     valid = tuple(
-        replace(post, tags=tuple(own if number % 3 else ["O"] * len(own)))
+        replace(post, tags=tuple(["O"] * len(own) if number % 4 else own))
         for number, (post, own) in enumerate(zip(posts, tags, strict=True))
     )
     corpus = Corpus("tiny", tmp_path, (), valid, (), run.record["corpus"]["sha256"])
@@ -357,13 +359,68 @@ def test_calibrating_fits_on_valid_and_later_taggers_use_it(make_run, tmp_path: 
         calibrate(run, Corpus("other", tmp_path, (), valid, (), {"train.txt": "1"}))
 
 
+def test_a_temperature_from_next_to_nothing_is_refused_and_nothing_is_written(make_run, tmp_path: Path) -> None:
+    run = make_run(objects=None)
+    tags = Tagger(run)(TEXT.split()).tags
+    corpus = Corpus("tiny", tmp_path, (), (Post("1", tuple(TEXT.split()), tags),), (), run.record["corpus"]["sha256"])
+    with pytest.raises(TaggerError, match=r"predicts \d+ entities in valid, and a temperature needs at least 50"):
+        calibrate(run, corpus)
+    everything_right = tuple(Post(str(number), tuple(TEXT.split()), tags) for number in range(60))
+    with pytest.raises(TaggerError, match=r"(\d+) of \1 entities in valid are right, and the fit ends at"):
+        calibrate(run, replace(corpus, valid=everything_right))
+    assert not (run.folder / "calibration.json").exists()
+
+
 @pytest.mark.parametrize(
-    "text", ["{", "{}", '{"temperature": 0}', '{"temperature": NaN}', '{"temperature": 1e300}', "[]"]
+    ("confidence", "correct", "message"),
+    [
+        ([0.9] * 49, [True] * 49, "predicts 49 entities in valid"),
+        ([0.9] * 60, [True] * 60, "60 of 60 entities in valid are right, and the fit ends at 0.05"),
+        ([0.9] * 60, [False] * 60, "0 of 60 entities in valid are right, and the fit ends at 20.00"),
+        ([0.9, np.nan] * 30, [True] * 60, "some scores are not from 0 to 1"),
+    ],
+)
+def test_a_fit_without_a_minimum_inside_the_range_is_refused(
+    confidence: list[float], correct: list[bool], message: str
+) -> None:
+    with pytest.raises(TaggerError, match=message):
+        fit_temperature(confidence, correct)
+
+
+def test_a_temperature_gives_scores_that_are_right_as_often_as_they_say() -> None:
+    correct = [True] * 70 + [False] * 30
+    assert calibrated(0.9, fit_temperature([0.9] * 100, correct)) == pytest.approx(0.7, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "{}",
+        "[]",
+        "3",
+        '{"temperature": 0}',
+        '{"temperature": 0.05}',
+        '{"temperature": NaN}',
+        '{"temperature": 1e300}',
+        '{"temperature": true}',
+        '{"temperature": "1.5"}',
+        '{"temperature": [1.5]}',
+        '{"temperature": 1.5, "entities": 49}',
+        '{"temperature": 1.5, "entities": "many"}',
+    ],
 )
 def test_a_damaged_calibration_is_never_used(text: str, make_run) -> None:
     run = make_run(objects=None)
     (run.folder / "calibration.json").write_text(text)
     with pytest.raises(HamnerError, match=r"calibration\.json.*delete it"):
+        Tagger(run)
+
+
+def test_a_calibration_that_is_no_file_is_refused_at_once(make_run) -> None:
+    run = make_run(objects=None)
+    os.mkfifo(run.folder / "calibration.json")
+    with pytest.raises(TaggerError, match=r"calibration\.json.*delete it"):
         Tagger(run)
 
 
