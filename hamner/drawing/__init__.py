@@ -1,1 +1,1 @@
-"""What all figures share: one style, and how images, regions and boxes are drawn."""
+"""Parts that all figures share: the style, and functions that draw images, regions, boxes and matrices."""

@@ -1,4 +1,4 @@
-"""A matrix as a map of colours with its numbers written in, by seaborn, in the look that all figures share."""
+"""A matrix as a heat map with its numbers in the cells (seaborn), in the style of all figures."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def draw_matrix(
     label: str = "",
     colours: str = "Blues",
     shrink: float = 1.0,
-    **look: Any,
+    **style: Any,
 ) -> None:
-    """Cells in `colours`, dark or light ink as each needs it; what is NaN stays empty. `shown` writes a number.
+    """Draw `values` as a heat map; `shown` writes each number, in black or white ink, and NaN stays empty.
 
-    The cell of row i and column j has its corners at (j, i) and (j + 1, i + 1). With a `label`, a bar beside the matrix
-    says what its colours mean. `look` goes to seaborn's heatmap.
+    The cell of row i and column j has its corners at (j, i) and (j + 1, i + 1). With a `label`, a colour bar stands
+    beside the matrix. `style` goes to seaborn's heatmap.
     """
     scale = Normalize(*limits)
     written = values.map(lambda value: "" if pd.isna(value) else shown(value))
-    sns.heatmap(values, annot=written, fmt="", cmap=colours, norm=scale, cbar=False, ax=axes, **look)
+    sns.heatmap(values, annot=written, fmt="", cmap=colours, norm=scale, cbar=False, ax=axes, **style)
     cells = np.asarray(axes.collections[0].get_facecolor())[values.notna().to_numpy().ravel()]
-    for number, ground in zip(axes.texts, cells, strict=True):
-        number.set_color(ink(ground))  # seaborn's own choice is white on a pale blue
-    axes.set(xlabel="", ylabel="")  # the table's names for its rows and columns say less than a figure does
+    for number, background in zip(axes.texts, cells, strict=True):
+        number.set_color(ink(background))  # seaborn writes white on pale blue
+    axes.set(xlabel="", ylabel="")  # seaborn writes the names of the index here
     axes.tick_params(length=0)
     axes.tick_params(axis="y", rotation=0)
     if label:

@@ -1,4 +1,4 @@
-"""Scoring of predicted tags: protocols, intervals and tests, kinds of mistakes, calibration."""
+"""Score predicted tags: protocols, confidence intervals, significance tests, kinds of mistakes, calibration."""
 
 from hamner.evaluation.intervals import (
     Interval,

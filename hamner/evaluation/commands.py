@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from hamner.corpora import load_corpus
 from hamner.corpora.post import Post
 from hamner.corpora.tags import PROTOCOLS
+from hamner.escape import one_line
 from hamner.evaluation.intervals import bootstrap_interval, paired_bootstrap
 from hamner.evaluation.predictions import align, read_predictions
 from hamner.evaluation.scoring import Tags, score, training_mentions
+from hamner.terminal import SafeConsole, echo_json
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="predictions.jsonl: an id and tags a line")],
-    other: Annotated[Path | None, typer.Argument(help="a second predictions file, to be tested against")] = None,
+    predictions: Annotated[Path, typer.Argument(help="JSON lines with id and tags, or CoNLL columns, tag last.")],
+    other: Annotated[Path | None, typer.Argument(help="A second predictions file; both are compared.")] = None,
     *,
-    corpus: Annotated[str, typer.Option(help="name or folder of the corpus")],
-    root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="read the corpus from DIR/CORPUS")] = None,
-    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="the split that was tagged")] = "test",
+    corpus: Annotated[str, typer.Option(help="Name or folder of the corpus.")],
+    root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")] = None,
+    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="The split that was tagged.")] = "test",
     protocol: Annotated[
-        Literal["seqeval", "strict", "repaired", "all"], typer.Option(help="how an orphan I- is read")
+        Literal["seqeval", "strict", "repaired", "all"], typer.Option(help="How an I- without its B- is read.")
     ] = "seqeval",
-    resamples: Annotated[int, typer.Option(min=1, max=1_000_000, help="bootstrap resamples")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, help="seed of the bootstrap")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of tables")] = False,
+    resamples: Annotated[int, typer.Option(min=1, max=1_000_000, help="Bootstrap resamples.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Score a predictions file: overall, per type, seen and unseen entities, with a bootstrap interval over posts.
 
-    With OTHER, both are compared by a paired bootstrap test.
+    Reads hamner's predictions.jsonl and the CoNLL files of other systems: columns with the word first and the
+    predicted tag last, posts in the corpus's order or under IMGID lines. With OTHER, a paired bootstrap test compares
+    the two.
     """
     source = load_corpus(corpus, root)
     posts = source[split]
@@ -55,9 +57,9 @@ def evaluate(
         },
     }
     if as_json:
-        typer.echo(json.dumps(result, indent=2))
+        echo_json(result)
     else:
-        print_tables(result, Console())
+        print_tables(result, SafeConsole())
 
 
 def assess(
@@ -71,7 +73,7 @@ def assess(
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Everything `hamner evaluate` says under one protocol, as plain dicts and numbers (fractions from 0 to 1)."""
+    """The result of `hamner evaluate` under one protocol, as plain dicts and numbers (fractions from 0 to 1)."""
     mentions = training_mentions(training)
     scored = score(gold, predicted, protocol, posts=posts, mentions=mentions).to_dict()
     scored["interval"] = bootstrap_interval(gold, predicted, protocol, resamples=resamples, seed=seed).to_dict()
@@ -83,11 +85,9 @@ def assess(
 
 
 def print_tables(result: dict[str, Any], console: Console) -> None:
-    """Print what `evaluate` found, one table a protocol; precision, recall and F1 in percent."""
+    """Print the result of `evaluate`, one table for each protocol; precision, recall and F1 in percent."""
     for protocol, scored in result["protocols"].items():
-        table = Table(
-            title=f"{escape(result['corpus'])} {result['split']}, {result['posts']} posts, protocol {protocol}"
-        )
+        table = Table(title=f"{result['corpus']} {result['split']}, {result['posts']} posts, protocol {protocol}")
         table.add_column("entities")
         for heading in ("P", "R", "F1", "correct", "predicted", "gold"):
             table.add_column(heading, justify="right")
@@ -111,7 +111,7 @@ def print_tables(result: dict[str, Any], console: Console) -> None:
         if "paired" in scored:
             paired = scored["paired"]
             console.print(
-                f"F1 of {escape(result['other'])}: {_percent(scored['other']['overall']['f1'])}; "
+                f"F1 of {one_line(result['other'])}: {_percent(scored['other']['overall']['f1'])}; "
                 f"difference {100 * paired['difference']:+.2f}, {paired['level']:.0%} interval {_range(paired)}, "
                 f"p = {paired['p_value']:.4f} (paired bootstrap, two-sided)",
                 soft_wrap=True,

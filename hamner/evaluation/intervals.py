@@ -1,8 +1,8 @@
-"""How sure a score is: bootstrap over posts, paired test between two taggers, spread over seeds.
+"""Uncertainty of a score: bootstrap over posts, paired test between two taggers, spread over seeds.
 
 Posts are resampled, not entities: the entities of one post share its words and its image and are not independent.
-Both bootstraps say how much the *test posts* matter with the tagger held fixed; `over_seeds` and `welch` say how much
-*training* matters with the posts held fixed.
+Both bootstraps measure the variation over *test posts* with the tagger held fixed. `over_seeds` and `welch` measure the
+variation over *training runs* with the posts held fixed.
 
 References: Efron and Tibshirani, *An Introduction to the Bootstrap* (1993), chapters 13 and 16; Koehn, *Statistical
 significance tests for machine translation evaluation* (EMNLP 2004); Berg-Kirkpatrick, Burkett and Klein, *An empirical
@@ -23,7 +23,7 @@ import numpy as np
 from hamner.evaluation.scoring import ScoringError, Tags, post_counts
 
 AT_ONCE = 10_000
-"""Resamples drawn together: one of a large test set is hundreds of numbers, and a million of them fill the memory."""
+"""Resamples drawn together. One has hundreds of numbers on a large test set, so a million at once fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """`difference` = F1 of the predictions minus F1 of the others, its interval, and a two-sided p value."""
+    """Difference in F1 of two taggers (first minus second), its interval, and the two-sided p value."""
 
     difference: float
     low: float
@@ -57,7 +57,7 @@ class PairedTest:
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean, sample standard deviation (n - 1), least and greatest of n runs; one run has no deviation (None)."""
+    """Mean, sample standard deviation (n - 1), minimum and maximum over n runs; `sd` is None for one run."""
 
     n: int
     mean: float
@@ -91,7 +91,7 @@ def bootstrap_interval_of_mean(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """The same for the mean F1 of several taggers, say of several seeds: all are scored on each resample of posts."""
+    """Percentile bootstrap interval of the mean F1 of several taggers, such as seeds, each scored on each resample."""
     counts = _side_by_side(gold, predicted, protocol)
     drawn = _resampled_sums(counts, resamples, level, seed)
     low, high = _percentiles(_mean_f1(drawn), level)
@@ -108,11 +108,11 @@ def paired_bootstrap(
     level: float = 0.95,
     seed: int = 0,
 ) -> PairedTest:
-    """Compare two sets of predictions for the same posts: both are scored on each resample of posts.
+    """Paired bootstrap test of two taggers on the same posts: both are scored on each resample.
 
-    With d the difference of F1 on all posts and d* on a resample, p = (1 + #{|d* - d| >= |d|}) / (1 + resamples):
-    d* - d stands for what the difference would be by chance, were there none. This is the two-sided form of the test
-    of Berg-Kirkpatrick et al. (2012), who count d* > 2d; the 1 counts the observed posts themselves (Davison and
+    With d the difference in F1 on all posts and d* on a resample, p = (1 + #{|d* - d| >= |d|}) / (1 + resamples).
+    d* - d is the difference by chance under the null hypothesis of no difference. This is the two-sided form of the
+    test of Berg-Kirkpatrick et al. (2012), who count d* > 2d. The 1 counts the observed posts themselves (Davison and
     Hinkley 1997) and keeps p above zero.
     """
     return paired_bootstrap_of_means(gold, [predicted], [other], protocol, resamples=resamples, level=level, seed=seed)
@@ -128,9 +128,9 @@ def paired_bootstrap_of_means(
     level: float = 0.95,
     seed: int = 0,
 ) -> PairedTest:
-    """The same for the mean F1 of several taggers and that of several others, say of one row and another, by seeds.
+    """Paired bootstrap test of two groups of taggers by their mean F1, such as the seeds of two ablation rows.
 
-    The trained taggers are held fixed, so the interval says nothing of further seeds.
+    The trained taggers are held fixed: the interval does not cover the variation over further seeds.
     """
     ours = _side_by_side(gold, predicted, protocol)
     counts = np.concatenate([ours, _side_by_side(gold, others, protocol)], axis=1)
@@ -140,14 +140,14 @@ def paired_bootstrap_of_means(
 
     drawn = difference(_resampled_sums(counts, resamples, level, seed))
     observed = float(difference(counts.sum(axis=0)))
-    rounding = 1e-12  # a tie that rounding broke still counts as at least as far
+    rounding = 1e-12  # ties that rounding breaks count as ties
     at_least_as_far = int(np.count_nonzero(np.abs(drawn - observed) >= abs(observed) - rounding))
     low, high = _percentiles(drawn, level)
     return PairedTest(observed, low, high, (1 + at_least_as_far) / (1 + resamples), level, resamples)
 
 
 def over_seeds(values: Sequence[float]) -> Spread:
-    """Mean and spread of one figure over runs that differ in their seed alone."""
+    """Mean and spread of one value over runs that differ only in their seed."""
     if not values:
         raise ScoringError("no runs to summarise: at least one value is needed")
     sd = statistics.stdev(values) if len(values) > 1 else None
@@ -155,11 +155,11 @@ def over_seeds(values: Sequence[float]) -> Spread:
 
 
 def welch(values: Sequence[float], others: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
-    """The interval of the mean of `values` minus that of `others`, where both are of runs of several seeds.
+    """Welch's t interval of the mean of `values` minus the mean of `others`, each with one value for each seed.
 
-    Welch's t interval of the difference that the means of ever more seeds would have. The runs are taken as independent
-    draws, and the two rows may vary differently; where one seed does alike to both, the interval is wider than need be.
-    None where a row has one run, or where neither varies: then nothing can be said.
+    It covers the difference between the expected values over seeds. The runs count as independent, with a variance of
+    their own in each group; where a seed acts alike on both groups the interval is too wide. None when a group has one
+    run or neither group varies.
     """
     if min(len(values), len(others)) < 2 or len({*values}) == len({*others}) == 1:
         return None
@@ -170,7 +170,7 @@ def welch(values: Sequence[float], others: Sequence[float], level: float = 0.95)
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share that was measured on `count` cases (Wilson 1927): never below 0 or above 1."""
+    """Wilson's 95 % interval (1927) of a share measured on `count` cases; it stays within 0 and 1."""
     z = statistics.NormalDist().inv_cdf(0.975)
     middle = share + z**2 / (2 * count)
     half = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
@@ -178,7 +178,7 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 
 def _side_by_side(gold: Sequence[Tags], taggers: Sequence[Sequence[Tags]], protocol: str) -> np.ndarray:
-    """Counts by post of each tagger: (posts, 3 x taggers)."""
+    """Correct, predicted and gold counts by post, tagger beside tagger: (posts, 3 x taggers)."""
     if not taggers:
         raise ScoringError("no predictions to resample: at least one tagger is needed")
     return np.concatenate([post_counts(gold, predicted, protocol) for predicted in taggers], axis=1)
@@ -187,8 +187,8 @@ def _side_by_side(gold: Sequence[Tags], taggers: Sequence[Sequence[Tags]], proto
 def _resampled_sums(counts: np.ndarray, resamples: int, level: float, seed: int) -> np.ndarray:
     """Sums over posts of `counts` (posts, columns) in each resample: (resamples, columns).
 
-    Posts with equal counts are interchangeable, so a resample is drawn as how often each *kind* of row comes up. That
-    is the same distribution as drawing posts one by one, but fast, and blind to the order of posts.
+    Posts with equal counts are interchangeable, so a resample is a multinomial draw over the distinct rows. The
+    distribution is the one of drawing posts one by one; it is faster, and the order of posts has no effect.
     """
     if not len(counts):
         raise ScoringError("no posts to resample: a bootstrap needs at least one")

@@ -1,4 +1,4 @@
-"""What kind of mistake a tagger makes: gold and predicted entities paired off.
+"""The kinds of mistakes a tagger makes, from pairs of gold and predicted entities.
 
 The kinds follow MUC-5 (Chinchor and Sundheim 1993).
 """
@@ -16,7 +16,7 @@ ERROR_KINDS = ("correct", "wrong_type", "wrong_boundary", "wrong_both", "missed"
 
 
 class Match(NamedTuple):
-    """A gold and a predicted entity that belong together; `missed` has no predicted one, `spurious` no gold one."""
+    """A gold entity and the predicted entity paired with it; `missed` has no predicted one, `spurious` no gold one."""
 
     kind: str
     gold: Span | None
@@ -24,22 +24,22 @@ class Match(NamedTuple):
 
 
 def match_posts(gold: Sequence[Tags], predicted: Sequence[Tags], protocol: str = "seqeval") -> list[list[Match]]:
-    """The matches of each post; see `match_spans`. Raises ScoringError where the tags cannot be compared."""
+    """The matches of each post (`match_spans`). Raises ScoringError where the tags cannot be compared."""
     return [match_spans(*pair) for pair in zip(*read_spans(gold, predicted, protocol), strict=True)]
 
 
 def match_spans(gold: Iterable[Span], predicted: Iterable[Span]) -> list[Match]:
-    """Pair the entities of one post; each stands in exactly one match.
+    """Pair the entities of one post; each entity is in exactly one match.
 
-    Entities that overlap are paired one to one: first the `correct`, then the same words with another type
-    (`wrong_type`), then an overlap with the same type (`wrong_boundary`), then any overlap (`wrong_both`); within a
-    kind the longest overlap first, then from the left. What is left over is `missed` (gold) or `spurious` (predicted).
-    Hence gold = correct + the three wrong + missed, predicted = correct + the three wrong + spurious.
+    Overlapping entities are paired one to one, in this order: `correct`; the same words with another type
+    (`wrong_type`); an overlap with the same type (`wrong_boundary`); any overlap (`wrong_both`). Within a kind the
+    longest overlap comes first, then the leftmost. Entities without a partner are `missed` (gold) or `spurious`
+    (predicted). So gold = correct + the three wrong kinds + missed, predicted = correct + the three + spurious.
     """
-    left_gold, left_predicted = sorted(set(gold)), sorted(set(predicted))
+    unmatched_gold, unmatched_predicted = sorted(set(gold)), sorted(set(predicted))
     candidates = []
-    for truth in left_gold:
-        for guess in left_predicted:
+    for truth in unmatched_gold:
+        for guess in unmatched_predicted:
             overlap = min(truth.end, guess.end) - max(truth.start, guess.start)
             if overlap > 0:
                 candidates.append(
@@ -47,19 +47,19 @@ def match_spans(gold: Iterable[Span], predicted: Iterable[Span]) -> list[Match]:
                 )
     matches = []
     for kind, _, _, _, truth, guess in sorted(candidates):
-        if truth in left_gold and guess in left_predicted:
-            left_gold.remove(truth)
-            left_predicted.remove(guess)
+        if truth in unmatched_gold and guess in unmatched_predicted:
+            unmatched_gold.remove(truth)
+            unmatched_predicted.remove(guess)
             matches.append(Match(ERROR_KINDS[kind], truth, guess))
-    matches += [Match("missed", truth, None) for truth in left_gold]
-    matches += [Match("spurious", None, guess) for guess in left_predicted]
+    matches += [Match("missed", truth, None) for truth in unmatched_gold]
+    matches += [Match("spurious", None, guess) for guess in unmatched_predicted]
     return matches
 
 
 def count_kinds(matches: Iterable[Iterable[Match]]) -> dict[str, int]:
     """How often each kind occurs over all posts, zeros included."""
-    found = Counter(match.kind for post in matches for match in post)
-    return {kind: found[kind] for kind in ERROR_KINDS}
+    counts = Counter(match.kind for post in matches for match in post)
+    return {kind: counts[kind] for kind in ERROR_KINDS}
 
 
 def _kind(gold: Span, predicted: Span) -> str:

@@ -1,4 +1,4 @@
-"""Whether confidences mean what they say: of entities given 0.8, about 80 % should be right.
+"""Reliability of confidences: of the entities with confidence 0.8, about 80 % should be right.
 
 References: Naeini, Cooper and Hauskrecht (AAAI 2015) for the expected calibration error; Guo et al. (ICML 2017) for
 reliability diagrams; Nguyen and O'Connor (EMNLP 2015) for bins of equal mass.
@@ -17,10 +17,11 @@ from hamner.evaluation.scoring import ScoringError
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """The bins of a reliability diagram, from low confidence to high; bins that nothing fell into are left out.
+    """The bins of a reliability diagram, from low confidence to high, without empty bins.
 
-    Of shape (bins,): `confidence`, the mean confidence in each bin; `accuracy`, the share correct; `count`, how many.
-    `error`: the expected calibration error, the mean of |accuracy - confidence| over bins weighted by their count.
+    Three arrays of shape (bins,): `confidence`, the mean confidence; `accuracy`, the share that is correct; `count`,
+    the number of predictions. `error` is the expected calibration error: the mean of |accuracy - confidence| over bins,
+    weighted by their count.
     """
 
     binning: str
@@ -37,11 +38,11 @@ def reliability(
     bins: int = 10,
     binning: Literal["equal_width", "equal_mass"] = "equal_width",
 ) -> Reliability:
-    """Sort predictions into bins by `confidence` (0 to 1) and compare each with how often it was `correct` (0 or 1).
+    """Sort predictions into bins by `confidence` (0 to 1) and take the share of `correct` ones (0 or 1) in each.
 
     `equal_width`: bins (k/bins, (k+1)/bins], the usual choice. `equal_mass`: bins between quantiles of the confidence,
-    each with about as many predictions, which steadies the error where most confidences crowd near 1; equal
-    confidences are never split, so there may be fewer bins.
+    with about the same number of predictions each; the error varies less when most confidences are near 1. Equal
+    confidences stay in one bin, so there can be fewer bins.
 
     Raises ScoringError for arrays that do not fit together or values outside their range.
     """
