@@ -58,7 +58,7 @@ def test_a_table_of_entities_and_the_relevance_are_printed(command: Typer, run: 
 
 @pytest.fixture
 def calibratable(make_run, tmp_path: Path) -> tuple[Run, Path]:
-    """A run on a corpus of its own, folder tweets/tiny, in which a quarter of the entities that it predicts are right."""
+    """A run on its own corpus, folder tweets/tiny, a quarter of whose predicted entities are right."""
     run = make_run(objects=None)
     words = TEXT.split()
     tagged = Tagger(run).many([words[start:] for start in range(5)], evidence=False)
