@@ -14,7 +14,7 @@ TEXT = "IMGID:1\nKelso\tB-PER\nran\tO\n\n"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for number, split in enumerate(("train", "valid", "test")):
-        (tmp_path / f"{split}.txt").write_text(TEXT.replace("IMGID:1", f"IMGID:{number}"), encoding="utf-8")
+        (tmp_path / f"{split}.txt").write_text(f"IMGID:{number}\nKelso{number}\tB-PER\nran\tO\n\n", encoding="utf-8")
     return tmp_path
 
 
@@ -34,7 +34,7 @@ def test_each_command_explains_itself(command, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("split", "text", "message"),
     [
-        ("train", "IMGID:1\nKelso B-PER\n", "train.txt:2: no tab in 'Kelso B-PER'"),
+        ("train", "IMGID:1\nKelso B-PER\n", "train.txt:2: 2 columns ('Kelso', 'B-PER'), parted by blanks"),
         ("valid", "IMGID:1\nKelso\tB-HERO\n", "valid.txt:2: unknown tag 'B-HERO'"),
         ("test", "IMGID:../../x\nKelso\tB-PER\n", "test.txt:1: IMGID '../../x' is a path"),
         ("train", "IMGID:1\n\nIMGID:2\na\tO\n", "train.txt:1: post '1' has no words"),

@@ -238,7 +238,7 @@ def _corpus_to_train_on(name: str, root: Path | None, allow_leaks: bool) -> Corp
 
     corpus = load_corpus(name, root)
     for leak in require_disjoint(corpus, allow_leaks):
-        typer.echo(f"note: {leak}", err=True)
+        echo(f"note: {leak}", error=True)
     return corpus
 
 
