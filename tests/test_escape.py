@@ -95,7 +95,7 @@ def test_echo_and_json_print_no_control_character(capsys: pytest.CaptureFixture)
     assert r"\u202e" in output.err
 
 
-DOORS = ("print", "Console", "typer.echo", "typer.secho", "pprint", "warnings.warn")
+DOORS = ("print", "Console", "typer.echo", "typer.secho", "pprint")
 METHODS = ("stdout.write", "stderr.write", "Markdown", "HTML")
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from hamner.errors import HamnerError
+from hamner.escape import one_line
 from hamner.terminal import echo
 
 
@@ -86,6 +87,11 @@ def left_out() -> Iterator[list[str]]:
 
 
 def report(reasons: list[str]) -> None:
-    """Raise HamnerError that lists these reasons, each once; nothing without any."""
-    if once := list(dict.fromkeys(reasons)):
-        raise HamnerError("\n".join(["left out of the tables:", *once] if len(once) > 1 else once))
+    """Raise HamnerError with the reason, if there are any; several are printed before it, each once, one a line."""
+    once = list(dict.fromkeys(reasons))
+    if len(once) > 1:
+        for reason in once:
+            echo(one_line(reason), error=True)
+        raise HamnerError(f"{len(once)} runs or tables are left out of the tables: see the lines above")
+    if once:
+        raise HamnerError(once[0])

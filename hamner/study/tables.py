@@ -16,7 +16,7 @@ import pandas as pd
 
 from hamner.corpora import PROTOCOLS, TYPES, Post, project_folder
 from hamner.errors import HamnerError
-from hamner.escape import markdown
+from hamner.escape import markdown, one_line
 from hamner.evaluation import Spread, over_seeds, read_predictions
 from hamner.files import written_whole
 from hamner.training import Run
@@ -35,7 +35,7 @@ class LeftOutWarning(UserWarning):
 
 def leave_out(reason: HamnerError | str) -> None:
     """Warn that a run is left out of what the caller makes."""
-    warnings.warn(str(reason), LeftOutWarning, stacklevel=3)
+    warnings.warn(one_line(str(reason)), LeftOutWarning, stacklevel=3)
 
 
 def runs(folder: Path | None = None) -> list[Run]:
