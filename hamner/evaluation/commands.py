@@ -21,7 +21,7 @@ from hamner.evaluation.scoring import Tags, score, training_mentions
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="predictions.jsonl: an id and tags a line")],
+    predictions: Annotated[Path, typer.Argument(help="predictions.jsonl or .jsonl.gz: an id and tags a line")],
     other: Annotated[Path | None, typer.Argument(help="a second predictions file, to be tested against")] = None,
     *,
     corpus: Annotated[str, typer.Option(help="name or folder of the corpus")],

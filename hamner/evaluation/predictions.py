@@ -1,11 +1,15 @@
-"""`predictions.jsonl`: one JSON object a line, {"id": ..., "tags": [...]}, and "relevance" of a model that judges.
+"""`predictions.jsonl`: one JSON object a line, {"id": ..., "tags": [...]}, with "relevance" if the model judges images.
 
-No words: the file can be published although the tweets cannot. Other keys are allowed and not read.
+The file holds no words, so it can be published although the tweets cannot. Other keys are allowed and ignored. As
+`predictions.jsonl.gz` the same lines are compressed with gzip; both forms are read.
 """
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,9 @@ from hamner.errors import HamnerError
 from hamner.evaluation.scoring import Tags
 from hamner.files import written_whole
 
+MOST_BYTES = 2**30
+"""Upper bound on the size of a file, uncompressed: no corpus of tweets comes near it."""
+
 
 class PredictionsError(HamnerError):
     """A predictions file that cannot be read or written, or does not fit the corpus."""
@@ -24,8 +31,9 @@ class PredictionsError(HamnerError):
 def write_predictions(
     path: str | Path, predictions: Mapping[str, Tags], relevance: Mapping[str, float] | None = None
 ) -> None:
-    """Write tags by post id, in the mapping's order, and beside them the relevance of each post's image, where it is
-    given (to four digits). The file appears whole or not at all.
+    """Write the tags of each post, in the mapping's order, and the relevance of its image to four digits, if given.
+
+    A `path` that ends in .gz is compressed; equal lines give equal bytes. The file is written whole or not at all.
 
     Raises PredictionsError, before anything is written, for what `read_predictions` or `read_relevance` would refuse.
     """
@@ -38,8 +46,17 @@ def write_predictions(
         if problem := _malformed(record) or (None if relevance is None else _no_share(record)):
             raise PredictionsError(f"{path} is not written: {problem}")
         lines.append(json.dumps(record) + "\n")
+    content = "".join(lines).encode("ascii")  # json.dumps escapes everything else
     with written_whole(path, PredictionsError) as temporary:
-        temporary.write_text("".join(lines), encoding="ascii")  # json.dumps escapes everything else
+        temporary.write_bytes(_compressed(content) if path.suffix == ".gz" else content)
+
+
+def _compressed(content: bytes) -> bytes:
+    """gzip with a fixed header: no name, no time."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=buffer, mtime=0) as file:
+        file.write(content)
+    return buffer.getvalue()
 
 
 def read_predictions(path: str | Path, posts: Sequence[Post] | None = None) -> dict[str, tuple[str, ...]]:
@@ -65,29 +82,26 @@ def read_predictions(path: str | Path, posts: Sequence[Post] | None = None) -> d
 
 
 def read_relevance(path: str | Path) -> dict[str, float]:
-    """The relevance of its image by post id, in the file's order: shares from 0 to 1.
+    """Post id -> relevance of its image, from 0 to 1, in the file's order.
 
-    Raises PredictionsError that names the file and the line, also where a post has none, as after a text-only model or
-    in a file from before relevance was kept.
+    Raises PredictionsError that names the file and the line, also for a post without relevance: predictions of a
+    text-only model have none.
     """
     path = Path(path)
-    found: dict[str, float] = {}
+    relevance: dict[str, float] = {}
     for number, record in _records(path):
         id = record["id"]
-        if id in found:
+        if id in relevance:
             raise PredictionsError(f"{path}, line {number}: post {id!r} stands here a second time; keep one of the two")
         if problem := _no_share(record):
             raise PredictionsError(f"{path}, line {number}: {problem}")
-        found[id] = record["relevance"]
-    return found
+        relevance[id] = record["relevance"]
+    return relevance
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each line's number and content, blank lines left out; PredictionsError for a malformed one."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise PredictionsError(f"{path} cannot be read: {error.strerror}") from error
+    """Each line's number and content, without blank lines. Raises PredictionsError for a malformed line."""
+    content = _read(path)
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue
@@ -101,6 +115,22 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if problem := _malformed(record):
             raise PredictionsError(f"{where}: {problem}")
         yield number, record
+
+
+def _read(path: Path) -> bytes:
+    """The lines of a file, decompressed if it is a gzip file, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            content = (gzip.GzipFile(fileobj=file) if packed else file).read(MOST_BYTES + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise PredictionsError(f"{path} is a damaged gzip file ({error}): restore it, or make it again") from error
+    except OSError as error:
+        raise PredictionsError(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > MOST_BYTES:
+        raise PredictionsError(f"{path} holds more than {MOST_BYTES:,} bytes: it is no file of predictions")
+    return content
 
 
 def align(posts: Sequence[Post], predictions: Mapping[str, Tags]) -> tuple[list[Tags], list[Tags]]:
