@@ -72,7 +72,7 @@ def difference(one: Mapping[str, Any], other: Mapping[str, Any], apart_from: Col
     """The first difference between two runs, given as records or as `identity` gives them; None if they are one run.
 
     Settings named in `apart_from`, and their parts, may differ. Captions are compared by their bytes and not by their
-    path.
+    path. Files that only one of the runs reads follow from its settings: a text-only model reads no images.
     """
     config, wanted = (TrainConfig.from_dict(run["config"]) for run in (one, other))
     inputs, wanted_inputs = one["inputs"], other["inputs"]
@@ -80,10 +80,11 @@ def difference(one: Mapping[str, Any], other: Mapping[str, Any], apart_from: Col
         inputs = {name: sha256 for name, sha256 in inputs.items() if name not in config.captions}
         wanted_inputs = {name: sha256 for name, sha256 in wanted_inputs.items() if name not in wanted.captions}
         config = config.with_captions(wanted.captions)
+    shared = inputs.keys() & wanted_inputs
     pairs = {
         "corpus": (flat(one["corpus"]), flat(other["corpus"])),
         "config": tuple(_without(flat(each.to_dict()), apart_from) for each in (config, wanted)),
-        "inputs": (inputs, wanted_inputs),
+        "inputs": tuple({name: each[name] for name in shared} for each in (inputs, wanted_inputs)),
     }
     for part, (here, there) in pairs.items():
         for key in sorted(here.keys() | there.keys()):

@@ -53,7 +53,7 @@ KEPT = project_folder() / FEATURES  # features that are computed already
 # %% [markdown]
 # ## 1. A run is a folder
 #
-# `run.json` says what was trained and what came out, `predictions.jsonl` what it said of each
+# `run.json` says what was trained and what came out, `predictions.jsonl.gz` what it said of each
 # post of test, `model.safetensors` holds the weights. No file is a pickle: reading a pickle from
 # elsewhere can run any code.
 #
