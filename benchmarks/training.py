@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +29,7 @@ from hamner.encoders import fetch_encoder, load_tokenizer
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
-from hamner.training.batching import Split, Window, collate, length_buckets, piece_limit, windows
+from hamner.training.batching import Split, Window, length_buckets, prepare
 from hamner.training.config import TrainConfig
 from hamner.training.loop import build_model, parameter_groups
 from hamner.vision.features import VisualFeatures
@@ -56,26 +56,23 @@ def main(
     fetch_encoder(text_encoder)
     model = build_model(config.model, config.seed).to(place)
     tokenizer = load_tokenizer(text_encoder)
-    items = windows(load_corpus(corpus, root).train, tokenizer, piece_limit(tokenizer, model.text.encoder.config))
-    split = Split(items)
+    split = prepare(load_corpus(corpus, root).train, model, tokenizer)
+    items = split.windows
     order = length_buckets(split.lengths(), config.batch_size, seed=1)[:batches]
     optimizer = AdamW(parameter_groups(model, config), fused=True)
-    pad = tokenizer.pad_token_id
 
     def by_batch() -> Iterable[Batch]:
-        return (collate([split[i] for i in chosen], pad).to(place) for chosen in order)
+        return (split.batch(chosen).to(place) for chosen in order)
 
     def to_fixed() -> Iterable[Batch]:
-        return (padded(collate([split[i] for i in chosen], pad), pad).to(place) for chosen in order)
+        return (padded(split.batch(chosen), split.pad).to(place) for chosen in order)
 
     def with_vision(regions: int, channels: int) -> Callable[[], None]:
         full = build_model(replace(config.model, vision=True), config.seed, channels).to(place).train()
         of_full = AdamW(parameter_groups(full, config), fused=True)
         seen = random_features(regions, channels)
-        illustrated = Split(items, lambda number: seen[number % len(seen)])
-        return lambda: steps(
-            full, of_full, (collate([illustrated[i] for i in chosen], pad).to(place) for chosen in order), config.clip
-        )
+        illustrated = Split(items, split.pad, lambda number: seen[number % len(seen)])
+        return lambda: steps(full, of_full, (illustrated.batch(chosen).to(place) for chosen in order), config.clip)
 
     variants: dict[str, Callable[[], None]] = {
         "padding per batch": lambda: steps(model, optimizer, by_batch(), config.clip),
@@ -158,7 +155,7 @@ def padded(batch: Batch, pad: int) -> Batch:
     )
 
 
-def mean_length(items: list[Window]) -> float:
+def mean_length(items: Sequence[Window]) -> float:
     """Mean number of pieces, special tokens included."""
     return statistics.fmean(len(item.pieces) for item in items)
 

@@ -1,4 +1,4 @@
-"""Where a network runs: on which device, and on how many CPU threads."""
+"""Where and how a network runs: device, precision, CPU threads."""
 
 from __future__ import annotations
 
@@ -10,28 +10,33 @@ import torch
 from hamner.errors import HamnerError
 
 MOST_THREADS = 1024
-"""More than any machine has cores for; a mistyped number would take all of its memory."""
+"""Upper bound, to catch typing errors: each thread takes memory."""
 
 
 class DeviceError(HamnerError):
-    """This machine has no such device."""
+    """The device does not exist on this machine."""
 
 
 def existing_device(name: str) -> torch.device:
-    """The device called `name`, such as cpu or cuda. Raises DeviceError when this machine has none."""
+    """The device called `name`, such as cpu or cuda. Raises DeviceError if this machine has none."""
     try:
-        torch.zeros(1, device=name).sum().item()  # the kind "meta" has tensors without numbers
-    except (RuntimeError, NotImplementedError, AssertionError, ImportError) as error:  # as builds of torch differ
+        torch.zeros(1, device=name).sum().item()  # reads a number: tensors on the device "meta" have none
+    except (RuntimeError, NotImplementedError, AssertionError, ImportError) as error:  # it depends on torch's build
         raise DeviceError(f"no device {name!r} on this machine: choose another, such as cpu") from error
     return torch.device(name)
 
 
+def autocast_of(precision: str, device: torch.device) -> torch.autocast:
+    """The context in which a model of this `precision` (`no` or `bf16`) is called, in training and afterwards."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
-    """Within this block torch computes on `count` CPU threads, or, for None, on as many as before.
+    """Within this block torch computes on `count` CPU threads; None leaves their number as it is.
 
-    Several threads add numbers in another order, by how many they are: with `count=1` a result does not depend on how
-    many cores a machine has. Raises DeviceError for a count that is none.
+    The number of threads decides the order of additions and with it the last digits. With `count=1` a result does not
+    depend on the number of cores. Raises DeviceError if `count` is not from 1 to MOST_THREADS.
     """
     if count is not None and not 1 <= count <= MOST_THREADS:
         raise DeviceError(f"threads must be from 1 to {MOST_THREADS}, not {count}")

@@ -21,7 +21,9 @@ from hamner.terminal import SafeConsole, echo_json
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="JSON lines with id and tags, or CoNLL columns, tag last.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="JSON lines with id and tags (.jsonl or .jsonl.gz), or CoNLL columns, tag last.")
+    ],
     other: Annotated[Path | None, typer.Argument(help="A second predictions file; both are compared.")] = None,
     *,
     corpus: Annotated[str, typer.Option(help="Name or folder of the corpus.")],

@@ -1,12 +1,16 @@
-"""`predictions.jsonl`: one JSON object a line, {"id": ..., "tags": [...]}, and "relevance" of a model that judges.
+"""`predictions.jsonl`: one JSON object a line, {"id": ..., "tags": [...]}, with "relevance" if the model judges images.
 
-No words: the file can be published although the tweets cannot. Other keys are allowed and not read.
+The file holds no words, so it can be published although the tweets cannot. Other keys are allowed and ignored. As
+`predictions.jsonl.gz` the same lines are compressed with gzip; both forms are read.
 """
 
 from __future__ import annotations
 
 import codecs
+import gzip
+import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,12 +23,16 @@ from hamner.files import read_whole, written_whole
 
 FORMS = """a line is {"id": "1234", "tags": ["B-PER", "O"]}, or, in CoNLL columns, the word first and its tag last"""
 
+MOST_BYTES = 2**30
+"""Upper bound on the size of a file, uncompressed: no corpus of tweets comes near it."""
+
 
 def write_predictions(
     path: str | Path, predictions: Mapping[str, Tags], relevance: Mapping[str, float] | None = None
 ) -> None:
-    """Write tags by post id, in the mapping's order, and beside them the relevance of each post's image, where it is
-    given (to four digits). The file appears whole or not at all.
+    """Write the tags of each post, in the mapping's order, and the relevance of its image to four digits, if given.
+
+    A `path` that ends in .gz is compressed; equal lines give equal bytes. The file is written whole or not at all.
 
     Raises PredictionsError, before anything is written, for what `read_predictions` or `read_relevance` would refuse.
     """
@@ -37,8 +45,17 @@ def write_predictions(
         if problem := _malformed(record) or (None if relevance is None else _no_share(record)):
             raise PredictionsError(f"{path} is not written: {problem}")
         lines.append(json.dumps(record) + "\n")
+    content = "".join(lines).encode("ascii")  # json.dumps escapes everything else
     with written_whole(path, PredictionsError) as temporary:
-        temporary.write_text("".join(lines), encoding="ascii")  # json.dumps escapes everything else
+        temporary.write_bytes(_compressed(content) if path.suffix == ".gz" else content)
+
+
+def _compressed(content: bytes) -> bytes:
+    """gzip with a fixed header: no name, no time."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=buffer, mtime=0) as file:
+        file.write(content)
+    return buffer.getvalue()
 
 
 def read_predictions(path: str | Path, posts: Sequence[Post] | None = None) -> dict[str, tuple[str, ...]]:
@@ -88,7 +105,7 @@ def read_relevance(path: str | Path) -> dict[str, float]:
 def _lines(path: Path) -> list[str]:
     """The lines of a file, without the byte order mark that Windows editors put first."""
     lines: list[str] = []
-    content = read_whole(path, PredictionsError).removeprefix(codecs.BOM_UTF8)
+    content = _read(path).removeprefix(codecs.BOM_UTF8)
     for number, line in enumerate(content.split(b"\n"), start=1):
         try:
             lines.append(line.decode("utf-8"))
@@ -112,6 +129,19 @@ def _records(lines: Sequence[str], path: Path) -> Iterator[tuple[int, dict[str, 
         if problem := _malformed(record):
             raise PredictionsError(f"{where}: {problem}")
         yield number, record
+
+
+def _read(path: Path) -> bytes:
+    """The lines of a file, decompressed if it is a gzip file, whatever its name."""
+    content = read_whole(path, PredictionsError)
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(MOST_BYTES + 1)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise PredictionsError(f"{path} is a damaged gzip file ({error}): restore it, or make it again") from error
+    if len(content) > MOST_BYTES:
+        raise PredictionsError(f"{path} holds more than {MOST_BYTES:,} bytes: it is no file of predictions")
+    return content
 
 
 def align(posts: Sequence[Post], predictions: Mapping[str, Tags]) -> tuple[list[Tags], list[Tags]]:

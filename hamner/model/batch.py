@@ -119,9 +119,14 @@ class AttentionWeights:
     gate: Tensor | None = None
 
     def detached(self) -> AttentionWeights:
-        """The same weights without their gradients."""
+        """The same weights without their gradients, in float32 after a pass in bfloat16."""
         kept = {item.name: value for item in fields(self) if (value := getattr(self, item.name)) is not None}
-        return AttentionWeights(**{name: value.detach() for name, value in kept.items()})
+        return AttentionWeights(**{name: float32(value.detach()) for name, value in kept.items()})
+
+
+def float32(values: Tensor) -> Tensor:
+    """bfloat16 as float32, for numpy and for sums over many tags; other precisions stay as they are."""
+    return values.float() if values.dtype == torch.bfloat16 else values
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from hamner.errors import HamnerError
-from hamner.settings import require_kinds, setting
+from pydantic import Field
+
+from hamner.settings import ConfigError, setting, settings
 
 MOST_CHANNELS = 16_384
 """Upper bound of `width`, to catch typing errors."""
 
+MOST_ITERATIONS = 32
+"""Upper bound on iterations, to catch typing errors: each has weights of its own."""
 
-class ModelConfigError(HamnerError):
-    """Settings of the model that cannot be combined."""
+DropoutShare = Annotated[float, Field(ge=0, lt=1)]
 
 
-@dataclass(frozen=True)
+class ModelConfigError(ConfigError):
+    """A setting of the model has a value that it cannot have, or settings contradict each other."""
+
+
+@settings(ModelConfigError)
 class ModelConfig:
     """The parts of the network. An ablation is one named change of this config (see `training.rows`).
 
-    Raises ModelConfigError for settings that cannot be combined.
+    Raises ModelConfigError for a value that a setting cannot have, and for settings that cannot be combined.
     """
 
     text_encoder: str = setting(
@@ -30,15 +35,17 @@ class ModelConfig:
     layers: Literal["last", "mix"] = setting("last", "ours", "the encoder's last layer, or a learned mix of all layers")
     local_text: bool = setting(True, "ours", "width-7 convolution over the encoder's word embeddings")
     word_shapes: bool = setting(True, "ours", "the convolution also reads the words' shapes (capitals, digits, @, #)")
-    dropout: float = setting(
+    dropout: DropoutShare = setting(
         0.1, "sibling", "dropout on word representations, in the interaction, and before the classifier"
     )
-    width: int | None = setting(
+    width: Annotated[int, Field(ge=1, le=MOST_CHANNELS)] | None = setting(
         128, "ours", "channels of all representations; None: the text encoder's hidden size", sibling=None
     )
-    heads: int = setting(4, "ours", "attention heads of each block outside the text encoder", sibling=12)
+    heads: Annotated[int, Field(ge=1, le=MOST_CHANNELS)] = setting(
+        4, "ours", "attention heads of each block outside the text encoder", sibling=12
+    )
     vision: bool = setting(False, "stated", "read images; without it the model is text-only")
-    visual_dropout: float = setting(0.0, "ours", "dropout on the frozen features of images")
+    visual_dropout: DropoutShare = setting(0.0, "ours", "dropout on the frozen features of images")
     global_vision: bool = setting(True, "stated", "the grid of the whole image, and the scene vector")
     objects: bool = setting(True, "stated", "objects, in the encodings that are on")
     semantic: bool = setting(True, "stated", "semantic encoding: relations of objects and scene by content")
@@ -47,20 +54,14 @@ class ModelConfig:
     relative_geometry: bool = setting(True, "ours", "spatial encoding: the relative position of each pair of boxes")
     relevance: bool = setting(True, "stated", "learn rho, how much an image counts; without it rho = 1 for every image")
     integration: bool = setting(True, "stated", "learn beta, how much each grain counts; without it all count alike")
-    iterations: int = setting(2, "ours", "rounds of cross-attention between words and regions (iterating is stated)")
+    iterations: Annotated[int, Field(ge=0, le=MOST_ITERATIONS)] = setting(
+        2, "ours", "rounds of cross-attention between words and regions (iterating is stated)"
+    )
     coattention: bool = setting(True, "stated", "co-attention (its gate is ours) after the iterations")
 
     def __post_init__(self) -> None:
-        require_kinds(ModelConfig, vars(self), ModelConfigError)
-        if self.width is not None and not 1 <= self.width <= MOST_CHANNELS:
-            raise ModelConfigError(f"width must be from 1 to {MOST_CHANNELS:,}, not {self.width}")
-        if self.heads < 1 or (self.width or self.heads) % self.heads:
+        if (self.width or self.heads) % self.heads:
             raise ModelConfigError(f"heads ({self.heads}) must divide the width ({self.width})")
-        if self.iterations < 0:
-            raise ModelConfigError(f"iterations must be at least 0, not {self.iterations}")
-        for name in ("dropout", "visual_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ModelConfigError(f"{name} must be at least 0 and below 1, not {getattr(self, name)}")
         if self.objects and not (self.semantic or self.spatial):
             raise ModelConfigError("objects have no encoding: turn semantic or spatial on, or objects off")
         if not self.grains:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 from transformers import PreTrainedModel
 
-from hamner.model.batch import Batch, Output
+from hamner.model.batch import Batch, Output, float32
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.decoder import Decoder
 from hamner.model.interaction import Interaction
@@ -66,7 +66,8 @@ class HamNer(nn.Module):
             words = self.interaction(words, batch.word_mask, memory, rho, beta, weights)  # H (B, n, d)
         elif self.vision is not None:  # no image in the whole batch
             rho, beta = words.new_zeros(len(words)), words.new_zeros(len(words), 3)
-        emissions = self.decoder(words)  # (B, n, K)
+        emissions = float32(self.decoder(words))  # (B, n, K)
         loss = None if batch.tags is None else self.decoder.loss(emissions, batch.tags, batch.word_mask)
         kept = weights.detached() if keep_attention and weights is not None else None
+        rho, beta = (None if weight is None else float32(weight) for weight in (rho, beta))
         return Output(emissions, batch.word_mask, loss, rho, beta, kept)

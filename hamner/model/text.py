@@ -14,6 +14,8 @@ et al. 2011), `width`, the standardising and the start at zero are *ours*.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -108,7 +110,9 @@ class TextStage(nn.Module):
         if batch.pieces is None or batch.piece_mask is None or batch.first_piece is None:
             raise TypeError("a batch needs either pieces, piece_mask, first_piece or word_layers, word_embeddings")
         rows = torch.arange(len(batch.pieces), device=batch.pieces.device)[:, None]
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+        # A frozen encoder reads in float32 in every precision: its word vectors are kept.
+        exact = torch.autocast(batch.pieces.device.type, enabled=False) if self.frozen else nullcontext()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen), exact:
             encoded = self.encoder(
                 input_ids=batch.pieces,
                 attention_mask=batch.piece_mask.long(),

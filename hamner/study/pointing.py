@@ -18,6 +18,7 @@ from torch import Tensor
 
 from hamner.corpora import Corpus, Post, project_folder
 from hamner.corpora.tags import Span
+from hamner.devices import autocast_of
 from hamner.errors import HamnerError
 from hamner.model.batch import AttentionWeights, Batch, Output
 from hamner.model.hamner import HamNer
@@ -25,7 +26,7 @@ from hamner.study.minitweets import Answer
 from hamner.tagger.confidence import span_probabilities
 from hamner.tagger.evidence import attention, occlusions
 from hamner.tagger.tagger import Tagger
-from hamner.training.batching import Split, collate, piece_limit, windows
+from hamner.training.batching import prepare
 from hamner.vision.features import ANNOTATIONS
 from hamner.vision.store import FEATURES, FeatureStore
 
@@ -65,14 +66,14 @@ def forward(tagger: Tagger, posts: Sequence[Post], store: FeatureStore) -> tuple
     Raises:
         HamnerError: a post is longer than the text encoder's limit.
     """
-    cut = windows(posts, tagger.tokenizer, piece_limit(tagger.tokenizer, tagger.model.text.encoder.config))
-    if len(cut) > len(posts):
+    split = prepare(posts, tagger.model, tagger.tokenizer, lambda number: store[posts[number].id])
+    if len(split) > len(posts):
         raise HamnerError("a post is longer than the text encoder's limit: leave it out")
-    split = Split(cut, lambda number: store[posts[number].id])
-    batch = collate([split[number] for number in range(len(cut))], tagger.tokenizer.pad_token_id).to(tagger.device)
-    layers, embeddings = tagger.model.text.read(batch)
-    batch = replace(batch, word_layers=layers, word_embeddings=embeddings)
-    return batch, tagger.model(batch, keep_attention=True)
+    batch = split.batch(range(len(split))).to(tagger.device)
+    with autocast_of(tagger.config.precision, tagger.device):
+        layers, embeddings = tagger.model.text.read(batch)
+        batch = replace(batch, word_layers=layers, word_embeddings=embeddings)
+        return batch, tagger.model(batch, keep_attention=True)
 
 
 @torch.no_grad()
@@ -181,7 +182,8 @@ def object_evidence(tagger: Tagger, corpus: Corpus, answers: Sequence[Answer], s
 
 def _drops(tagger: Tagger, batch: Batch, row: int, span: Span, objects: Sequence[int]) -> list[float]:
     """The fall in the span's probability without the image, then without each of the objects."""
-    output = tagger.model(occlusions(batch, row, 0, objects))
+    with autocast_of(tagger.config.precision, tagger.device):
+        output = tagger.model(occlusions(batch, row, 0, objects))
     asked = [(variant, span) for variant in range(len(output.emissions))]
     p = span_probabilities(tagger.model.decoder, output.emissions, output.word_mask, asked)
     return (p[0] - p[1:]).tolist()

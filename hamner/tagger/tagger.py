@@ -15,7 +15,7 @@ from PIL import Image
 from hamner.corpora.post import Post
 from hamner.corpora.tags import Span, spans
 from hamner.corpora.words import has_half_surrogate
-from hamner.devices import existing_device
+from hamner.devices import autocast_of, existing_device
 from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
 from hamner.images import ImageInput, load_image
@@ -25,7 +25,7 @@ from hamner.tagger.confidence import FEWEST_ENTITIES, TEMPERATURES, calibrated, 
 from hamner.tagger.evidence import Evidence, evidence_of
 from hamner.tagger.post import Entity, TaggedPost
 from hamner.tagger.words import split_words
-from hamner.training.batching import Split, collate, piece_limit, windows
+from hamner.training.batching import prepare
 from hamner.training.loop import trained_model
 from hamner.training.runs import CALIBRATION, Run
 from hamner.vision.features import VisualFeatures
@@ -93,7 +93,7 @@ class Tagger:
         self.model = trained_model(run, self.device)
         self.tokenizer = load_tokenizer(self.config.model.text_encoder, run.record.get("encoder_revision"))
         self.temperature = read_temperature(run.folder)
-        self.apart = tuple(run.record.get("marks_apart", ()))  # none in a record from before they were kept
+        self.apart = tuple(run.record["marks_apart"])
         self._extractor = extractor
 
     @classmethod
@@ -208,15 +208,16 @@ class Tagger:
     @torch.no_grad()
     def _tag(self, asked: Sequence[_Asked], evidence: bool) -> list[TaggedPost]:
         posts = [Post(str(number), one.words) for number, one in enumerate(asked)]
-        cut = windows(posts, self.tokenizer, piece_limit(self.tokenizer, self.model.text.encoder.config))
-        split = Split(cut, _features_of(asked))
+        split = prepare(posts, self.model, self.tokenizer, _features_of(asked))
         read: list[list[_Read]] = [[] for _ in asked]
-        for begin in range(0, len(cut), BATCH):
-            numbers = range(begin, min(begin + BATCH, len(cut)))
-            batch = collate([split[number] for number in numbers], self.tokenizer.pad_token_id).to(self.device)
-            names = [asked[cut[number].post].names if evidence else None for number in numbers]
-            for number, part in zip(numbers, self._read(batch, names), strict=True):
-                read[cut[number].post].append(part)
+        for begin in range(0, len(split), BATCH):
+            numbers = range(begin, min(begin + BATCH, len(split)))
+            of_post = [split.windows[number].post for number in numbers]
+            names = [asked[post].names if evidence else None for post in of_post]
+            with autocast_of(self.config.precision, self.device):
+                parts = self._read(split.batch(numbers).to(self.device), names)
+            for post, part in zip(of_post, parts, strict=True):
+                read[post].append(part)
         return [self._together(one, parts) for one, parts in zip(asked, read, strict=True)]
 
     def _read(self, batch: Batch, names: Sequence[Sequence[str] | None]) -> list[_Read]:

@@ -1,32 +1,34 @@
-"""From posts to padded batches: pieces, windows, length buckets."""
+"""From posts to padded batches: `prepare` cuts posts into windows, and a `Split` makes batches of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from hamner.corpora.post import Post
 from hamner.corpora.tags import TAGS
 from hamner.model.batch import Batch, ImageFeatures
+from hamner.model.hamner import HamNer
 from hamner.model.text import word_shape
 from hamner.vision.features import VisualFeatures
 
 TAG_IDS = {tag: i for i, tag in enumerate(TAGS)}
 BUCKET = 50
-"""Batches whose posts are sorted by length together: many save padding, few keep the order random."""
+"""Number of batches whose posts are sorted by length together: more save padding, fewer keep the order random."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """A post, or the part of a long one that the encoder takes at once: word `start` and on of post number `post`."""
+    """A post, or one part of a post that is too long for the encoder: post number `post` from word `start` on."""
 
     post: int
     start: int
@@ -37,9 +39,9 @@ class Window:
 
 
 def piece_limit(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> int:
-    """How many pieces the encoder takes at once, special tokens included."""
+    """The largest number of pieces that the encoder takes at once, special tokens included."""
     positions = getattr(config, "max_position_embeddings", tokenizer.model_max_length)
-    # RoBERTa and its kin number positions from the padding id on, and so have that many fewer than they name.
+    # RoBERTa and its relatives count positions from the padding id on, so fewer are left than the config names.
     offset = config.pad_token_id + 1 if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet") else 0
     return min(tokenizer.model_max_length, positions - offset)
 
@@ -52,11 +54,11 @@ def windows(
 ) -> list[Window]:
     """Cut posts into pieces, and posts of more than `limit` pieces into windows at word boundaries.
 
-    The text that `appended` gives for a post stands behind it in each of its windows, after a separator and in the same
-    segment: to be read, not to be tagged. Of more than a quarter of `limit` the rest is left out.
+    Each window of a post ends with a separator and the text that `appended` gives for the post, in the same segment.
+    The model reads that text and does not tag it. The text is truncated to a quarter of `limit`.
 
-    A word that the tokenizer has no piece for (a zero-width space, say) becomes the unknown piece and keeps its place.
-    Of a word that alone is longer than a window the last pieces are left out: its first one stands for it all the same.
+    A word without pieces (for example a zero-width space) becomes the unknown piece and keeps its place. A word that
+    alone is longer than a window is truncated; its first piece represents it.
     """
     vocabulary = {word for post in posts for word in post.words}
     spelling = _pieces_of_words(sorted(vocabulary), tokenizer)
@@ -93,7 +95,7 @@ def windows(
 def _pieces_of_words(words: list[str], tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
     if not words:
         return {}
-    # A tweet that has the word "[SEP]" does not end there.
+    # The word "[SEP]" in a tweet is text and not the end of the post.
     options = {"is_split_into_words": True, "add_special_tokens": False, "split_special_tokens": True}
     encoded = tokenizer([[word] for word in words], **options)["input_ids"]
     return {word: pieces or [tokenizer.unk_token_id] for word, pieces in zip(words, encoded, strict=True)}
@@ -109,19 +111,22 @@ def _around(special: list[int], tokenizer: PreTrainedTokenizerBase) -> tuple[lis
 
 
 class Split(Dataset):
-    """The windows of one split with all that the model is fed beside them.
+    """The windows of some posts, with their visual features and word vectors.
 
-    `features` gives the visual features of a post by its number, or is None for a text-only model. `words` are the word
-    vectors of each window (`TextStage.read`), kept when the encoder is frozen, or None to let it run.
+    `pad` is the encoder's padding piece. `features` gives the visual features of a post by its number; None for a
+    text-only model. `words` holds the word vectors of each window (`TextStage.read`) for a frozen encoder; with None
+    the encoder runs in each forward pass.
     """
 
     def __init__(
         self,
         windows: Sequence[Window],
+        pad: int,
         features: Callable[[int], VisualFeatures] | None = None,
         words: Sequence[tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self.windows = windows
+        self.pad = pad
         self.features = features
         self.words = words
 
@@ -141,9 +146,38 @@ class Split(Dataset):
         """Pieces of each window."""
         return [len(window.pieces) for window in self.windows]
 
+    def batch(self, numbers: Iterable[int]) -> Batch:
+        """One batch of the windows with these numbers."""
+        return collate([self[number] for number in numbers], self.pad)
+
+    def batches(self, size: int, seed: int | None = None, process: int = 0, processes: int = 1) -> DataLoader:
+        """All windows in batches of `size`, in the order of `length_buckets`, or one process's share of these."""
+        numbers = share_of(length_buckets(self.lengths(), size, seed), process, processes)
+        return DataLoader(self, batch_sampler=numbers, collate_fn=partial(collate, pad=self.pad))
+
+
+def prepare(
+    posts: Sequence[Post],
+    model: HamNer,
+    tokenizer: PreTrainedTokenizerBase,
+    features: Callable[[int], VisualFeatures] | None = None,
+    appended: Callable[[Post], str] | None = None,
+) -> Split:
+    """Prepare posts for `model`: cut them into windows of pieces and attach the visual features of each post.
+
+    Args:
+        posts: the posts, with or without tags
+        model: its text encoder decides how many pieces a window holds
+        tokenizer: the text encoder's tokenizer
+        features: gives the visual features of post number i; None for a text-only model
+        appended: gives the text to read after a post, see `windows`
+    """
+    limit = piece_limit(tokenizer, model.text.encoder.config)
+    return Split(windows(posts, tokenizer, limit, appended), tokenizer.pad_token_id, features)
+
 
 class Item(NamedTuple):
-    """A window with its number in the split, its post's visual features and its word vectors, where there are any."""
+    """A window with its number in the split, the visual features of its post, and its word vectors."""
 
     number: int
     window: Window
@@ -189,7 +223,7 @@ def _images(visual: Sequence[VisualFeatures]) -> ImageFeatures:
         return torch.from_numpy(np.stack([getattr(features, name) for features in visual]))
 
     return ImageFeatures(
-        # From half precision here, for all posts at once: numpy, post by post, takes as long as a part of the model.
+        # Converted from half precision for the whole batch at once: post by post numpy is slow.
         grid=stacked("grid").float(),
         objects=stacked("objects").float(),
         boxes=stacked("boxes"),
@@ -202,10 +236,10 @@ def _images(visual: Sequence[VisualFeatures]) -> ImageFeatures:
 
 
 def length_buckets(lengths: Sequence[int], batch_size: int, seed: int | None) -> list[list[int]]:
-    """Batches of items of about one length, in random order: one epoch of item numbers.
+    """One epoch of item numbers: batches of items of similar length, in random order.
 
-    The order depends on `seed` alone, so that an epoch can be repeated after a crash. With `seed=None` items come
-    sorted, longest first: the order for scoring, which shows at once whether the longest batch fits into memory.
+    The order depends on `seed` alone, so a killed epoch can be repeated exactly. With `seed=None` items are sorted,
+    longest first: the order for scoring, in which the first batch shows whether the longest one fits into memory.
     """
     if seed is None:
         order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
@@ -220,6 +254,6 @@ def length_buckets(lengths: Sequence[int], batch_size: int, seed: int | None) ->
 
 
 def share_of(batches: Sequence[list[int]], process: int, processes: int) -> list[list[int]]:
-    """The batches that one of several processes takes: as many as every other takes, which repeats a few at the end."""
+    """The batches of one of several processes. All take equally many; some batches are repeated to make this even."""
     rounds = -(-len(batches) // processes)
     return [batches[i % len(batches)] for i in range(process, rounds * processes, processes)]

@@ -1,13 +1,16 @@
-"""Weights and optimizer state in safetensors files: no pickle is written or read."""
+"""Weights, optimizer state and progress in safetensors files: no pickle is written or read."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -22,7 +25,7 @@ class CheckpointError(HamnerError):
 
 
 def learned_state(model: nn.Module) -> dict[str, Tensor]:
-    """What training may change: all parameters and buffers but frozen ones, which are loaded by their name instead."""
+    """All parameters and buffers that training changes; frozen ones are loaded from their own files instead."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     frozen_modules = {name.rsplit(".", 1)[0] for name in frozen}
     return {
@@ -33,7 +36,7 @@ def learned_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def load_learned_state(model: nn.Module, state: dict[str, Tensor], origin: Path) -> None:
-    """Put `learned_state` back. Raises CheckpointError when the names or shapes are not this model's."""
+    """Put `learned_state` back. Raises CheckpointError if the names or shapes are not those of this model."""
     expected = learned_state(model)
     if state.keys() != expected.keys() or any(state[name].shape != expected[name].shape for name in expected):
         different = sorted(state.keys() ^ expected.keys()) or ["shapes"]
@@ -47,72 +50,120 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
 
 def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> None:
-    """Read `path` into `model`. With `sha256`, that of the file as it was written, any change of it is an error."""
+    """Read `path` into `model`. Raises CheckpointError if the file's SHA-256 is not `sha256`, where that is given."""
     state = _read(path)[0]
     if sha256 is not None and file_sha256(path) != sha256:
-        raise CheckpointError(f"{path} is not as it was written: delete {path.parent} and train again")
+        raise CheckpointError(f"{path} is not as it was written; delete {path.parent} and train again")
     load_learned_state(model, state, path)
 
 
-def save_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer, progress: dict[str, Any]) -> None:
-    """Write what training needs to go on from here: weights, the optimizer's moments, and `progress` (JSON-able)."""
+@dataclass(config=ConfigDict(strict=True, extra="forbid"))
+class Progress:
+    """How far a run has come.
+
+    history         one entry an epoch
+    best_epoch      the epoch of the best F1 on valid, 0 before the first
+    best_f1         its F1, -1 before the first
+    weights         the name of the file that holds its weights
+    weights_sha256  the SHA-256 of that file
+    seconds, cpu_seconds  the time that training has taken so far, in all processes that worked on the run in turn
+    """
+
+    history: list[dict[str, Annotated[int | float, Field(allow_inf_nan=False)]]] = field(default_factory=list)
+    best_epoch: Annotated[int, Field(ge=0)] = 0
+    best_f1: Annotated[float, Field(ge=-1, le=1)] = -1.0
+    weights: Annotated[str, Field(pattern=r"^(model-epoch\d+\.safetensors)?$")] = ""
+    weights_sha256: str = ""
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
+def save_checkpoint(
+    path: Path, model: nn.Module, optimizer: Optimizer, progress: Progress, begun: dict[str, Any]
+) -> None:
+    """Write all that training needs to continue: weights, the optimizer's moments, progress, and `begun`.
+
+    `begun` holds the run's identity and surroundings as plain values: they must be the same when the run continues.
+    """
     names: dict[Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     tensors = {f"model/{name}": tensor for name, tensor in learned_state(model).items()}
     for parameter, moments in optimizer.state.items():
         tensors |= {f"optimizer/{key}/{names[parameter]}": value.contiguous() for key, value in moments.items()}
-    _write(tensors, path, {"progress": json.dumps(progress), "sha256": _sha256(tensors)})
+    metadata = {"progress": json.dumps(begun | {"state": asdict(progress)}), "sha256": _sha256(tensors)}
+    _write(tensors, path, metadata)
 
 
-def read_progress(path: Path) -> dict[str, Any]:
-    """The `progress` of a checkpoint, without its tensors."""
-    progress = _read(path, tensors=False)[1]
-    if not isinstance(progress.get("state"), dict):
-        raise CheckpointError(f"{path} is no checkpoint of a run; delete {path.parent} and train again")
-    return progress
+def read_progress(path: Path) -> tuple[Progress, dict[str, Any]]:
+    """The progress of a checkpoint and what it was begun with, without its tensors.
+
+    Raises CheckpointError for a file that is damaged, or no checkpoint.
+    """
+    begun = _read(path, tensors=False)[1]
+    try:
+        return TypeAdapter(Progress).validate_python(begun.pop("state", None)), begun
+    except ValidationError as error:
+        part = ".".join(["state", *map(str, error.errors()[0]["loc"])])
+        raise CheckpointError(
+            f"{path} is no checkpoint of this version ({part}: {error.errors()[0]['msg']}); "
+            f"delete {path.parent} and train again"
+        ) from error
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
-    """Restore what `save_checkpoint` wrote; returns its `progress`."""
-    tensors, progress = _read(path)
+def load_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer) -> None:
+    """Restore the weights and moments that `save_checkpoint` wrote.
+
+    Raises CheckpointError for a file that is damaged, or was written by another model.
+    """
+    tensors = _read(path)[0]
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}}
     for name, tensor in tensors.items():
-        kind, rest = name.split("/", 1)
+        kind, _, rest = name.partition("/")
+        if kind not in groups:
+            raise CheckpointError(f"{path} is no checkpoint (it holds {name!r}); delete {path.parent} and train again")
         groups[kind][rest] = tensor
     load_learned_state(model, groups["model"], path)
     parameters = dict(model.named_parameters())
     for name, value in groups["optimizer"].items():
-        key, parameter = name.split("/", 1)
-        # Beside their parameter, the step count too: the fused AdamW would refuse it elsewhere.
-        optimizer.state[parameters[parameter]][key] = value.to(parameters[parameter].device)
-    return progress
+        key, _, of = name.partition("/")
+        parameter = parameters.get(of)
+        if parameter is None or value.shape not in (parameter.shape, torch.Size()):
+            raise CheckpointError(
+                f"{path} was written by another optimizer (it holds {name!r}); delete {path.parent} and train again"
+            )
+        # The step count goes to the parameter's device too: the fused AdamW refuses it elsewhere.
+        optimizer.state[parameter][key] = value.to(parameter.device)
 
 
 def _sha256(tensors: dict[str, Tensor]) -> str:
     """One SHA-256 of all tensors, with their names."""
-    found = hashlib.sha256()
+    total = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
+        total.update(name.encode())
+        total.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
 
 
 def _write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     with written_whole(path, CheckpointError) as temporary:
         try:
             save_file(tensors, temporary, metadata)
-        except SafetensorError as error:  # how it reports a full disk
+        except SafetensorError as error:  # safetensors reports a full disk in this way
             raise OSError(str(error)) from error
 
 
 def _read(path: Path, tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the JSON object of a file. Raises CheckpointError for a file that is absent or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         read = load_file(path) if tensors else {}
-        if tensors and metadata.get("sha256") not in (None, _sha256(read)):  # None: where it is not kept
+        if tensors and metadata.get("sha256") not in (None, _sha256(read)):  # files of weights alone hold no sum
             raise ValueError("its tensors are not those that were written")
-        return read, json.loads(metadata.get("progress", "{}"))
+        progress = json.loads(metadata.get("progress", "{}"))
+        if not isinstance(progress, dict):
+            raise ValueError("its progress is no JSON object")
+        return read, progress
     except FileNotFoundError as error:
         raise CheckpointError(f"no weights at {path}; delete {path.parent} and train again") from error
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); delete {path.parent} and train again") from error

@@ -1,7 +1,8 @@
-"""What makes two runs the same run: settings, data, and the bytes of all files that they read."""
+"""The identity of a run: settings, data, and the bytes of all files that it reads."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -18,10 +19,10 @@ from hamner.vision.features import ANNOTATIONS, digest
 
 
 def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
-    """What makes two runs the same run: settings and data; what the files hold of captions, of images, of
-    annotations, of the list that says whose image is whose, and of a text encoder's weights.
+    """What makes two runs the same run: settings, texts, and the SHA-256 of every other file that is read: captions,
+    images, annotations, the list of images, and the text encoder's weights.
     """
-    for name in config.captions:  # else they would seem to be others than a finished run's
+    for name in config.captions:
         if not os.path.isfile(name):
             raise RunError(f"{name}: no such file; give the path of the captions")
     files = {name: Path(name) for name in config.captions}
@@ -29,7 +30,7 @@ def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
         files[IMAGES] = corpus.folder / IMAGES
     if config.visual is not None and config.visual.objects == "annotations":
         files[ANNOTATIONS] = corpus.folder / ANNOTATIONS
-    # One that is not there is reported by whoever reads it.
+    # A file that is absent is reported where it is read.
     inputs = {name: file_sha256(file) for name, file in files.items() if os.path.isfile(file)}
     inputs |= encoder_sha256(config)
     if config.visual is not None and not config.captions:
@@ -45,7 +46,7 @@ def encoder_sha256(config: TrainConfig, revision: str | None = None) -> dict[str
 
 
 def images_sha256(corpus: Corpus) -> str:
-    """One SHA-256 for which image, by its bytes, each post of `corpus` has, if it has one that can be read."""
+    """One SHA-256 of the images of all posts, by their bytes; a missing or unreadable image counts as none."""
     of_file: dict[Path | None, str] = {None: ""}
     of_post: dict[str, str] = {}
     for _, posts in corpus.splits():
@@ -60,7 +61,7 @@ def images_sha256(corpus: Corpus) -> str:
 
 
 class Difference(NamedTuple):
-    """In what two runs differ: a `key` of their `part` (corpus, config or inputs), and what each of them has there."""
+    """Where two runs differ: a `key` of their `part` (corpus, config or inputs), with the value in each run."""
 
     part: str
     key: str
@@ -71,19 +72,18 @@ class Difference(NamedTuple):
 def difference(one: Mapping[str, Any], other: Mapping[str, Any], apart_from: Collection[str] = ()) -> Difference | None:
     """The first difference between two runs, given as records or as `identity` gives them; None if they are one run.
 
-    Settings named in `apart_from`, and parts of them, may differ. Files that both kept the bytes of are compared by
-    these, and captions may then lie anywhere; where their bytes were not kept, only their place can say.
+    Settings named in `apart_from`, and their parts, may differ. Captions are compared by their bytes and not by their
+    path. Files that only one of the runs reads follow from its settings: a text-only model reads no images.
     """
-    # Through TrainConfig, so that a record from before a setting was there has its default.
-    config, wanted = (TrainConfig.from_dict(run.get("config", {})) for run in (one, other))
-    inputs, wanted_inputs = one.get("inputs", {}), other.get("inputs", {})
-    captions = [inputs.get(name) for name in config.captions]
-    if captions == [wanted_inputs.get(name) for name in wanted.captions] and None not in captions:
+    config, wanted = (TrainConfig.from_dict(run["config"]) for run in (one, other))
+    inputs, wanted_inputs = one["inputs"], other["inputs"]
+    if [inputs[name] for name in config.captions] == [wanted_inputs[name] for name in wanted.captions]:
         inputs = {name: sha256 for name, sha256 in inputs.items() if name not in config.captions}
+        wanted_inputs = {name: sha256 for name, sha256 in wanted_inputs.items() if name not in wanted.captions}
         config = config.with_captions(wanted.captions)
     shared = inputs.keys() & wanted_inputs
     pairs = {
-        "corpus": (flat(one.get("corpus", {})), flat(other.get("corpus", {}))),
+        "corpus": (flat(one["corpus"]), flat(other["corpus"])),
         "config": tuple(_without(flat(each.to_dict()), apart_from) for each in (config, wanted)),
         "inputs": tuple({name: each[name] for name in shared} for each in (inputs, wanted_inputs)),
     }
@@ -99,9 +99,25 @@ def _without(settings: dict[str, Any], names: Collection[str]) -> dict[str, Any]
     return {key: value for key, value in settings.items() if not f"{key}.".startswith(starts)}
 
 
-def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise RunError, naming the first difference, unless `found` (a record or a checkpoint) is of the run `wanted`."""
-    if unlike := difference(found, wanted):
+def require_recordable(folder: Path, record: dict[str, Any]) -> None:
+    """Raise RunError for a value that run.json cannot hold, such as a path that is not UTF-8: before it is trained."""
+    for name, value in flat(record).items():
+        try:
+            json.dumps({name: value}, ensure_ascii=False).encode("utf-8")
+        except (ValueError, TypeError) as error:
+            raise RunError(
+                f"the record of {folder} cannot hold {name} = {value!r}, which is not UTF-8: rename the file or folder "
+                "(with a name in UTF-8, set PYTHONUTF8=1)"
+            ) from error
+
+
+def require_same(folder: Path, begun: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise RunError, naming the first difference, unless `begun` (a record or a checkpoint) is of the run `wanted`."""
+    try:
+        unlike = difference(begun, wanted)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{folder} holds a damaged checkpoint ({error!r}): delete the folder and train again") from error
+    if unlike:
         raise RunError(
             f"{folder} holds another run: its {unlike.part} has {unlike.key} = {unlike.one!r}, "
             f"yours {unlike.other!r}; choose another folder or delete that one"
@@ -109,8 +125,8 @@ def require_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) ->
 
 
 def require_data_of(run: Run, corpus: Corpus) -> None:
-    """Raise RunError, naming the first difference, unless `corpus`, its images or captions, their annotations and the
-    text encoder are those that `run` was trained with; what its record did not keep is not compared.
+    """Raise RunError, naming the first difference, unless corpus, images, captions, annotations and text encoder are
+    those that `run` was trained with.
     """
     if unlike := difference(run.record, identity(corpus, run.config)):
         raise RunError(
@@ -119,11 +135,11 @@ def require_data_of(run: Run, corpus: Corpus) -> None:
         )
 
 
-def require_same_sums(folder: Path, found: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise RunError when a checkpoint was begun on what would give other sums than there are `now`: another number of
-    threads or processes, another device, other versions of libraries, or features that were computed in another way.
+def require_same_sums(folder: Path, begun: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise RunError if a checkpoint was begun with other versions, machine or features than there are `now`.
 
-    They decide the last digits, and with them the model: a run that went on would be neither one nor the other.
+    They decide the last digits: the number of threads or processes, the device, versions of libraries, and how the
+    features were computed.
     """
     remedies = {
         "machine.threads": "use --threads {}",
@@ -131,20 +147,20 @@ def require_same_sums(folder: Path, found: dict[str, Any], now: dict[str, Any]) 
         "features": "restore those",
     }
     parts = ("machine", "versions", "features")
-    begun, going_on = (flat({part: run.get(part) for part in parts}) for run in (found, now))
-    for name, before in begun.items():
-        if before is not None and before != going_on.get(name):
-            usual = "install that version" if name.startswith("versions.") else "go on on such a machine"
-            remedy = remedies.get(name, usual).format(before)
+    before, after = (flat({part: run.get(part) for part in parts}) for run in (begun, now))
+    for name, value in before.items():
+        if value != after.get(name):
+            usual = "install that version" if name.startswith("versions.") else "continue on such a machine"
+            remedy = remedies.get(name, usual).format(value)
             raise RunError(
-                f"the run in {folder} was begun with {name} = {before!r}, and this would go on with "
-                f"{going_on.get(name)!r}: {remedy}, or delete the folder"
+                f"the run in {folder} was begun with {name} = {value!r}, and would continue with "
+                f"{after.get(name)!r}: {remedy}, or delete the folder"
             )
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings on one level, with the names that `--set` takes, such as `model.width`."""
-    found: dict[str, Any] = {}
+    level: dict[str, Any] = {}
     for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found
+        level |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return level

@@ -1,5 +1,5 @@
-"""What a run looks at: the words that a frozen text encoder reads once, visual features, and what controls put in their
-place.
+"""The inputs of a run: visual features, captions, the features that controls put in their place, and the word vectors
+of a frozen text encoder.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus, Post
 from hamner.encoders import PhraseEncoder
 from hamner.escape import visible
-from hamner.model.batch import Batch
 from hamner.model.hamner import HamNer
-from hamner.training.batching import Item, Split, length_buckets
+from hamner.training.batching import Split
 from hamner.training.config import TrainConfig
 from hamner.vision.captions import image_name, read_captions_of
 from hamner.vision.features import VisualFeatures
@@ -27,11 +25,11 @@ from hamner.vision.missing import ALLOWED_MISSING, require_seen
 from hamner.vision.store import FeatureStore
 
 Words = list[tuple[Tensor, Tensor]]
-"""What a frozen text encoder makes of each window of a split (`TextStage.read`)."""
+"""The word vectors of each window of a split, from a frozen text encoder (`TextStage.read`)."""
 
 
 def open_store(corpus: Corpus, config: TrainConfig, folder: Path, device: str, progress: bool) -> FeatureStore | None:
-    """The visual features that `config` asks for, computed now where they are not there yet."""
+    """Open the visual features of `config`; compute those that `folder` lacks. None for a text-only model."""
     if config.visual is None:
         return None
     encoder = PhraseEncoder(config.model.text_encoder) if config.visual.backbone == "captions" else None
@@ -39,7 +37,7 @@ def open_store(corpus: Corpus, config: TrainConfig, folder: Path, device: str, p
 
 
 def appended_texts(config: TrainConfig) -> Callable[[Post], str] | None:
-    """The caption that is read after a post's words, "" where it has none; None where none are to be read."""
+    """A function from a post to the caption that is read after its words ("" without one); None if none are read."""
     if not config.appended:
         return None
     captions = read_captions_of(config.appended)
@@ -64,10 +62,11 @@ def posts_seen(
 
 
 def images_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig) -> Callable[[int], VisualFeatures]:
-    """The visual features of a post by its number, or, for a control, what takes their place.
+    """A function from a post's number to its visual features, or to those that a control puts in their place.
 
-    `shuffled`: those of another post (which may share its image), drawn from the run's seed; each serves once.
-    `blank`: an image with nothing on it, all features 0 and no object, wherever the post has an image.
+    `shuffled`: the features of another post, drawn from the run's seed; each post's features are used once. The two
+    posts may share one image.
+    `blank`: a blank image (all features 0, no object) wherever the post has an image.
     """
     if config.images == "own":
         return lambda number: store[posts[number].id]
@@ -79,9 +78,10 @@ def images_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig) -
 
 
 def exchanged(posts: int, seed: int, share: float = 1.0) -> dict[int, int]:
-    """Which post's image a post takes, for a `share` of all, drawn from `seed`: the next one in a random circle.
+    """Post number -> number of the post whose image it takes, for a `share` of all posts, drawn from `seed`.
 
-    So each image serves once, and none stays where it was, unless it is alone.
+    The posts stand in a random circle and each takes the next one's image: each image is used once, and no post keeps
+    its own unless it is alone.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(posts, generator=generator).tolist()[: round(share * posts)]
@@ -89,9 +89,9 @@ def exchanged(posts: int, seed: int, share: float = 1.0) -> dict[int, int]:
 
 
 def reading_of(config: TrainConfig, wanted: dict[str, Any], device: torch.device) -> str:
-    """All that `read_words` depends on in a run of identity `wanted`, so that two runs with one key read the same.
+    """A key for the result of `read_words` in a run of identity `wanted`: runs with one key have the same word vectors.
 
-    The size of batches is part of it: their padding can change a last digit.
+    The batch size is part of the key: padding can change a last digit.
     """
     files = {name: sha for name, sha in wanted["inputs"].items() if name.startswith("text encoder")}
     files |= {name: wanted["inputs"].get(name) for name in config.appended}
@@ -100,25 +100,12 @@ def reading_of(config: TrainConfig, wanted: dict[str, Any], device: torch.device
 
 
 @torch.inference_mode()
-def read_words(
-    model: HamNer,
-    split: Split,
-    collated: Callable[[Sequence[Item]], Batch],
-    config: TrainConfig,
-    device: torch.device,
-    progress: str | bool,
-) -> Words:
-    """What the frozen text encoder makes of each window: run once here, and not again in any epoch."""
+def read_words(model: HamNer, split: Split, config: TrainConfig, device: torch.device, progress: str | bool) -> Words:
+    """Run the frozen text encoder once over all windows; no epoch runs it again. `progress` labels the bar."""
     model.eval()
-    plain = Split(split.windows)
+    batches = Split(split.windows, split.pad).batches(4 * config.batch_size)
     words: dict[int, tuple[Tensor, Tensor]] = {}
-    numbers = length_buckets(split.lengths(), 4 * config.batch_size, None)
-    for batch in tqdm(
-        DataLoader(plain, batch_sampler=numbers, collate_fn=collated),
-        desc=visible(f"words of {progress}"),
-        disable=not progress,
-        unit="batch",
-    ):
+    for batch in tqdm(batches, desc=visible(f"words of {progress}"), disable=not progress, unit="batch"):
         layers, embeddings = model.text.read(batch.to(device))
         for row, number in enumerate(batch.index.tolist()):
             length = len(split.windows[number].first_piece)

@@ -1,8 +1,8 @@
 """Training: from a corpus and a config to a run folder.
 
-Everything random in an epoch (batch order, dropout) is drawn from generators seeded with the run's seed and the epoch's
-number, and a checkpoint is written at the end of each epoch. So a killed run repeats its unfinished epoch exactly and
-ends with the weights that it would have had.
+Everything random in an epoch (batch order, dropout) is drawn from generators seeded with the run's seed and the number
+of the epoch. A checkpoint is written at the end of each epoch, so a killed run repeats only its unfinished epoch and
+ends with exactly the same weights.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,12 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object, set_seed
 from torch import nn
 from torch.optim import AdamW, Optimizer
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus, Post
 from hamner.corpora.tags import PROTOCOLS, TAGS
 from hamner.corpora.words import marks_apart
-from hamner.devices import cpu_threads
+from hamner.devices import autocast_of, cpu_threads
 from hamner.encoders import encoder_revision, fetch_encoder, load_encoder, load_tokenizer
 from hamner.errors import HamnerError
 from hamner.evaluation import score, training_mentions, write_predictions
@@ -35,10 +34,24 @@ from hamner.files import file_sha256
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
-from hamner.training.batching import Split, Window, collate, length_buckets, piece_limit, share_of, windows
-from hamner.training.checkpoints import load_checkpoint, load_weights, read_progress, save_checkpoint, save_weights
+from hamner.training.batching import Split, Window, prepare
+from hamner.training.checkpoints import (
+    Progress,
+    learned_state,
+    load_checkpoint,
+    load_weights,
+    read_progress,
+    save_checkpoint,
+    save_weights,
+)
 from hamner.training.config import TrainConfig
-from hamner.training.identity import encoder_sha256, identity, require_same, require_same_sums
+from hamner.training.identity import (
+    encoder_sha256,
+    identity,
+    require_recordable,
+    require_same,
+    require_same_sums,
+)
 from hamner.training.inputs import Words, appended_texts, images_of, open_store, posts_seen, read_words, reading_of
 from hamner.training.runs import (
     CALIBRATION,
@@ -47,11 +60,17 @@ from hamner.training.runs import (
     RunError,
     only_user_of,
     peak_memory,
+    remove_leftovers,
+    remove_weights_but,
+    require_room,
     run_name,
     surroundings,
     write_json,
 )
+from hamner.vision.missing import ALLOWED_MISSING
 from hamner.vision.store import FEATURES, FeatureStore
+
+CHECKPOINT = "checkpoint.safetensors"
 
 RUNS = Path("data/runs")
 
@@ -71,31 +90,28 @@ def build_model(
 
 
 def trained_model(run: Run, device: torch.device) -> HamNer:
-    """The network of a finished run with its weights, on `device`, to be used as it was tested: in the run's precision.
+    """The network of a finished run with its weights, on `device`, in eval mode.
 
-    Raises HamnerError when its weights are not there, or not as they were written, or when those of a frozen text
-    encoder, which are not among them, have changed.
+    Call it within `autocast_of(run.config.precision, device)`, the precision in which it was trained and tested.
+
+    Raises HamnerError if the weights are missing or changed, or if those of a frozen text encoder, which lie outside
+    the run's folder, have changed.
     """
     config = run.config
     revision = run.record.get("encoder_revision")
+    if run.record["weights_sha256"] is None:
+        raise RunError(f"the weights of {run.folder} were not kept: train the run into another folder")
     if config.model.frozen_text:
-        trained_with = run.record.get("inputs", {})
         for name, sha256 in encoder_sha256(config, revision).items():
-            if trained_with.get(name, sha256) != sha256:
+            if run.record["inputs"].get(name, sha256) != sha256:
                 raise RunError(
                     f"{run.folder} was trained with another {name} of {config.model.text_encoder} than there is now: "
-                    "restore that one, or train the run again"
+                    "restore that file, or train the run again"
                 )
     shape = {} if config.visual is None else run.shape
     model = build_model(config.model, config.seed, **shape, revision=revision)
-    load_weights(model, run.weights, run.record.get("weights_sha256"))
-    model.to(device).eval()
-    if config.precision == "bf16":
-        as_trained = torch.autocast(device.type, torch.bfloat16)
-        model.forward = as_trained(model.forward)  # type: ignore[method-assign]
-        if not config.model.frozen_text:  # what a frozen one reads is kept, and is read in float32
-            model.text.read = as_trained(model.text.read)  # type: ignore[method-assign]
-    return model
+    load_weights(model, run.weights, run.record["weights_sha256"])
+    return model.to(device).eval()
 
 
 def parameter_groups(model: HamNer, config: TrainConfig) -> list[dict[str, Any]]:
@@ -129,19 +145,29 @@ def train(
     wait: bool = False,
     threads: int | None = None,
     kept: dict[str, dict[str, Words]] | None = None,
+    allow_missing: float = ALLOWED_MISSING,
 ) -> Run:
-    """Train on `corpus`, keep the best epoch on valid, score test once, and leave a run folder.
+    """Train on `corpus`, keep the best epoch on valid, score test once, and write a run folder.
 
-    Visual features are kept under `features`; those that are not there yet are computed first. Training takes as many
-    CPU `threads` as torch has; with 1, its result does not depend on how many cores there are. What a frozen text
-    encoder reads is put into `kept`, and the next run that is given it and would read the same takes it from there: of
-    many runs on one corpus only the first reads.
+    A folder that already holds this run is returned as it is; an unfinished run continues. Under `accelerate launch`
+    the same call trains on several devices.
 
-    A folder that already holds this run is returned as it is; one that was cut off goes on where it stopped. Under
-    `accelerate launch` the same call trains on several devices.
+    Args:
+        corpus: the corpus, see `hamner.load_corpus`
+        config: the settings; by default those of a text-only model
+        folder: the run's folder; by default data/runs/NAME
+        features: where visual features are kept; missing ones are computed first
+        progress: whether to show bars
+        wait: whether to wait for another process that trains in `folder`
+        threads: CPU threads; by default as many as torch has. With 1 the result does not depend on the number of cores
+        kept: word vectors of a frozen text encoder, shared between runs: the first run fills it, the next reuse it
+        allow_missing: the share of each split's posts that may lack an image or caption
 
-    Raises HamnerError for what is no corpus, RunError when `folder` holds another run or other files, or when the loss
-    is no number any more, and RunInUseError, unless it is to `wait`, when another process trains in `folder`.
+    Raises:
+        RunError: `folder` holds another run or other files, or cannot hold this one, or the loss is no longer finite
+        RunInUseError: another process trains in `folder`, and `wait` is False
+        MissingImagesError: more posts of a split lack an image or caption
+        HamnerError: the corpus, the features or a setting is wrong
     """
     if not isinstance(corpus, Corpus):
         raise HamnerError(f"train takes a corpus, not {corpus!r}: give it hamner.load_corpus(NAME OR FOLDER)")
@@ -150,209 +176,298 @@ def train(
     config = config or TrainConfig()
     folder = Path(folder) if folder is not None else RUNS / run_name(corpus.name, config)
     try:
-        accelerator = Accelerator(mixed_precision=config.precision)
+        accelerator = Accelerator(mixed_precision="no")  # the precision is `autocast_of`
     except ValueError as error:
-        raise RunError(
-            f"precision {config.precision!r} cannot be had in this process ({error}); start another"
-        ) from error
+        raise RunError(f"this process has used accelerate with other settings ({error}); start another") from error
+    with accelerator.main_process_first():
+        fetch_encoder(config.model.text_encoder)  # its files are part of the run's identity
+    task = _Task(corpus, config, folder, accelerator, identity(corpus, config), progress, allow_missing)
+    require_recordable(folder, task.identity)
+    if (run := _finished(task)) is not None and not (folder / CHECKPOINT).exists():
+        return run  # without the lock: the folder may be on a read-only disk
     with _alone_in(folder, accelerator, wait):
         accelerator.wait_for_everyone()  # or some would not see the run that the main process waited for
-        with accelerator.main_process_first():
-            fetch_encoder(config.model.text_encoder)
-        wanted = identity(corpus, config)
-        if (folder / "run.json").exists():
-            run = Run.load(folder)
-            require_same(folder, run.record, wanted)
+        if (run := _finished(task)) is not None:
             return run
         torch.use_deterministic_algorithms(True, warn_only=True)
-        # That also fills whatever memory is taken, over a thousand times a step, for the sake of code that reads what
-        # it never wrote; nothing here does.
+        # That also fills all memory that is allocated, over a thousand times a step, to protect code that reads memory
+        # which it never wrote. No code here does.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with a fixed workspace
-        progress = progress and accelerator.is_main_process
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with a fixed workspace
         with accelerator.main_process_first():
-            store = open_store(corpus, config, Path(features), str(accelerator.device), progress)
+            store = open_store(corpus, config, Path(features), str(accelerator.device), task.shows_bars)
         with cpu_threads(threads):
-            return _train(corpus, config, folder, store, accelerator, progress, wanted, {} if kept is None else kept)
+            prepared = _prepare(task, store, {} if kept is None else kept)
+            return _record(task, prepared, _fit(task, prepared))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be trained, where and by which processes. `identity` makes it this run and no other.
+
+    At most a share `allow_missing` of a split's posts may lack an image or caption.
+    """
+
+    corpus: Corpus
+    config: TrainConfig
+    folder: Path
+    accelerator: Accelerator
+    identity: dict[str, Any]
+    progress: bool
+    allow_missing: float
+
+    @property
+    def is_main(self) -> bool:
+        return self.accelerator.is_main_process
+
+    @property
+    def shows_bars(self) -> bool:
+        return self.progress and self.is_main
+
+
+@dataclass
+class _Prepared:
+    """All that an epoch needs.
+
+    model    the network as the accelerator wraps it; `network` is the same without the wrapper
+    splits   train, valid and test as the network takes them
+    record   the part of the run's record that is known before training
+    begun    seconds and CPU seconds at which this process began
+    earlier  seconds and CPU seconds of the processes that worked on the run before
+    """
+
+    model: nn.Module
+    network: HamNer
+    optimizer: Optimizer
+    splits: dict[str, Split]
+    record: dict[str, Any]
+    begun: tuple[float, float]
+    earlier: tuple[float, float] = (0.0, 0.0)
+
+
+def _finished(task: _Task) -> Run | None:
+    """The run, if the folder holds it already. Raises RunError if it holds another one."""
+    if not (task.folder / "run.json").exists():
+        return None
+    run = Run.load(task.folder)
+    require_same(task.folder, run.record, task.identity)
+    return run
 
 
 @contextmanager
 def _alone_in(folder: Path, accelerator: Accelerator, wait: bool) -> Iterator[None]:
-    """Hold `folder`, which must be a run's or empty, for this training; only the main process asks for it."""
+    """Hold `folder`, which must be empty or a run's, for this training; only the main process takes the lock."""
     if not accelerator.is_main_process:
         yield
         return
-    try:  # listed once, for another process may be putting its lock there right now
+    try:  # listed once: another process may create its lock at this moment
         names = set(os.listdir(folder)) if os.path.isdir(folder) else set()
     except OSError as error:
         raise RunError(f"cannot read {folder}: {error.strerror or error}; choose another folder") from error
-    if names and names.isdisjoint({".lock", "run.json", "checkpoint.safetensors"}):
+    if names and names.isdisjoint({".lock", "run.json", CHECKPOINT}):
         raise RunError(f"{folder} holds files that are no run's, and could be overwritten: choose another folder")
     with only_user_of(folder, wait):
-        # Half-written by a process that was killed, by us or by safetensors: under the lock nobody writes but us.
-        for file in (*folder.glob(".*.safetensors.*"), *folder.glob(".tmp*")):
-            file.unlink()
+        remove_leftovers(folder)
+        if (folder / "run.json").exists():  # killed after the record was written
+            (folder / CHECKPOINT).unlink(missing_ok=True)
         yield
 
 
-def _train(
-    corpus: Corpus,
-    config: TrainConfig,
-    folder: Path,
-    store: FeatureStore | None,
-    accelerator: Accelerator,
-    progress: bool,
-    wanted: dict[str, Any],
-    kept: dict[str, dict[str, Words]],
-) -> Run:
-    around = surroundings(accelerator.device, accelerator.num_processes)
-    begun_with = around | {"features": None if store is None else store.folder.name}
+def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, Words]]) -> _Prepared:
+    """Build the network, its optimizer and the three splits, and check that the folder can hold the run."""
+    corpus, config, device = task.corpus, task.config, task.accelerator.device
     appended = appended_texts(config)
     seen = {}
     if store is not None or appended is not None:
-        seen = {name: posts_seen(posts, f"{corpus.name} {name}", store, appended) for name, posts in corpus.splits()}
-    begun, begun_cpu = time.perf_counter(), time.process_time()  # features are made once, and for other runs too
+        seen = {
+            name: posts_seen(posts, f"{corpus.name} {name}", store, appended, task.allow_missing)
+            for name, posts in corpus.splits()
+        }
+    begun = time.perf_counter(), time.process_time()  # without the features, which other runs use too
     shape: dict[str, Any] = {} if store is None else {"channels": store.channels, "classes": len(store.class_names)}
     model = build_model(config.model, config.seed, **shape)
     tokenizer = load_tokenizer(config.model.text_encoder)
-    data = {
-        name: Split(
-            windows(posts, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended),
-            None if store is None else images_of(posts, store, config),
-        )
+    splits = {
+        name: prepare(posts, model, tokenizer, None if store is None else images_of(posts, store, config), appended)
         for name, posts in corpus.splits()
     }
     optimizer = AdamW(parameter_groups(model, config), fused=True)
-    model, optimizer = accelerator.prepare(model, optimizer)
-    bare: HamNer = accelerator.unwrap_model(model)
-    bare_optimizer: Optimizer = getattr(optimizer, "optimizer", optimizer)
-    collated = partial(collate, pad=tokenizer.pad_token_id)
-    if config.model.frozen_text:
-        reading = reading_of(config, wanted, accelerator.device)
-        if reading not in kept:
-            kept.clear()  # of two readings there is rarely room for both
-            kept[reading] = {
-                name: read_words(bare, split, collated, config, accelerator.device, progress and name)
-                for name, split in data.items()
-            }
-        for name, split in data.items():
-            split.words = kept[reading][name]
-
-    checkpoint = folder / "checkpoint.safetensors"
-    state: dict[str, Any] = {"history": [], "best_epoch": 0, "best_f1": -1.0, "seconds": 0.0, "cpu_seconds": 0.0}
-    if checkpoint.exists():
-        begun_as = read_progress(checkpoint)
-        require_same(folder, begun_as, wanted)
-        require_same_sums(folder, begun_as, begun_with)
-        # The best so far: found out now, if they are lost or damaged.
-        load_weights(bare, folder / "model.safetensors", begun_as["state"].get("weights_sha256"))
-        state = load_checkpoint(checkpoint, bare, bare_optimizer)["state"]
-    else:  # what was made with weights that are now trained anew
-        for file in (folder / CALIBRATION, *folder.glob(f"{RETESTS}/*.json*")):
-            file.unlink(missing_ok=True)
-    earlier = state["seconds"], state["cpu_seconds"]
-
-    def batches(split: Split, seed: int | None, size: int) -> DataLoader:
-        numbers = length_buckets(split.lengths(), size, seed)
-        mine = share_of(numbers, accelerator.process_index, accelerator.num_processes)
-        return DataLoader(split, batch_sampler=mine, collate_fn=collated)
-
-    def predicted(name: str) -> tuple[list[list[str]], list[float] | None]:
-        scoring = batches(data[name], None, 4 * config.batch_size)
-        return predict(bare, scoring, data[name].windows, len(corpus[name]), accelerator.device)
-
-    steps = len(batches(data["train"], 0, config.batch_size))
-    for epoch in range(len(state["history"]) + 1, config.epochs + 1):
-        epoch_begun = time.perf_counter()
-        epoch_seed = 10_000 * config.seed + epoch
-        set_seed(epoch_seed, device_specific=True)
-        bar = tqdm(
-            batches(data["train"], epoch_seed, config.batch_size),
-            desc=f"epoch {epoch}/{config.epochs}",
-            disable=not progress,
-            unit="batch",
-        )
-        loss = _learn(model, optimizer, bar, accelerator, config, (epoch - 1) * steps, config.epochs * steps)
-        trained = time.perf_counter()
-        if not math.isfinite(loss):
-            raise RunError(
-                f"{folder}: the loss of epoch {epoch} is {loss}, nothing can be learnt any more; "
-                "delete the folder and choose lower rates"
-            )
-        valid = score(_gold(corpus.valid), predicted("valid")[0]).overall.f1
-        state["history"].append(
-            {
-                "epoch": epoch,
-                "loss": loss,
-                "valid_f1": valid,
-                "train_seconds": round(trained - epoch_begun, 3),
-                "valid_seconds": round(time.perf_counter() - trained, 3),
-            }
-        )
-        if progress:
-            tqdm.write(f"epoch {epoch}: loss {loss:.3f}, valid F1 {100 * valid:.2f}")
-        if accelerator.is_main_process:
-            if valid > state["best_f1"]:
-                state |= {"best_f1": valid, "best_epoch": epoch}
-                save_weights(bare, folder / "model.safetensors")
-                state["weights_sha256"] = file_sha256(folder / "model.safetensors")
-            state["seconds"] = earlier[0] + time.perf_counter() - begun
-            state["cpu_seconds"] = earlier[1] + time.process_time() - begun_cpu
-            save_checkpoint(checkpoint, bare, bare_optimizer, wanted | begun_with | {"state": state})
-        accelerator.wait_for_everyone()
-
-    load_weights(bare, folder / "model.safetensors")
-    tags = {"valid": predicted("valid")[0]}
-    tags["test"], relevance = predicted("test")
-    record = wanted | {
+    wrapped, optimizer = task.accelerator.prepare(model, optimizer)
+    network: HamNer = task.accelerator.unwrap_model(wrapped)
+    _attach_words(task, network, splits, kept)
+    record = task.identity | {
         "sources": config.field_sources(),
-        **around,
+        **surroundings(device, task.accelerator.num_processes),
         **({"encoder_revision": of_hub} if (of_hub := encoder_revision(config.model.text_encoder)) else {}),
         "features": {} if store is None else shape | {"class_names": store.class_names, "store": store.folder.name},
         "seen_posts": seen,
         "marks_apart": marks_apart(corpus.train),
-        "history": state["history"],
-        "best_epoch": state["best_epoch"],
-        "seconds": round(earlier[0] + time.perf_counter() - begun, 1),
-        "cpu_seconds": round(earlier[1] + time.process_time() - begun_cpu, 1),
-        "peak_memory_bytes": peak_memory(),
-        "weights_sha256": file_sha256(folder / "model.safetensors"),
-        "parameters": sum(parameter.numel() for parameter in bare.parameters()),
-        "scores": _scores(corpus, tags),
     }
-    if accelerator.is_main_process:
-        ids = [post.id for post in corpus.test]
-        judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
-        write_predictions(folder / "predictions.jsonl", dict(zip(ids, tags["test"], strict=True)), judged)
-        write_json(record, folder / "run.json")
-        checkpoint.unlink(missing_ok=True)
-    accelerator.wait_for_everyone()
-    return Run.load(folder)
+    if task.is_main:
+        require_recordable(task.folder, record)
+        require_room(task.folder, sum(tensor.nbytes for tensor in learned_state(network).values()))
+    return _Prepared(wrapped, network, getattr(optimizer, "optimizer", optimizer), splits, record, begun)
 
 
-def _learn(
-    model: nn.Module,
-    optimizer: Optimizer,
-    batches: Iterable[Batch],
-    accelerator: Accelerator,
-    config: TrainConfig,
-    done: int,
-    total: int,
-) -> float:
-    """One epoch, after `done` of `total` steps; its mean loss."""
-    model.train()
+def _attach_words(task: _Task, network: HamNer, splits: dict[str, Split], kept: dict[str, dict[str, Words]]) -> None:
+    """Give the splits the word vectors of a frozen text encoder, read now or by an earlier run."""
+    if not task.config.model.frozen_text:
+        return
+    device = task.accelerator.device
+    reading = reading_of(task.config, task.identity, device)
+    if reading not in kept:
+        kept.clear()  # memory rarely holds two readings
+        kept[reading] = {
+            name: read_words(network, split, task.config, device, task.shows_bars and name)
+            for name, split in splits.items()
+        }
+    for name, split in splits.items():
+        split.words = kept[reading][name]
+
+
+def _fit(task: _Task, prepared: _Prepared) -> Progress:
+    """Train all epochs that are left, with a checkpoint after each; returns the progress after the last."""
+    begun_with = {name: prepared.record[name] for name in ("versions", "machine")}
+    begun_with["features"] = prepared.record["features"].get("store")
+    state = _resumed(task, prepared, begun_with)
+    prepared.earlier = state.seconds, state.cpu_seconds
+    for epoch in range(len(state.history) + 1, task.config.epochs + 1):
+        state.history.append(_epoch(task, prepared, epoch))
+        improved = state.history[-1]["valid_f1"] > state.best_f1
+        if improved:
+            state.best_f1, state.best_epoch = float(state.history[-1]["valid_f1"]), epoch
+            state.weights = f"model-epoch{epoch}.safetensors"
+        state.seconds, state.cpu_seconds = _spent(prepared)
+        if task.is_main:
+            if improved:
+                save_weights(prepared.network, task.folder / state.weights)
+                state.weights_sha256 = file_sha256(task.folder / state.weights)
+            checkpoint = task.folder / CHECKPOINT
+            save_checkpoint(checkpoint, prepared.network, prepared.optimizer, state, task.identity | begun_with)
+            remove_weights_but(state.weights, task.folder)
+        task.accelerator.wait_for_everyone()
+    return state
+
+
+def _spent(prepared: _Prepared) -> tuple[float, float]:
+    """Seconds and CPU seconds of the whole run so far, in this process and in those before it."""
+    now = time.perf_counter(), time.process_time()
+    seconds, cpu_seconds = (
+        before + end - begin for before, begin, end in zip(prepared.earlier, prepared.begun, now, strict=True)
+    )
+    return seconds, cpu_seconds
+
+
+def _resumed(task: _Task, prepared: _Prepared, begun_with: dict[str, Any]) -> Progress:
+    """The progress of the folder's checkpoint, restored with its weights; without one, that of a new run."""
+    checkpoint = task.folder / CHECKPOINT
+    if not checkpoint.exists():
+        if task.is_main:  # made with weights that are now trained again
+            for file in (task.folder / CALIBRATION, *task.folder.glob(f"{RETESTS}/*.json*")):
+                file.unlink(missing_ok=True)
+        return Progress()
+    state, begun_as = read_progress(checkpoint)
+    require_same(task.folder, begun_as, task.identity)
+    require_same_sums(task.folder, begun_as, begun_with)
+    # Missing or damaged weights are an error now, and not after the last epoch.
+    load_weights(prepared.network, _best_weights(task.folder, state), state.weights_sha256)
+    load_checkpoint(checkpoint, prepared.network, prepared.optimizer)
+    return state
+
+
+def _best_weights(folder: Path, state: Progress) -> Path:
+    """The file of the best epoch's weights: a process that was killed at the very end had renamed it already."""
+    named = folder / state.weights
+    return named if named.exists() else folder / "model.safetensors"
+
+
+def _epoch(task: _Task, prepared: _Prepared, epoch: int) -> dict[str, int | float]:
+    """Train one epoch and score valid; returns its entry in the history."""
+    config, accelerator = task.config, task.accelerator
+    begun = time.perf_counter()
+    seed = 10_000 * config.seed + epoch
+    set_seed(seed, device_specific=True)
+    share = accelerator.process_index, accelerator.num_processes
+    batches = prepared.splits["train"].batches(config.batch_size, seed, *share)
+    bar = tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", disable=not task.shows_bars, unit="batch")
+    steps = len(batches)
+    loss = _learn(task, prepared, bar, (epoch - 1) * steps, config.epochs * steps)
+    trained = time.perf_counter()
+    if not math.isfinite(loss):
+        raise RunError(
+            f"{task.folder}: the loss of epoch {epoch} is {loss}, and training cannot continue; "
+            "delete the folder and choose lower learning rates"
+        )
+    valid = score(_gold(task.corpus.valid), _predicted(task, prepared, "valid")[0]).overall.f1
+    if task.shows_bars:
+        tqdm.write(f"epoch {epoch}: loss {loss:.3f}, valid F1 {100 * valid:.2f}")
+    return {
+        "epoch": epoch,
+        "loss": loss,
+        "valid_f1": valid,
+        "train_seconds": round(trained - begun, 3),
+        "valid_seconds": round(time.perf_counter() - trained, 3),
+    }
+
+
+def _learn(task: _Task, prepared: _Prepared, batches: Iterable[Batch], done: int, total: int) -> float:
+    """Take the steps of one epoch, after `done` of `total` steps; returns the mean loss."""
+    config, accelerator, optimizer = task.config, task.accelerator, prepared.optimizer
+    prepared.model.train()
     losses = []
     for step, batch in enumerate(batches, start=done):
         share = warmup_then_linear(step, int(config.warmup * total), total)
         for group in optimizer.param_groups:
             group["lr"] = share * group["peak_lr"]
-        loss = model(batch.to(accelerator.device)).loss
+        with autocast_of(config.precision, accelerator.device):
+            loss = prepared.model(batch.to(accelerator.device)).loss
         accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), config.clip)
+        accelerator.clip_grad_norm_(prepared.model.parameters(), config.clip)
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.detach())
     return accelerator.reduce(torch.stack(losses).mean(), "mean").item()
+
+
+def _predicted(task: _Task, prepared: _Prepared, name: str) -> tuple[list[list[str]], list[float] | None]:
+    """Tags and relevance of each post of the split `name`, see `predict`."""
+    accelerator, split = task.accelerator, prepared.splits[name]
+    share = accelerator.process_index, accelerator.num_processes
+    batches = split.batches(4 * task.config.batch_size, None, *share)
+    with autocast_of(task.config.precision, accelerator.device):
+        return predict(prepared.network, batches, split.windows, len(task.corpus[name]), accelerator.device)
+
+
+def _record(task: _Task, prepared: _Prepared, state: Progress) -> Run:
+    """Score the best epoch, write predictions and run.json, and remove what only an unfinished run needs."""
+    folder = task.folder
+    best = _best_weights(folder, state)
+    load_weights(prepared.network, best)
+    tags = {"valid": _predicted(task, prepared, "valid")[0]}
+    tags["test"], relevance = _predicted(task, prepared, "test")
+    scores = _scores(task.corpus, tags)
+    if task.is_main:
+        run = Run(folder, {})
+        seconds, cpu_seconds = _spent(prepared)
+        os.replace(best, run.weights)
+        ids = [post.id for post in task.corpus.test]
+        judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
+        write_predictions(run.predictions, dict(zip(ids, tags["test"], strict=True)), judged)
+        record = prepared.record | {
+            "history": state.history,
+            "best_epoch": state.best_epoch,
+            "seconds": round(seconds, 1),
+            "cpu_seconds": round(cpu_seconds, 1),
+            "peak_memory_bytes": peak_memory(),
+            "weights_sha256": state.weights_sha256,
+            "parameters": sum(parameter.numel() for parameter in prepared.network.parameters()),
+            "scores": scores,
+        }
+        write_json(record, folder / "run.json")
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        remove_weights_but("", folder)
+    task.accelerator.wait_for_everyone()
+    return Run.load(folder)
 
 
 def _scores(corpus: Corpus, tags: dict[str, list[list[str]]]) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""A trained run put to other tests: the posts of another corpus, or images of which a share belong to other posts.
+"""Other tests of a trained run: the test split of another corpus, or its own with a share of the images exchanged.
 
-Predictions go into the run's folder, `retests/CORPUS.jsonl` or `retests/CORPUS-shuffledPERCENT.jsonl`, ids and tags as
-in `predictions.jsonl`, so they can be committed and scored like those.
+Predictions go into the run's folder, `retests/CORPUS.jsonl.gz` or `retests/CORPUS-shuffledPERCENT.jsonl.gz`, in the
+form of `predictions.jsonl.gz`.
 """
 
 from __future__ import annotations
@@ -9,24 +9,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from accelerate import PartialState
-from torch.utils.data import DataLoader
 
 from hamner.corpora.post import Corpus
+from hamner.devices import autocast_of
 from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
-from hamner.files import written_whole
-from hamner.training.batching import Split, collate, length_buckets, piece_limit, windows
+from hamner.training.batching import prepare
 from hamner.training.config import TrainConfig
-from hamner.training.identity import difference, identity, require_data_of
+from hamner.training.identity import difference, identity, require_data_of, require_recordable
 from hamner.training.inputs import appended_texts, exchanged, images_of, open_store, posts_seen
 from hamner.training.loop import predict, trained_model
-from hamner.training.runs import RETESTS, Run, only_user_of
+from hamner.training.runs import RETESTS, Run, only_user_of, remove_leftovers, write_json
 from hamner.vision.features import VisualFeatures
 from hamner.vision.store import FEATURES
 
@@ -36,7 +34,7 @@ class OtherClassesError(HamnerError):
 
 
 class Retest(NamedTuple):
-    """What a file of predictions is of: test of `corpus`, with `shuffled` percent of its images exchanged."""
+    """A file of predictions on test of `corpus`, with `shuffled` percent of the images exchanged."""
 
     corpus: str
     shuffled: int
@@ -44,9 +42,11 @@ class Retest(NamedTuple):
 
 
 def planned(run: Run, corpus: Corpus, shuffled: int = 0) -> Retest:
-    """What `retest` would make, whether it is there or not."""
+    """The retest that `retest` makes, with its file, whether that exists or not."""
     name = corpus.name + (f"-shuffled{shuffled}" if shuffled else "")
-    return Retest(corpus.name, shuffled, run.folder / RETESTS / f"{name}.jsonl")
+    plain = run.folder / RETESTS / f"{name}.jsonl"
+    packed = plain.with_suffix(".jsonl.gz")
+    return Retest(corpus.name, shuffled, plain if plain.exists() and not packed.exists() else packed)
 
 
 def retest(
@@ -59,43 +59,54 @@ def retest(
     progress: bool = True,
     wait: bool = False,
 ) -> Retest:
-    """Tag test of `corpus` with `run`, and keep the predictions in its folder.
+    """Tag test of `corpus` with `run`, and keep the predictions in the run's folder.
 
-    `shuffled` percent of the posts, drawn from the run's seed, see one another's images (where posts share an image,
-    one may get the very same); of two percentages the greater holds all posts of the smaller. `captions` are those of
-    `corpus`, for a run that reads captions. Predictions that are there already, made by the same weights of the same
-    posts and captions, are kept.
+    Predictions that exist already, made by the same weights from the same posts and captions, are kept.
 
-    Raises RunInUseError, unless it is to `wait`, when another process works in the run's folder, and HamnerError when
-    the run has no weights, looks at no images to shuffle, or needs captions, when the objects of `corpus` are of
-    other classes than those it was trained on (OtherClassesError), and when so small a share of the posts is fewer than
-    two.
+    Args:
+        run: a finished run with its weights
+        corpus: the corpus whose test split is tagged
+        shuffled: percentage of the posts, drawn from the run's seed, that exchange their images. The posts of a smaller
+            percentage are among those of a greater one. Two posts may share one image
+        captions: captions files of `corpus`, for a run that reads captions
+        features: where visual features are kept
+        progress: whether to show bars
+        wait: whether to wait for another process that works in the run's folder
+
+    Raises:
+        RunInUseError: another process works in the run's folder, and `wait` is False
+        OtherClassesError: the objects of `corpus` are of other classes than those the run was trained on
+        HamnerError: the run has no weights, has no images to shuffle, or needs captions; or fewer than two posts would
+            exchange their images
     """
     config = _config_of_test(run, corpus, shuffled, captions)
-    found = planned(run, corpus, shuffled)
-    origin = identity(corpus, config) | {"weights": run.record.get("weights_sha256")}
+    test = planned(run, corpus, shuffled)
+    origin = identity(corpus, config) | {"weights": run.record["weights_sha256"]}
+    require_recordable(run.folder, origin)
+    note = run.folder / RETESTS / f"{test.file.name.partition('.jsonl')[0]}.json"
+    if test.file.is_file() and _is_of(note, origin):
+        return test  # without the lock: the folder may be on a read-only disk
     with only_user_of(run.folder, wait):
-        note = found.file.with_suffix(".json")
-        if found.file.is_file() and _is_of(note, origin):
-            return found
+        if test.file.is_file() and _is_of(note, origin):
+            return test
         if not run.weights.exists():
-            raise HamnerError(f"{run.folder} has no weights: train the run into a folder of its own, and test that")
-        note.unlink(missing_ok=True)  # first, for it must never stand beside other predictions than its own
+            raise HamnerError(f"{run.folder} has no weights: train the run into another folder, and test that")
+        remove_leftovers(run.folder)
+        note.unlink(missing_ok=True)  # first: it must never stand beside predictions that are not its own
         tags, relevance = _tagged(run, corpus, config, shuffled, Path(features), progress)
         ids = [post.id for post in corpus.test]
         judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
-        write_predictions(found.file, dict(zip(ids, tags, strict=True)), judged)
-        with written_whole(note) as temporary:
-            temporary.write_text(json.dumps(origin), encoding="utf-8")
-    return found
+        write_predictions(test.file, dict(zip(ids, tags, strict=True)), judged)
+        write_json(origin, note)
+    return test
 
 
 def _is_of(note: Path, origin: dict[str, Any]) -> bool:
-    """Whether the note beside a test's predictions says that they are of these weights and of these inputs."""
+    """Whether the note beside a file of predictions names these weights and these inputs."""
     try:
         kept = json.loads(note.read_text(encoding="utf-8"))
         return kept["weights"] == origin["weights"] and difference(kept, origin) is None
-    except (OSError, ValueError, KeyError, TypeError, HamnerError):  # no note, or none that can be read
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, HamnerError):  # no note, or a damaged one
         return False
 
 
@@ -109,31 +120,29 @@ def _tagged(
         known = run.record["features"]["class_names"]
         if list(store.class_names) != known:
             raise OtherClassesError(
-                f"{run.folder} knows the classes of objects {', '.join(known[:4])} ..., and {corpus.name} has "
-                f"{', '.join(store.class_names[:4])} ...: one would be taken for another"
+                f"{run.folder} was trained on the classes of objects {', '.join(known[:4])} ..., and {corpus.name} has "
+                f"{', '.join(store.class_names[:4])} ...: the run cannot be tested on them"
             )
     appended = appended_texts(config)
     if store is not None or appended is not None:
         posts_seen(corpus.test, f"{corpus.name} test", store, appended)
     model = trained_model(run, device)
     tokenizer = load_tokenizer(config.model.text_encoder, run.record.get("encoder_revision"))
-    items = windows(corpus.test, tokenizer, piece_limit(tokenizer, model.text.encoder.config), appended)
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)
     if shuffled and len(other) < 2:
         raise HamnerError(f"{shuffled} percent of {len(corpus.test)} posts leave no two to exchange their images")
-    looks = None if store is None else _partly_exchanged(images_of(corpus.test, store, config), other)
-    split = Split(items, looks)
-    order = length_buckets(split.lengths(), 4 * config.batch_size, None)
-    batches = DataLoader(split, batch_sampler=order, collate_fn=partial(collate, pad=tokenizer.pad_token_id))
-    return predict(model, batches, items, len(corpus.test), device)
+    own = None if store is None else _partly_exchanged(images_of(corpus.test, store, config), other)
+    split = prepare(corpus.test, model, tokenizer, own, appended)
+    with autocast_of(config.precision, device):
+        return predict(model, split.batches(4 * config.batch_size), split.windows, len(corpus.test), device)
 
 
 def _config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[Path | str]) -> TrainConfig:
-    """The run's config with the captions of `corpus`, if this test can be taken at all; else HamnerError."""
+    """The run's config with the captions of `corpus`. Raises HamnerError if this test is impossible."""
     config, trained_on = run.config, run.record["corpus"]
     if corpus.name == trained_on["name"] and corpus.sha256 != trained_on["sha256"]:
         raise HamnerError(
-            f"{corpus.folder} is called {corpus.name}, as the corpus that {run.folder} was trained on, and has other "
+            f"{corpus.folder} is called {corpus.name}, as the corpus that {run.folder} was trained on, but has other "
             "texts: rename it"
         )
     if corpus.name == trained_on["name"] and not captions:
@@ -156,9 +165,10 @@ def _partly_exchanged(
 
 
 def retests(run: Run) -> list[Retest]:
-    """The retests that a run's folder holds, by name of their files."""
-    found = []
-    for file in sorted((run.folder / RETESTS).glob("*.jsonl")):
-        corpus, shuffled = re.fullmatch(r"(.+?)(?:-shuffled(\d+))?", file.stem).groups()  # type: ignore[union-attr]
-        found.append(Retest(corpus, int(shuffled or 0), file))
-    return found
+    """The retests in a run's folder, in the order of their files' names."""
+    tests = []
+    for file in sorted((run.folder / RETESTS).glob("*.jsonl*")):
+        match = re.fullmatch(r"(.+?)(?:-shuffled(\d+))?\.jsonl(?:\.gz)?", file.name)
+        if match is not None and not file.name.startswith("."):
+            tests.append(Retest(match[1], int(match[2] or 0), file))
+    return tests

@@ -1,10 +1,12 @@
-"""A run is a folder: run.json, predictions.jsonl, model.safetensors."""
+"""A run is a folder: run.json, predictions.jsonl.gz, model.safetensors."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import re
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +21,21 @@ from filelock import FileLock, Timeout
 from hamner.errors import HamnerError
 from hamner.files import written_whole
 from hamner.training.config import TrainConfig
+from hamner.training.record import problem_of
 from hamner.training.rows import row_of_run
 
 CALIBRATION = "calibration.json"
 RETESTS = "retests"
-"""What a run's folder may also hold, made with its weights: a temperature, and predictions on other tests."""
+"""A run's folder may also hold what was made with its weights: a temperature, and predictions on other tests."""
 
 LIBRARIES = ("hamner", "torch", "transformers", "pytorch-crf", "seqeval", "accelerate", "numpy")
+
+_WEIGHTS_OF_AN_EPOCH = re.compile(r"model-epoch\d+\.safetensors")
+_TEMPORARY = re.compile(
+    r"\.tmp[A-Za-z0-9]{6}"  # made by safetensors
+    r"|\.(run\.json|predictions\.jsonl(\.gz)?|[a-z0-9-]+\.safetensors)\.[a-z0-9_]{8}\.part"  # by `written_whole`
+)
+_TEMPORARY_RETEST = re.compile(r"\..+\.json(l(\.gz)?)?\.[a-z0-9_]{8}\.part")
 
 
 class RunError(HamnerError):
@@ -33,19 +43,19 @@ class RunError(HamnerError):
 
 
 class RunInUseError(RunError):
-    """Another process is at work in this folder."""
+    """Another process works in this folder."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder and what its run.json says."""
+    """A finished run: its folder and its record, which `Run.load` reads from run.json."""
 
     folder: Path
     record: dict[str, Any]
 
     @classmethod
     def load(cls, folder: Path) -> Run:
-        """Read a run folder. Raises RunError when it holds no finished run."""
+        """Read a run folder. Raises RunError if it holds no finished run, or a record with a part that cannot be."""
         path = Path(folder) / "run.json"
         if os.path.isfile(folder):
             raise RunError(f"{folder} is a file: name the run's folder")
@@ -55,17 +65,15 @@ class Run:
             raise RunError(f"no finished run in {folder}: it has no run.json") from error
         except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{path} cannot be read ({error}); delete it and run again") from error
-        wrong = _wrong_in(record)
-        if wrong:
+        if problem := problem_of(record):
             raise RunError(
-                f"{path} is no run record: it lacks {', '.join(wrong)}; restore it, or delete the folder and train "
-                "the run again"
+                f"{path} is no run record: {problem}; restore it, or delete the folder and train the run again"
             )
         return cls(Path(folder), record)
 
     @property
     def config(self) -> TrainConfig:
-        """The run's settings. Raises RunError when this version of the package does not know them."""
+        """The run's settings. Raises RunError if this version of the package does not know them."""
         try:
             return TrainConfig.from_dict(self.record["config"])
         except HamnerError as error:
@@ -73,18 +81,18 @@ class Run:
 
     @property
     def shape(self) -> dict[str, int]:
-        """The `channels` and `classes` of the visual features that the run was trained on. Raises RunError without."""
-        features = self.record.get("features")
-        shape: dict[str, Any] = {}
-        if isinstance(features, dict):
-            shape = {name: features.get(name) for name in ("channels", "classes")}
-        if not shape or not all(isinstance(count, int) and count > 0 for count in shape.values()):
-            raise RunError(f"{self.folder / 'run.json'} does not say what features the run looks at: train it again")
-        return shape
+        """The `channels` and `classes` of the features that the run was trained on. Raises RunError if it had none."""
+        features = self.record["features"]
+        if not features:
+            raise RunError(f"{self.folder / 'run.json'} names no visual features: train the run again")
+        return {name: features[name] for name in ("channels", "classes")}
 
     @property
     def predictions(self) -> Path:
-        return self.folder / "predictions.jsonl"
+        """The predictions on test: predictions.jsonl.gz, or predictions.jsonl where only that exists."""
+        plain = self.folder / "predictions.jsonl"
+        packed = self.folder / "predictions.jsonl.gz"
+        return plain if plain.exists() and not packed.exists() else packed
 
     @property
     def weights(self) -> Path:
@@ -93,29 +101,6 @@ class Run:
     def f1(self, split: str = "test", protocol: str = "seqeval") -> float:
         """Micro F1, a fraction."""
         return self.record["scores"][split][protocol]["overall"]["f1"]
-
-
-RECORD_FIELDS = {
-    "config": dict, "corpus": dict, "corpus.name": str, "corpus.sha256": dict, "best_epoch": int, "scores": dict,
-    "scores.valid.seqeval.overall.f1": float, "scores.test.seqeval.overall.f1": float,
-}  # fmt: skip
-"""What every record has, and of which kind it is."""
-
-LATER_FIELDS = {"inputs": dict, "features": dict, "marks_apart": list}
-"""What records have, but not the oldest ones."""
-
-
-def _wrong_in(record: Any) -> list[str]:
-    """What a record lacks, or has of another kind; of several parts of one thing the first."""
-    wrong: list[str] = []
-    for name, kind in (RECORD_FIELDS | LATER_FIELDS).items():
-        value = record
-        for key in name.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
-        old = name in LATER_FIELDS and isinstance(record, dict) and name not in record
-        if not isinstance(value, kind) and not old and not any(name.startswith(f"{part}.") for part in wrong):
-            wrong.append(name)
-    return wrong
 
 
 def encoder_name(config: TrainConfig) -> str:
@@ -133,16 +118,17 @@ def run_name(corpus: str, config: TrainConfig) -> str:
 
 @contextmanager
 def only_user_of(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Hold a run's folder for this process; the lock goes with the process, however that ends.
+    """Hold a run's folder for this process; the lock ends with the process, even if that is killed.
 
-    Raises RunInUseError, unless it is to `wait`, when another process holds it, and RunError when it cannot be written.
+    If another process holds the folder, `wait` for it or raise RunInUseError. Raises RunError if the folder cannot be
+    written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
         lock.acquire(timeout=-1 if wait else 0)
     except Timeout as error:
-        raise RunInUseError(f"another process is at work in {folder}; wait for it or choose another folder") from error
+        raise RunInUseError(f"another process works in {folder}; wait for it or choose another folder") from error
     except OSError as error:
         raise RunError(f"cannot write to {folder}: {error.strerror or error}; choose another folder") from error
     try:
@@ -151,8 +137,38 @@ def only_user_of(folder: Path, wait: bool = False) -> Iterator[None]:
         lock.release()
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the half-written files of processes that were killed; call it under the lock (`only_user_of`)."""
+    for place, pattern in ((folder, _TEMPORARY), (folder / RETESTS, _TEMPORARY_RETEST)):
+        for file in place.glob(".*"):
+            if pattern.fullmatch(file.name) and file.is_file():
+                file.unlink(missing_ok=True)
+
+
+def remove_weights_but(name: str, folder: Path) -> None:
+    """Remove the weights of all epochs but those in the file `name`, which the checkpoint names."""
+    for file in folder.glob("model-epoch*.safetensors"):
+        if _WEIGHTS_OF_AN_EPOCH.fullmatch(file.name) and file.name != name:
+            file.unlink(missing_ok=True)
+
+
+def require_room(folder: Path, weights: int) -> None:
+    """Raise RunError unless the disk has room for a run whose weights have this many bytes.
+
+    Two files of weights (the best and a better one) and two checkpoints (weights and two moments, old and new): eight
+    times the weights.
+    """
+    kept = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    needed, free = 8 * weights - kept, shutil.disk_usage(folder).free
+    if free < needed:
+        raise RunError(
+            f"the disk of {folder} has {free / 1e6:,.0f} MB left, and the run needs {needed / 1e6:,.0f} MB: make room, "
+            "or choose another folder"
+        )
+
+
 def surroundings(device: torch.device, processes: int) -> dict[str, Any]:
-    """Versions and machine, as far as they can change a number."""
+    """Versions and machine: everything about them that can change a number."""
     return {
         "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
         "machine": {
@@ -165,7 +181,7 @@ def surroundings(device: torch.device, processes: int) -> dict[str, Any]:
 
 
 def peak_memory() -> int | None:
-    """The most memory that this process has held so far, earlier runs included, in bytes; None on Windows."""
+    """The peak memory of this process in bytes, earlier runs included; None on Windows."""
     if sys.platform == "win32":
         return None
     import resource  # which only Unix has

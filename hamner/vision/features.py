@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
-from hamner.errors import HamnerError
-from hamner.settings import require_kinds, setting
+from hamner.settings import ConfigError, Share, setting, settings
 
 BACKBONES = ("efficientnet-lite0", "resnet152")
 ANNOTATIONS = "annotations.jsonl"
@@ -19,7 +20,7 @@ MAX_OBJECTS = 1000
 FINDERS = ("annotations", "tiles", "maskrcnn", "none")
 
 
-class SourceError(HamnerError):
+class SourceError(ConfigError):
     """A visual source does not exist, or its settings contradict each other."""
 
 
@@ -78,7 +79,7 @@ class VisualFeatures:
         return None
 
 
-@dataclass(frozen=True)
+@settings(SourceError)
 class VisualSource:
     """Where visual features come from: plain values, for a run's record.
 
@@ -97,11 +98,17 @@ class VisualSource:
         "annotations (annotations.jsonl beside the corpus), tiles (fixed crops), maskrcnn, or none",
         sibling="maskrcnn",
     )
-    max_objects: int = setting(8, "ours", "K: the objects of best score are kept", sibling=5)
-    crop_size: int = setting(128, "ours", "side in pixels that an object's crop is resized to for the backbone")
-    weights: str = setting("pretrained", "sibling", "pretrained, or random (for trials without a network)")
-    seed: int = setting(0, "ours", "of random weights")
-    min_score: float = setting(0.5, "ours", "maskrcnn: detections below this score are left out")
+    max_objects: Annotated[int, Field(ge=1, le=MAX_OBJECTS)] = setting(
+        8, "ours", "K: the objects of best score are kept", sibling=5
+    )
+    crop_size: Annotated[int, Field(ge=32, le=1024)] = setting(
+        128, "ours", "side in pixels that an object's crop is resized to for the backbone"
+    )
+    weights: Literal["pretrained", "random"] = setting(
+        "pretrained", "sibling", "pretrained, or random (for trials without a network)"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = setting(0, "ours", "of random weights")
+    min_score: Share = setting(0.5, "ours", "maskrcnn: detections below this score are left out")
     captions: tuple[str, ...] = setting((), "ours", "the captions files, for the source captions alone")
     mask_placeholders: bool = setting(
         False,
@@ -110,7 +117,6 @@ class VisualSource:
     )
 
     def __post_init__(self) -> None:
-        require_kinds(VisualSource, vars(self), SourceError)
         if self.backbone == "captions":
             if self.objects != "phrases" or not self.captions:
                 raise SourceError("the source captions needs captions files: VisualSource.from_captions(file, ...)")
@@ -119,19 +125,6 @@ class VisualSource:
             _choose("objects", self.objects, FINDERS)
             if self.captions:
                 raise SourceError(f"the backbone {self.backbone} reads no captions files: leave one of the two out")
-        _choose("weights", self.weights, ("pretrained", "random"))
-        if self.max_objects < 1:
-            raise SourceError(
-                f"max_objects must be at least 1, not {self.max_objects}; for no objects set objects='none'"
-            )
-        if self.max_objects > MAX_OBJECTS:
-            raise SourceError(f"max_objects must be at most {MAX_OBJECTS}, not {self.max_objects}")
-        if not 0 <= self.seed < 2**32:
-            raise SourceError(f"seed must be from 0 to {2**32 - 1:,}, not {self.seed}")
-        if not 32 <= self.crop_size <= 1024:
-            raise SourceError(f"crop_size must be from 32 to 1024 pixels, not {self.crop_size}")
-        if not 0 <= self.min_score <= 1:
-            raise SourceError(f"min_score must be from 0 to 1, not {self.min_score}")
 
     @classmethod
     def from_captions(cls, *files: str, max_objects: int = 8) -> VisualSource:

@@ -216,7 +216,7 @@ from hamner.evaluation import read_predictions
 from hamner.study.minitweets import ceilings, answers_of, type_accuracy
 
 names = answers_of(corpus)
-without = project_folder() / "data/runs/minitweets-text_only-minilm-seed1/predictions.jsonl"
+without = project_folder() / "data/runs/minitweets-text_only-minilm-seed1/predictions.jsonl.gz"
 columns = {
     "this tagger (%)": 100 * type_accuracy(names, predicted),
     "text only (%)": 100 * type_accuracy(names, read_predictions(without, corpus.test)),

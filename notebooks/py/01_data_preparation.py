@@ -395,10 +395,10 @@ assert sum(len(part.first_piece) for part in cut) == len(post.words)
 # is real.
 
 # %%
-from hamner.training.batching import Split, collate
+from hamner.training.batching import Split
 
-train = Split(windows(corpus.train, tokenizer, limit=512))
-batch = collate([train[number] for number in range(4)], pad=tokenizer.pad_token_id)
+train = Split(windows(corpus.train, tokenizer, limit=512), pad=tokenizer.pad_token_id)
+batch = train.batch(range(4))
 fields = ("pieces", "piece_mask", "first_piece", "word_mask", "tags")
 {name: tuple(getattr(batch, name).shape) for name in fields}
 

@@ -53,7 +53,7 @@ KEPT = project_folder() / FEATURES  # features that are computed already
 # %% [markdown]
 # ## 1. A run is a folder
 #
-# `run.json` says what was trained and what came out, `predictions.jsonl` what it said of each
+# `run.json` says what was trained and what came out, `predictions.jsonl.gz` what it said of each
 # post of test, `model.safetensors` holds the weights. No file is a pickle: reading a pickle from
 # elsewhere can run any code.
 #
@@ -193,15 +193,15 @@ table.assign(params=table.params.map(len)).rename(columns={"params": "tensors"})
 
 # %%
 from hamner.encoders import load_tokenizer
-from hamner.training.batching import Split, collate, windows
+from hamner.training.batching import prepare
 from hamner.training.loop import images_of
 from hamner.vision.store import FeatureStore
 
 # %%
 tokenizer = load_tokenizer(config.model.text_encoder)
 store = FeatureStore.open(tiny, config.visual, KEPT, progress=False)
-train_split = Split(windows(tiny.train, tokenizer, 128), images_of(tiny.train, store, config))
-batch = collate([train_split[number] for number in range(16)], pad=tokenizer.pad_token_id)
+train_split = prepare(tiny.train, model, tokenizer, images_of(tiny.train, store, config))
+batch = train_split.batch(range(16))
 {name: tuple(getattr(batch, name).shape) for name in ("pieces", "tags", "grid", "objects")}
 
 # %% [markdown]

@@ -387,8 +387,8 @@ pd.DataFrame(
 # Whoever has the corpora gets an interval and a paired test of any two files:
 #
 # ```bash
-# hamner evaluate data/runs/twitter2017-text_only-minilm-seed1/predictions.jsonl \
-#     data/runs/twitter2017-text_only-minilm-seed2/predictions.jsonl --corpus twitter2017
+# hamner evaluate data/runs/twitter2017-text_only-minilm-seed1/predictions.jsonl.gz \
+#     data/runs/twitter2017-text_only-minilm-seed2/predictions.jsonl.gz --corpus twitter2017
 # ```
 #
 # ## 6. Another corpus, and noise

@@ -68,6 +68,7 @@ def make_run(corpus, tmp_path_factory):
         record = {
             "corpus": {"name": corpus.name, "sha256": corpus.sha256},
             "config": config_of(row, seed, **settings).to_dict(),
+            "inputs": {},
             "scores": {split: dict.fromkeys(PROTOCOLS, part) for split in ("valid", "test")},
             "history": [{"epoch": n, "loss": 3.0 / n, "valid_f1": 0.3 * n} for n in (1, 2, 3)],
             "best_epoch": 2,

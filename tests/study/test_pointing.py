@@ -13,6 +13,7 @@ from hamner import ModelConfig, Run, Tagger, TrainConfig, load_corpus
 from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
 from hamner.figures import attention_maps
+from hamner.files import file_sha256
 from hamner.study import pointing
 from hamner.study.minitweets import CUES, answers_of
 from hamner.tagger.evidence import Evidence, SeenObject, entropy
@@ -52,7 +53,8 @@ def make_tagger(corpus, folder: Path, visual: VisualSource | None) -> Tagger:
             if not name.startswith("text.encoder."):
                 parameter += 0.2 * torch.randn(parameter.shape)
     save_weights(network, folder / "model.safetensors")
-    return Tagger(Run(folder, {"config": config.to_dict(), "features": features}))
+    record = {"config": config.to_dict(), "inputs": {}, "features": features, "marks_apart": []}
+    return Tagger(Run(folder, record | {"weights_sha256": file_sha256(folder / "model.safetensors")}))
 
 
 @pytest.fixture(scope="module")

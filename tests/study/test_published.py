@@ -69,6 +69,7 @@ def run_of(seed: int = 1, encoder: str = "minilm") -> Run:
     record = {
         "corpus": {"name": "twitter2017", "sha256": {}},
         "config": config_of_row(full, "text_only", seed).to_dict(),
+        "inputs": {},
         "scores": {"test": dict.fromkeys(PROTOCOLS, part)},
         "seconds": 60.0,
     }

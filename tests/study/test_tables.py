@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 
 import pytest
 
-from hamner.corpora import PROTOCOLS, TYPES, Post
+from hamner.corpora import PROTOCOLS, Post
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
 from hamner.study.tables import (
@@ -18,6 +17,7 @@ from hamner.study.tables import (
     without_mixtures,
 )
 from hamner.training import Run, TrainConfig
+from tests.records import complete_record
 
 
 def prf(f1: float) -> dict[str, float]:
@@ -25,13 +25,7 @@ def prf(f1: float) -> dict[str, float]:
 
 
 def record(seed: int, f1: float, **settings: object) -> dict:
-    score = {"overall": prf(f1), "per_type": {type: prf(f1) for type in TYPES}, "seen": prf(f1), "unseen": prf(f1)}
-    return {
-        "corpus": {"name": "tiny", "sha256": {}},
-        "config": TrainConfig.from_dict({"seed": seed, **settings}).to_dict(),
-        "scores": {split: {protocol: copy.deepcopy(score) for protocol in PROTOCOLS} for split in ("valid", "test")},
-        "seconds": 60.0,
-    }
+    return complete_record(f1, TrainConfig.from_dict({"seed": seed, **settings}))
 
 
 def as_runs(*records: dict) -> list[Run]:
@@ -60,15 +54,14 @@ def test_runs_with_other_settings_are_never_averaged():
         results(as_runs(record(1, 0.8), record(2, 0.9, epochs=9)))
 
 
-def test_captions_are_told_apart_by_their_bytes_and_by_their_place_only_where_those_are_not_known():
-    def reads(seed: int, file: str, sha256: str | None) -> dict:
+def test_captions_are_told_apart_by_their_bytes_and_not_by_their_path():
+    def reads(seed: int, file: str, sha256: str) -> dict:
         visual = {"backbone": "captions", "objects": "phrases", "captions": [file]}
-        inputs = {} if sha256 is None else {file: sha256}
-        return record(seed, 0.8, model={"vision": True}, visual=visual) | {"inputs": inputs}
+        return record(seed, 0.8, model={"vision": True}, visual=visual) | {"inputs": {file: sha256}}
 
-    moved = results(as_runs(reads(1, "here.txt", "abc"), reads(2, "there.txt", "abc"), reads(3, "here.txt", None)))
-    assert set(moved.seeds) == {3}
-    for other in (reads(2, "here.txt", "def"), reads(2, "there.txt", "def"), reads(2, "there.txt", None)):
+    moved = results(as_runs(reads(1, "here.txt", "abc"), reads(2, "there.txt", "abc")))
+    assert set(moved.seeds) == {2}
+    for other in (reads(2, "here.txt", "def"), reads(2, "there.txt", "def")):
         with pytest.raises(HamnerError, match="differ in more than their seed"):
             results(as_runs(reads(1, "here.txt", "abc"), other))
 
@@ -92,7 +85,7 @@ def write_record(folder: Path, name: str, contents: dict | bytes) -> Path:
 
 
 def complete(seed: int, **settings: object) -> dict:
-    return record(seed, 0.8, **settings) | {"best_epoch": 1}
+    return record(seed, 0.8, **settings)
 
 
 def edited(place: str, value: object) -> dict:
@@ -110,18 +103,18 @@ def edited(place: str, value: object) -> dict:
 
 
 DAMAGED = {
-    "no seconds": (edited("seconds", None), "seconds is None, not a number from 0"),
-    "seconds as text": (edited("seconds", "5"), "seconds is '5', not a number"),
-    "endless seconds": (edited("seconds", float("inf")), "seconds is inf"),
-    "seconds below zero": (edited("seconds", -1), "seconds is -1"),
-    "no protocol": (edited("scores.test.strict", None), "scores.test.strict.overall.precision is None"),
-    "no seen": (edited("scores.test.seqeval.seen", None), "scores.test.seqeval.seen.precision is None"),
-    "no types": (edited("scores.test.seqeval.per_type", None), "scores.test.seqeval.per_type.PER.precision is None"),
-    "types in a list": (edited("scores.test.seqeval.per_type", [1]), "per_type.PER.precision is None"),
-    "precision as text": (edited("scores.test.seqeval.overall.precision", "x"), "overall.precision is 'x'"),
-    "F1 not a number": (edited("scores.test.strict.overall.f1", float("nan")), "overall.f1 is nan"),
-    "F1 in percent": (edited("scores.test.strict.overall.f1", 70.5), "overall.f1 is 70.5, not a number from 0 to 1"),
-    "F1 true": (edited("scores.test.strict.overall.f1", True), "overall.f1 is True"),
+    "no seconds": (edited("seconds", None), "it lacks seconds"),
+    "seconds as text": (edited("seconds", "5"), "seconds cannot be '5'"),
+    "endless seconds": (edited("seconds", float("inf")), "seconds cannot be inf"),
+    "seconds below zero": (edited("seconds", -1), "seconds cannot be -1"),
+    "no protocol": (edited("scores.test.strict", None), "it lacks scores.test.strict"),
+    "no seen": (edited("scores.test.seqeval.seen", None), "it lacks scores.test.seqeval.seen"),
+    "no types": (edited("scores.test.seqeval.per_type", None), "it lacks scores.test.seqeval.per_type"),
+    "types in a list": (edited("scores.test.seqeval.per_type", [1]), "per_type cannot be [1]"),
+    "precision as text": (edited("scores.test.seqeval.overall.precision", "x"), "overall.precision cannot be 'x'"),
+    "F1 not a number": (edited("scores.test.strict.overall.f1", float("nan")), "overall.f1 cannot be nan"),
+    "F1 in percent": (edited("scores.test.strict.overall.f1", 70.5), "overall.f1 cannot be 70.5"),
+    "F1 true": (edited("scores.test.strict.overall.f1", True), "overall.f1 cannot be True"),
     "unknown setting": (edited("config.no_such_setting", 1), "no_such_setting"),
     "no JSON": (b"{", "cannot be read"),
     "another JSON": (b"[1]", "is no run record"),

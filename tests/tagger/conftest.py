@@ -15,6 +15,7 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from hamner.encoders import load_tokenizer
+from hamner.files import file_sha256
 from hamner.model.config import ModelConfig
 from hamner.training import Run, TrainConfig
 from hamner.training.checkpoints import save_weights
@@ -23,6 +24,7 @@ from hamner.vision import VisualSource
 from hamner.vision.backbones import Backbone
 from hamner.vision.extractor import ImageExtractor
 from hamner.vision.objects import Tiles
+from tests.records import complete_record
 
 CHANNELS = 6
 POSITIONS = 40
@@ -62,9 +64,12 @@ def make_run(tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Mak
                         parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
         folder = tmp_path_factory.mktemp("runs")
         save_weights(network, folder / "model.safetensors")
-        corpus = {"name": "tiny", "sha256": {"train.txt": "0"}}
-        scores = {split: {"seqeval": {"overall": {"f1": 0.5}}} for split in ("valid", "test")}
-        record = {"config": config.to_dict(), "corpus": corpus, "scores": scores, "best_epoch": 1, "features": shape}
+        record = complete_record(
+            config=config,
+            corpus={"name": "tiny", "sha256": {"train.txt": "0"}},
+            features=shape and shape | {"class_names": [], "store": ""},
+            weights_sha256=file_sha256(folder / "model.safetensors"),
+        )
         (folder / "run.json").write_text(json.dumps(record))
         return Run.load(folder)
 

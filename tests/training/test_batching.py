@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hamner.corpora import TAGS, Post
 from hamner.encoders import load_tokenizer
-from hamner.training.batching import Split, collate, length_buckets, share_of, windows
+from hamner.training.batching import Split, length_buckets, share_of, windows
 
 SPECIAL = 2  # [CLS] and [SEP]
 
@@ -68,7 +68,7 @@ def tokenizer_limit(tokenizer):
 
 def test_padding_is_to_the_longest_post_of_the_batch_only(tokenizer, some_posts):
     cut = windows(some_posts, tokenizer, 512)
-    batch = collate(list(Split(cut)), pad=tokenizer.pad_token_id)
+    batch = Split(cut, tokenizer.pad_token_id).batch(range(len(cut)))
     longest = max(len(window.pieces) for window in cut)
     assert batch.pieces.shape == (len(cut), longest)
     assert batch.piece_mask.sum(1).tolist() == [len(window.pieces) for window in cut]
@@ -77,7 +77,7 @@ def test_padding_is_to_the_longest_post_of_the_batch_only(tokenizer, some_posts)
 
 
 def test_a_batch_refuses_a_mask_that_is_not_boolean(tokenizer, some_posts):
-    batch = collate(list(Split(windows(some_posts, tokenizer, 512))), pad=0)
+    batch = Split(windows(some_posts, tokenizer, 512), pad=0).batch(range(3))
     with pytest.raises(TypeError, match="word_mask must be boolean"):
         replace(batch, word_mask=batch.word_mask.long())
 

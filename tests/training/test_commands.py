@@ -201,7 +201,7 @@ def test_a_test_is_taken_once_until_something_changes(arguments, tiny):
         invoke("train", *chosen, "--row", "full", "--run", f"run{seed}", "--seed", seed)
     test = ["retest", "run1", "run2", "--on", str(tiny.folder), "--shuffled", "100"]
     said = invoke(*test)
-    files = [Path(f"run{seed}/retests/tiny-shuffled100.jsonl") for seed in (1, 2)]
+    files = [Path(f"run{seed}/retests/tiny-shuffled100.jsonl.gz") for seed in (1, 2)]
     assert all(str(file) in said for file in files)
     made = [file.stat().st_mtime_ns for file in files]
     assert [line for line in said.splitlines() if "F1" in line] == invoke(*test).splitlines()
@@ -216,7 +216,7 @@ def test_a_test_is_taken_once_until_something_changes(arguments, tiny):
     invoke("retest", "run1", "--on", str(tiny.folder), "--shuffled", "100", "--captions", "others.txt")
     assert files[0].stat().st_mtime_ns > made[0]
     with only_user_of(Path("run2")):
-        assert "skipped: another process is at work in run2" in invoke(*test)
+        assert "skipped: another process works in run2" in invoke(*test)
         alone = CliRunner().invoke(app, ["retest", "run2", "--on", str(tiny.folder), "--shuffled", "100"])
         assert isinstance(alone.exception, RunError)
 
@@ -229,7 +229,7 @@ def test_a_run_in_half_precision_is_tested_and_tags_in_half_precision(arguments,
     subprocess.run(command, check=True, capture_output=True)
     invoke("retest", "half", "--on", str(tiny.folder))
     run = Run.load(Path("half"))
-    assert Path("half/retests/tiny.jsonl").read_bytes() == run.predictions.read_bytes()
+    assert Path("half/retests/tiny.jsonl.gz").read_bytes() == run.predictions.read_bytes()
     tags, tagger = read_predictions(run.predictions), Tagger(run)
     store = inputs.open_store(tiny, run.config, Path("data/features"), "cpu", progress=False)
     for post in tiny.test:
@@ -240,7 +240,7 @@ def test_a_run_in_half_precision_is_tested_and_tags_in_half_precision(arguments,
     record = run.record | {"config": run.record["config"] | {"precision": "no"}}
     Path("whole/run.json").write_text(json.dumps(record), encoding="utf-8")
     invoke("retest", "whole", "--on", str(tiny.folder))
-    assert read_relevance(Path("whole/retests/tiny.jsonl")) != read_relevance(run.predictions)
+    assert read_relevance(Path("whole/retests/tiny.jsonl.gz")) != read_relevance(run.predictions)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_another_corpus_needs_its_own_captions_and_a_test_needs_weights(argument
     (other / "test.txt").write_text("IMGID:1\nKelso\tB-PER\n", encoding="utf-8")
     same_name = Path(shutil.copytree(other, "elsewhere/tiny"))
     result = CliRunner().invoke(app, ["retest", "run", "--on", str(same_name), "--captions", "captions.txt"])
-    assert "is called tiny, as the corpus that run was trained on, and has other texts" in str(result.exception)
+    assert "is called tiny, as the corpus that run was trained on, but has other texts" in str(result.exception)
     Path("run/model.safetensors").unlink()
     result = CliRunner().invoke(app, ["retest", "run", "--on", str(other), "--captions", "captions.txt"])
     assert "has no weights" in str(result.exception)
@@ -284,7 +284,7 @@ def test_a_run_is_not_tested_where_its_classes_mean_something_else(arguments, ti
     record["features"]["class_names"] = ["(none)", "badge"]
     Path("run/run.json").write_text(json.dumps(record), encoding="utf-8")
     result = CliRunner().invoke(app, ["retest", "run", "--on", str(tiny.folder)])
-    assert "knows the classes of objects (none), badge ..., and tiny has (none) ..." in str(result.exception)
+    assert "was trained on the classes of objects (none), badge ..., and tiny has (none) ..." in str(result.exception)
 
 
 def test_a_greater_share_exchanges_the_same_images_and_more():
@@ -343,12 +343,15 @@ def test_the_grid_is_made_once_with_its_tests(two_corpora):
     noise = ("shuffled25", "shuffled50", "shuffled75", "shuffled100")
     for name, other in (("tiny", "other"), ("other", "tiny")):
         found = {
-            row: {path.stem for path in Path(f"data/runs/{name}-{row}-seed1/retests").glob("*.jsonl")}
+            row: {
+                path.name.removesuffix(".jsonl.gz")
+                for path in Path(f"data/runs/{name}-{row}-seed1/retests").glob("*.jsonl.gz")
+            }
             for row in ("full-tiny-bert-captions", "text_only-tiny-bert")
         }
         own = {f"{name}-{share}" for share in noise}
         assert found == {"full-tiny-bert-captions": {other, *own}, "text_only-tiny-bert": {other}}
-    files = [path for path in Path("data/runs").rglob("*") if path.suffix in (".json", ".jsonl", ".safetensors")]
+    files = [path for path in Path("data/runs").rglob("*") if path.suffix in (".json", ".gz", ".safetensors")]
     made = {path: path.stat().st_mtime_ns for path in files}
     assert "cannot be taken" not in invoke(*two_corpora)
     assert {path: path.stat().st_mtime_ns for path in files} == made
@@ -359,7 +362,7 @@ def test_a_grid_without_weights_names_the_tests_that_it_cannot_take(two_corpora)
     run = Path("data/runs/tiny-full-tiny-bert-captions-seed1")
     (run / "model.safetensors").unlink()
     assert "cannot be taken" not in invoke(*two_corpora)  # they were taken while the weights were there
-    gone = run / "retests" / "other.jsonl"
+    gone = run / "retests" / "other.jsonl.gz"
     gone.unlink()
     said = " ".join(invoke(*two_corpora).split())
     assert f"1 of the tests cannot be taken, such as {gone}: the weights of its run are not here" in said
@@ -395,14 +398,14 @@ def test_a_grid_goes_on_elsewhere_where_another_process_is_and_then_waits(two_co
 def test_the_tests_of_a_grid_too_go_on_elsewhere_and_then_wait(two_corpora, tiny):
     invoke(*two_corpora)
     runs = [Run.load(path.parent) for path in sorted(Path("data/runs").glob("*/run.json"))]
-    first, last = runs[0].folder, runs[-1].folder / "retests" / "other.jsonl"
+    first, last = runs[0].folder, runs[-1].folder / "retests" / "other.jsonl.gz"
     assert first.name == "other-full-tiny-bert-captions-seed1"
     for folder in Path("data/runs").glob("*/retests"):
         shutil.rmtree(folder)
     captions = {name: [Path("captions.txt")] for name in ("tiny", "other")}
     with held_until(first, last):
         assert retest_sweep(runs, [tiny, load_corpus("other")], captions) == {}
-    assert (first / "retests" / "tiny.jsonl").stat().st_mtime_ns > last.stat().st_mtime_ns
+    assert (first / "retests" / "tiny.jsonl.gz").stat().st_mtime_ns > last.stat().st_mtime_ns
 
 
 def test_the_tests_of_a_grid_take_as_many_threads_as_its_runs(two_corpora, monkeypatch):
@@ -432,8 +435,10 @@ def test_where_objects_are_of_other_classes_a_grid_says_so_and_takes_the_other_t
     assert said.count("1 of the tests cannot be taken") == 2
     for name, other in (("tiny", "other"), ("other", "tiny")):
         folder = f"data/runs/{name}-full-tiny-bert-captions-seed1"
-        assert f"such as {folder}/retests/{other}.jsonl: {folder} knows the classes of objects (none)" in said
-    assert len(list(Path("data/runs").glob("*/retests/*.jsonl"))) == 12 - 2
+        assert (
+            f"such as {folder}/retests/{other}.jsonl.gz: {folder} was trained on the classes of objects (none)" in said
+        )
+    assert len(list(Path("data/runs").glob("*/retests/*.jsonl.gz"))) == 12 - 2
 
 
 def test_two_corpora_of_one_name_have_no_grid(two_corpora, tiny):

@@ -27,7 +27,7 @@ def test_a_config_survives_the_way_through_its_record(epochs, rate, layers, loca
         ({"model": {"layers": "all"}}, r"setting layers cannot be 'all': it must be one of 'last', 'mix'"),
         ({"epochs": "3"}, r"setting epochs cannot be '3': it must be int"),
         ({"epochs": True}, r"setting epochs cannot be True: it must be int"),
-        ({"epochs": 0}, r"epochs must be at least 1, not 0"),
+        ({"epochs": 0}, r"epochs must be from 1 to 9,999, not 0"),
         ({"head_lr": -1}, r"head_lr must be above 0, not -1"),
         ({"appended": "captions.txt"}, r"setting appended cannot be 'captions.txt': it must be tuple"),
         ({"appended": ["c"], "model": {"vision": True}, "visual": {}}, r"of a text-only model: turn vision off"),
@@ -35,7 +35,14 @@ def test_a_config_survives_the_way_through_its_record(epochs, rate, layers, loca
         ({"seed": 20240101}, r"seed must be from 0 to 400,000"),
         ({"visual": "resnet152"}, r"setting visual cannot be 'resnet152': it has parts, such as visual.backbone"),
         ({"model": "bert"}, r"setting model cannot be 'bert': it has parts, such as model.width"),
-        ({"warmup": 2.0}, r"warmup is a share of the steps, from 0 to 1, not 2.0"),
+        ({"batch_size": 10**9}, r"batch_size must be from 1 to 65,536, not 1000000000"),
+        ({"encoder_lr": 10**400}, r"setting encoder_lr cannot be 10*: it must be a finite number"),
+        ({"epochs": 10**5000}, r"epochs must be from 1 to 9,999, not a number of more than 4,300 digits"),
+        ({"model": {"iterations": 10**6}}, r"iterations must be from 0 to 32, not 1000000"),
+        ({"model": {"width": True}}, r"setting width cannot be True: it must be int"),
+        ({"model": {"dropout": 1}}, r"dropout must be at least 0 and below 1, not 1"),
+        ({"visual": {"max_objects": 10**6}, "model": {"vision": True}}, r"max_objects must be from 1 to 1,000"),
+        ({"warmup": 2.0}, r"warmup must be from 0 to 1, not 2.0"),
     ],
 )
 def test_a_wrong_setting_is_named(values, message):
@@ -82,6 +89,11 @@ def test_a_changed_value_is_no_longer_the_siblings_and_its_own_value_is():
 def test_a_config_made_in_python_is_checked_too(settings, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         TrainConfig(**settings)
+
+
+def test_an_unknown_setting_in_python_is_named_too():
+    with pytest.raises(ConfigError, match="unknown setting 'epoch'; there are model"):
+        TrainConfig(epoch=3)  # type: ignore[call-arg]
 
 
 def test_a_model_config_made_in_python_is_checked_too():
