@@ -51,6 +51,7 @@ from hamner.training.runs import (
     surroundings,
     write_json,
 )
+from hamner.vision.missing import ALLOWED_MISSING
 from hamner.vision.store import FEATURES, FeatureStore
 
 RUNS = Path("data/runs")
@@ -129,6 +130,7 @@ def train(
     wait: bool = False,
     threads: int | None = None,
     kept: dict[str, dict[str, Words]] | None = None,
+    allow_missing: float = ALLOWED_MISSING,
 ) -> Run:
     """Train on `corpus`, keep the best epoch on valid, score test once, and leave a run folder.
 
@@ -140,8 +142,11 @@ def train(
     A folder that already holds this run is returned as it is; one that was cut off goes on where it stopped. Under
     `accelerate launch` the same call trains on several devices.
 
-    Raises HamnerError for what is no corpus, RunError when `folder` holds another run or other files, or when the loss
-    is no number any more, and RunInUseError, unless it is to `wait`, when another process trains in `folder`.
+    At most a share `allow_missing` of each split's posts may lack an image or caption.
+
+    Raises HamnerError for what is no corpus, MissingImagesError when more posts lack an image, RunError when `folder`
+    holds another run or other files, or when the loss is no number any more, and RunInUseError, unless it is to `wait`,
+    when another process trains in `folder`.
     """
     if not isinstance(corpus, Corpus):
         raise HamnerError(f"train takes a corpus, not {corpus!r}: give it hamner.load_corpus(NAME OR FOLDER)")
@@ -173,7 +178,17 @@ def train(
         with accelerator.main_process_first():
             store = open_store(corpus, config, Path(features), str(accelerator.device), progress)
         with cpu_threads(threads):
-            return _train(corpus, config, folder, store, accelerator, progress, wanted, {} if kept is None else kept)
+            return _train(
+                corpus,
+                config,
+                folder,
+                store,
+                accelerator,
+                progress,
+                wanted,
+                {} if kept is None else kept,
+                allow_missing,
+            )
 
 
 @contextmanager
@@ -204,13 +219,17 @@ def _train(
     progress: bool,
     wanted: dict[str, Any],
     kept: dict[str, dict[str, Words]],
+    allow_missing: float,
 ) -> Run:
     around = surroundings(accelerator.device, accelerator.num_processes)
     begun_with = around | {"features": None if store is None else store.folder.name}
     appended = appended_texts(config)
     seen = {}
     if store is not None or appended is not None:
-        seen = {name: posts_seen(posts, f"{corpus.name} {name}", store, appended) for name, posts in corpus.splits()}
+        seen = {
+            name: posts_seen(posts, f"{corpus.name} {name}", store, appended, allow_missing)
+            for name, posts in corpus.splits()
+        }
     begun, begun_cpu = time.perf_counter(), time.process_time()  # features are made once, and for other runs too
     shape: dict[str, Any] = {} if store is None else {"channels": store.channels, "classes": len(store.class_names)}
     model = build_model(config.model, config.seed, **shape)
