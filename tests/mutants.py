@@ -133,7 +133,9 @@ MUTANTS = (
     ),
     Mutant("channel dropout not alike", VISION, "features[:, :1] if self.alike else features", "features"),
     Mutant("channel dropout always alike", VISION, "features[:, :1] if self.alike else features", "features[:, :1]"),
-    Mutant("channel dropout in evaluation", VISION, "if not self.training:", "if False:"),
+    Mutant(
+        "dropout in evaluation", VISION, "if not self.training:", "if False:", "nn.Dropout does nothing in eval mode"
+    ),
     Mutant("no class", VISION, " + self.label(images.classes)", ""),
     Mutant("no score", VISION, " + self.score(images.scores[:, :, None])", ""),
     Mutant(

@@ -37,7 +37,7 @@ def judged_entities(
     store = open_store(corpus, tagger.config, Path(features), str(tagger.device), progress=True)
     features_of = None
     if store is not None:
-        posts_seen(posts, f"{corpus.name} {split}", store, None)
+        posts_seen(posts, f"{corpus.name} {split}", store, None, allow_missing=1.0)
         features_of = images_of(posts, store, tagger.config)
     confidence: list[float] = []
     correct: list[bool] = []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hamner.terminal import echo
+from hamner.vision.missing import ALLOWED_MISSING
 
 if TYPE_CHECKING:
     from hamner.corpora import Corpus
@@ -46,6 +47,10 @@ Folder = Annotated[Path, typer.Option(help="Where the runs' folders are.")]
 AllowLeaks = Annotated[
     bool, typer.Option("--allow-leaks", help="Train although more than 5 % of a split's posts stand in another split.")
 ]
+AllowMissing = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Train although this share of a split's posts has no image or caption."),
+]
 Root = Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")]
 
 
@@ -70,6 +75,7 @@ def train(
     threads: Threads = None,
     root: Root = None,
     allow_leaks: AllowLeaks = False,
+    allow_missing: AllowMissing = ALLOWED_MISSING,
 ) -> None:
     """Train a tagger, keep its best epoch on valid, score test once.
 
@@ -89,7 +95,7 @@ def train(
         )
     loaded = _corpus_to_train_on(corpus, root, allow_leaks)
     config = config_of_row(full_settings(loaded.name, given, preset), row, seed)
-    finished = train_run(loaded, config, run, threads=threads)
+    finished = train_run(loaded, config, run, threads=threads, allow_missing=allow_missing)
     if not PartialState().is_main_process:
         return
     echo(f"{finished.folder}: best epoch {finished.record['best_epoch']}")
@@ -121,6 +127,7 @@ def ablate(
     threads: Threads = None,
     root: Root = None,
     allow_leaks: AllowLeaks = False,
+    allow_missing: AllowMissing = ALLOWED_MISSING,
 ) -> None:
     """Train every ablation row with several seeds: the full model, and the model without each of its parts.
 
@@ -139,7 +146,7 @@ def ablate(
     given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings)
     loaded = _corpus_to_train_on(corpus, root, allow_leaks)
     full = full_settings(loaded.name, given, preset)
-    train_sweep([Part(loaded, full, rows or rows_of(full))], range(1, seeds + 1), folder, threads)
+    train_sweep([Part(loaded, full, rows or rows_of(full))], range(1, seeds + 1), folder, threads, allow_missing)
 
 
 def retest(

@@ -21,7 +21,7 @@ from hamner.training.batching import Split
 from hamner.training.config import TrainConfig
 from hamner.vision.captions import image_name, read_captions_of
 from hamner.vision.features import VisualFeatures
-from hamner.vision.missing import ALLOWED_MISSING, require_seen
+from hamner.vision.missing import require_seen
 from hamner.vision.store import FeatureStore
 
 Words = list[tuple[Tensor, Tensor]]
@@ -49,7 +49,7 @@ def posts_seen(
     where: str,
     store: FeatureStore | None,
     appended: Callable[[Post], str] | None,
-    allow_missing: float = ALLOWED_MISSING,
+    allow_missing: float,
 ) -> int:
     """Count the posts that have visual features or a caption. `where` names them in the error.
 

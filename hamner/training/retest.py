@@ -125,7 +125,7 @@ def _tagged(
             )
     appended = appended_texts(config)
     if store is not None or appended is not None:
-        posts_seen(corpus.test, f"{corpus.name} test", store, appended)
+        posts_seen(corpus.test, f"{corpus.name} test", store, appended, allow_missing=1.0)
     model = trained_model(run, device)
     tokenizer = load_tokenizer(config.model.text_encoder, run.record.get("encoder_revision"))
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)

@@ -21,6 +21,7 @@ from hamner.training.loop import train
 from hamner.training.retest import OtherClassesError, planned, retest
 from hamner.training.rows import config_of_row, row_of_run
 from hamner.training.runs import Run, RunInUseError, run_name
+from hamner.vision.missing import ALLOWED_MISSING
 from hamner.vision.store import FEATURES
 
 Done = TypeVar("Done")
@@ -40,7 +41,13 @@ class Part(NamedTuple):
         return [config_of_row(self.full, row, seed) for row in self.rows]
 
 
-def train_sweep(parts: Sequence[Part], seeds: Iterable[int], folder: Path, threads: int | None = None) -> list[Run]:
+def train_sweep(
+    parts: Sequence[Part],
+    seeds: Iterable[int],
+    folder: Path,
+    threads: int | None = None,
+    allow_missing: float = ALLOWED_MISSING,
+) -> list[Run]:
     """Every row of each part with every seed, seed by seed; what another process is at is waited for and then read."""
     todo = {
         run_name(part.corpus.name, config): (part.corpus, config)
@@ -56,7 +63,8 @@ def train_sweep(parts: Sequence[Part], seeds: Iterable[int], folder: Path, threa
         if config.visual is not None and corpus.name not in opened and not os.path.exists(folder / name / "run.json"):
             open_store(corpus, config, FEATURES, str(PartialState().device), progress=True)
             opened.add(corpus.name)
-        work.append((name, partial(train, corpus, config, folder / name, progress=False, threads=threads, kept=kept)))
+        trained = partial(train, corpus, config, folder / name, progress=False, threads=threads, kept=kept)
+        work.append((name, partial(trained, allow_missing=allow_missing)))
     return _shared(work, "run")
 
 

@@ -353,6 +353,17 @@ def test_features_get_mean_0_and_variance_1_each() -> None:
     same(Standardised(0.5).eval()(features), [[standard(row) for row in some] for some in features.tolist()])
 
 
+@pytest.mark.parametrize("alike", [True, False])
+def test_in_training_channels_are_dropped_for_a_whole_image_if_alike_and_else_for_each_vector(alike: bool) -> None:
+    features = 4 + 3 * random(8, R, 32)
+    dropped = Standardised(0.5, alike).train()(features)
+    standardised = Standardised(0.5, alike).eval()(features)
+    half_is_dropped(torch.zeros(()).double(), dropped, standardised)
+    zero = dropped == 0
+    assert (zero == zero[:, :1]).all() == alike
+    assert not (zero == zero[:1]).all()
+
+
 def objects_of(stage: Objects, images: ImageFeatures, b: int) -> Matrix:
     labels, expected = stage.label.weight.tolist(), []
     for k in range(K):
@@ -452,12 +463,12 @@ def pairs_of(module: Pairs, numbers: list[list[Vector]]) -> tuple[Any, Any]:
 @pytest.mark.parametrize("with_scene", [True, False])
 def test_the_semantic_block_attends_by_content_and_by_the_cosines_of_four_aspects(with_scene: bool) -> None:
     block, objects = randomised(SemanticBlock(CONFIG, D)), random(B, K, D)
-    scene, image_mask = random(B, 1, D), torch.tensor([[True], [True]])
+    scene, image_mask = random(B, 1, D), torch.tensor([[True], [False]])
     object_mask = masks(3, 2, of=K)
     result, weights = block(objects, object_mask, scene if with_scene else None, image_mask)
     for b in range(B):
         nodes = (scene[b].tolist() if with_scene else []) + objects[b].tolist()
-        mask = [True] * with_scene + object_mask[b].tolist()
+        mask = (image_mask[b].tolist() if with_scene else []) + object_mask[b].tolist()
         aspects = [linear(block.aspects, node) for node in nodes]  # four vectors of two channels
         parts = [slice(2 * a, 2 * a + 2) for a in range(4)]
         psi = [[[cosine(x[part], y[part]) for part in parts] for y in aspects] for x in aspects]

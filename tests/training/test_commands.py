@@ -122,6 +122,19 @@ def test_a_grid_on_captions_of_other_posts_is_refused(arguments, tiny):
         assert f"none of the {len(tiny.test)} posts of tiny test has an image or caption" in str(result.exception)
 
 
+@pytest.mark.parametrize("command", [("train", "--row", "full"), ("ablate", "--row", "full", "--seeds", "1")])
+def test_a_run_that_sees_too_few_posts_asks_to_be_told_so(command, arguments, tiny):
+    captions = Path("captions.txt").read_text(encoding="utf-8").splitlines()
+    half = {post.id for post in tiny.train[::2]}
+    left = [line for line in captions if line.split(".jpg")[0] not in half]
+    Path("captions.txt").write_text("\n".join(left), encoding="utf-8")
+    result = CliRunner().invoke(app, [command[0], *arguments, *command[1:]])
+    assert isinstance(result.exception, HamnerError)
+    assert f"{len(half)} of the {len(tiny.train)} posts of tiny train have no image or caption" in str(result.exception)
+    assert str(result.exception).endswith("or allow it: --allow-missing 0.5")
+    invoke(command[0], *arguments, *command[1:], "--allow-missing", "0.5")
+
+
 def test_a_run_says_how_many_posts_it_saw_and_what_it_read(arguments, tiny):
     gone = tiny.train[0].id
     lines = Path("captions.txt").read_text(encoding="utf-8").splitlines()
