@@ -20,9 +20,6 @@ from hamner.vision.store import FEATURES
 AT_ONCE = 64
 """Posts whose features are in memory together."""
 
-AT_AN_END = 0.01
-"""A fit so near to an end of TEMPERATURES, as the difference of logarithms, is no minimum between them."""
-
 
 def judged_entities(
     tagger: Tagger, corpus: Corpus, split: str = "valid", features: Path | str = FEATURES
@@ -104,10 +101,13 @@ def fit_temperature(confidence: ArrayLike, correct: ArrayLike) -> float:
         bounds=np.log(TEMPERATURES),
         method="bounded",
     )
-    if np.abs(np.log(TEMPERATURES) - fitted.x).min() < AT_AN_END:
+    with np.errstate(divide="ignore"):  # at an end, a score of 1 for a wrong entity has likelihood 0
+        at_ends = {end: negative_log_likelihood(confidence, correct, end) for end in TEMPERATURES}
+    best = min(TEMPERATURES, key=at_ends.__getitem__)
+    if at_ends[best] <= fitted.fun:
         raise TaggerError(
             f"not calibrated: {correct.sum()} of {len(correct)} entities in valid are right, and the fit ends at "
-            f"{np.exp(fitted.x):.2f}, an end of the range {TEMPERATURES[0]} to {TEMPERATURES[1]}: scores this far from "
+            f"{best:.2f}, an end of the range {TEMPERATURES[0]} to {TEMPERATURES[1]}: scores this far from "
             "the share of right entities have no temperature; train longer, or on more posts"
         )
     return float(np.exp(fitted.x))

@@ -48,7 +48,7 @@ def test_a_notebook_shows_the_figure_without_any_magic(post: TaggedPost) -> None
     data, metadata = formatter.format(post.show())
     png = data["image/png"]
     assert png.startswith(b"\x89PNG")
-    assert metadata["image/png"]["width"] == Image.open(io.BytesIO(png)).width // 2
+    assert metadata["image/png"]["width"] == Image.open(io.BytesIO(png)).width
     assert formatter.format(post.show())[0]["image/png"] == png
 
 

@@ -279,7 +279,7 @@ def test_a_image_that_cannot_be_opened_is_one_error_that_names_it(
         (tagger if objects else text_only)(TEXT, path)
     with pytest.raises(ImageError, match="the image given"):
         (tagger if objects else text_only)(TEXT, Image.new("F", (4, 4)))
-    with pytest.raises(TaggerError, match="not a bytes"):
+    with pytest.raises(ImageError, match="not a bytes"):
         (tagger if objects else text_only)(TEXT, content or b"")
 
 
@@ -377,6 +377,7 @@ def test_a_temperature_from_next_to_nothing_is_refused_and_nothing_is_written(ma
         ([0.9] * 49, [True] * 49, "predicts 49 entities in valid"),
         ([0.9] * 60, [True] * 60, "60 of 60 entities in valid are right, and the fit ends at 0.05"),
         ([0.9] * 60, [False] * 60, "0 of 60 entities in valid are right, and the fit ends at 20.00"),
+        ([0.5] * 60, [True, False] * 30, "30 of 60 entities in valid are right, and the fit ends at"),
         ([0.9, np.nan] * 30, [True] * 60, "some scores are not from 0 to 1"),
     ],
 )
