@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import json
 from typing import Any
 
 from hamner.corpora.tags import PROTOCOLS, TYPES
@@ -33,4 +33,4 @@ def complete_record(f1: float = 0.5, config: TrainConfig | None = None, **parts:
         "parameters": 1,
         "scores": {split: dict.fromkeys(PROTOCOLS, scores) for split in ("valid", "test")},
     }
-    return copy.deepcopy(record | parts)
+    return json.loads(json.dumps(record | parts))  # no two parts are one object

@@ -100,7 +100,8 @@ def read_progress(path: Path) -> tuple[Progress, dict[str, Any]]:
     """
     begun = _read(path, tensors=False)[1]
     try:
-        return TypeAdapter(Progress).validate_python(begun.pop("state", None)), begun
+        # As JSON: strict mode takes a dataclass from Python as an instance alone.
+        return TypeAdapter(Progress).validate_json(json.dumps(begun.pop("state", None))), begun
     except ValidationError as error:
         part = ".".join(["state", *map(str, error.errors()[0]["loc"])])
         raise CheckpointError(

@@ -214,7 +214,7 @@ def test_the_command_of_a_run_makes_its_settings(made, monkeypatch):
 def test_a_run_that_is_no_row_has_no_command():
     config = config_of("full", model={"relevance": False, "integration": False})
     with pytest.raises(HamnerError, match="no ablation row"):
-        command_of(Run(Path("run"), {"corpus": {"name": "minitweets"}, "config": config.to_dict()}))
+        command_of(Run(Path("run"), {"corpus": {"name": "minitweets"}, "config": config.to_dict(), "inputs": {}}))
 
 
 def test_the_table_of_minitweets_leaves_out_what_is_not_of_the_study(make_run, monkeypatch, tmp_path):

@@ -38,7 +38,9 @@ def runs(tmp_path: Path) -> list[Run]:
             write(folder / "retests" / "twitter2017-shuffled50.jsonl", "twitter2017", 20 * seed)
         if row == "full":
             write(folder / "retests" / "somebodys.jsonl", "twitter2015", 5)
-        made.append(Run(folder, {"corpus": {"name": "twitter2017", "sha256": {}}, "config": config.to_dict()}))
+        made.append(
+            Run(folder, {"corpus": {"name": "twitter2017", "sha256": {}}, "config": config.to_dict(), "inputs": {}})
+        )
     return made
 
 

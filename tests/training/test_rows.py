@@ -11,7 +11,10 @@ from hamner.settings import sources
 from hamner.training.config import TrainConfig
 from hamner.training.rows import CONTROLS, OF_TEXT, ROWS, ablate, row_of
 from hamner.vision.features import VisualSource
+from tests.model import conftest as of_model
 from tests.model.conftest import FULL, build
+
+batch = of_model.batch  # the fixture
 
 OTHERS = {
     "frozen_text": True, "layers": "last", "local_text": False, "word_shapes": False, "dropout": 0.2, "width": 32,
