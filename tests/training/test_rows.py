@@ -5,16 +5,12 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.settings import sources
 from hamner.training.config import TrainConfig
 from hamner.training.rows import CONTROLS, OF_TEXT, ROWS, ablate, row_of
 from hamner.vision.features import VisualSource
-from tests.model import conftest as of_model
-from tests.model.conftest import FULL, build
-
-batch = of_model.batch  # the fixture
+from tests.model.conftest import FULL, build, make_batch
 
 OTHERS = {
     "frozen_text": True, "layers": "last", "local_text": False, "word_shapes": False, "dropout": 0.2, "width": 32,
@@ -37,10 +33,11 @@ def test_a_text_only_run_is_one_run_beside_whichever_full_model() -> None:
     assert ablate(replace(other, width=32), "text_only").width == 32
 
 
-def test_no_setting_of_images_reaches_a_text_only_model(batch: Batch) -> None:
+def test_no_setting_of_images_reaches_a_text_only_model() -> None:
     other = replace(FULL, vision=False, **{name: OTHERS[name] for name in OTHERS.keys() - set(OF_TEXT)})
     assert OTHERS.keys() | {"text_encoder", "vision"} == asdict(FULL).keys()
     one, another = build(ablate(FULL, "text_only")), build(other)
+    batch = make_batch()
     assert torch.equal(one(batch).emissions, another(batch).emissions)
     assert [name for name, _ in one.named_parameters()] == [name for name, _ in another.named_parameters()]
 
