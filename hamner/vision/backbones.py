@@ -189,5 +189,5 @@ def state_sha256(network: nn.Module) -> str:
 def seeded(seed: int) -> Iterator[None]:
     """Draw torch's random numbers from `seed` within this block, and leave the generator outside as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         yield
