@@ -63,7 +63,7 @@ def test_a_misspelt_corpus_gets_the_nearest_names(monkeypatch, capsys):
     [
         ("epoch=3", "error: unknown setting 'epoch'"),
         ("model.layers=all", "error: setting layers cannot be 'all'"),
-        ("epochs=0", "error: epochs must be at least 1"),
+        ("epochs=0", "error: epochs must be from 1 to 9,999"),
     ],
 )
 def test_a_wrong_setting_is_one_line_with_status_1(setting, message, folder, monkeypatch, capsys):
@@ -144,7 +144,10 @@ def test_a_device_that_computes_nothing_is_none(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "message"),
-    [("--max-objects", "max_objects must be at most 1000"), ("--seed", "seed must be from 0 to 4,294,967,295")],
+    [
+        ("--max-objects", "max_objects must be from 1 to 1,000"),
+        ("--seed", "seed must be at least 0 and below 4,294,967,296"),
+    ],
 )
 def test_a_number_beyond_all_measure_is_one_line(option, message, monkeypatch, capsys, tmp_path):
     assert status_of(["features", "minitweets", option, "9" * 20, "--folder", str(tmp_path)], monkeypatch) == 1

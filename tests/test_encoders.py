@@ -24,11 +24,13 @@ from hamner.encoders import (
     load_encoder,
     load_tokenizer,
 )
+from hamner.files import file_sha256
 from hamner.model.config import ModelConfig
 from hamner.tagger.tagger import Tagger
 from hamner.training import Run, TrainConfig
 from hamner.training.checkpoints import save_weights
 from hamner.training.loop import build_model
+from tests.records import complete_record
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HUB_NAME = "someone/tiny-bert"
@@ -222,7 +224,8 @@ def test_a_run_loads_the_encoder_on_the_hub_at_the_revision_that_it_was_trained_
     next(cache.rglob("main")).unlink()  # what the hub calls the newest is another one by now
     config = TrainConfig(model=ModelConfig(text_encoder=HUB_NAME, width=None, heads=2))
     save_weights(build_model(config.model, 1, revision=COMMIT), tmp_path / "model.safetensors")
-    record = {"config": config.to_dict(), "features": {}}
+    sha256 = file_sha256(tmp_path / "model.safetensors")
+    record = complete_record(config=config, weights_sha256=sha256)
     assert Tagger(Run(tmp_path, record | {"encoder_revision": COMMIT}))("Kelso meets Orva").words
     with pytest.raises(EncoderError, match=f"{HUB_NAME}' is not on this machine"):
         Tagger(Run(tmp_path, record))
