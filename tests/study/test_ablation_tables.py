@@ -189,7 +189,8 @@ def test_a_row_is_never_a_mean_over_other_settings(make_run):
     ],
 )
 def test_the_command_of_a_run_makes_its_settings(made, monkeypatch):
-    from hamner import cli, corpora, training
+    from hamner import cli, training
+    from hamner.training import commands
 
     row, seed, name, settings = made
     config = config_of(row, seed, name, **settings)
@@ -198,12 +199,12 @@ def test_the_command_of_a_run_makes_its_settings(made, monkeypatch):
     class EnoughError(Exception):
         pass
 
-    def train(_, config, folder, threads):
+    def train(_, config, folder, threads, allow_missing):
         asked.append((config, threads))
         raise EnoughError
 
     monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr(corpora, "load_corpus", lambda name, root: SimpleNamespace(name=name))
+    monkeypatch.setattr(commands, "_corpus_to_train_on", lambda name, root, leaks: SimpleNamespace(name=name))
     record = {"corpus": {"name": name}, "config": config.to_dict(), "machine": {"threads": 3}}
     command = command_of(Run(Path("run"), record))
     result = CliRunner().invoke(cli.app, shlex.split(command)[1:])

@@ -25,7 +25,14 @@ def tagged(tmp_path: Path):
         tags = {post.id: post.tags if n < right else ("O", "O") for n, post in enumerate(POSTS)}
         write_predictions(folder / "predictions.jsonl", tags)
         config = config_of_row(full_settings("twitter2017", of_captions([captions]) | settings), row, seed)
-        return Run(folder, {"corpus": {"name": "twitter2017", "sha256": {}}, "config": config.to_dict(), "inputs": {}})
+        return Run(
+            folder,
+            {
+                "corpus": {"name": "twitter2017", "sha256": {}},
+                "config": config.to_dict(),
+                "inputs": dict.fromkeys(config.captions, "0" * 64),
+            },
+        )
 
     return make
 

@@ -39,7 +39,14 @@ def runs(tmp_path: Path) -> list[Run]:
         if row == "full":
             write(folder / "retests" / "somebodys.jsonl", "twitter2015", 5)
         made.append(
-            Run(folder, {"corpus": {"name": "twitter2017", "sha256": {}}, "config": config.to_dict(), "inputs": {}})
+            Run(
+                folder,
+                {
+                    "corpus": {"name": "twitter2017", "sha256": {}},
+                    "config": config.to_dict(),
+                    "inputs": dict.fromkeys(config.captions, "0" * 64),
+                },
+            )
         )
     return made
 
