@@ -2,6 +2,7 @@
 # make students: the notebooks without the solutions of their exercises
 # make mutants: single wrong lines in hamner/model, one by one; the tests must notice each
 # make test-browser: the notebooks in a JupyterLab that a headless Chromium drives (its chromedriver has to be there)
+# make kills: 200 processes killed at random moments; nothing may be lost (some minutes)
 # make lock: pin pyproject.toml's dependencies, with hashes (newer versions: make lock UPGRADE=--upgrade)
 # They start from nothing but Python 3.11 and need a network for the installation alone.
 PYTHON ?= python3.11
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 export UV_LINK_MODE ?= copy
 
-.PHONY: help install lock reproduce students test mutants test-browser lint clean
+.PHONY: help install lock reproduce students kills test mutants test-browser lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -47,6 +48,9 @@ test: lint
 
 mutants: install
 	$(BIN)/python tests/mutants.py
+
+kills: install
+	$(BIN)/python tests/kills.py
 
 test-browser: install
 	$(BIN)/pytest -rs tests/browser

@@ -26,7 +26,9 @@ from hamner.training.checkpoints import (
     CheckpointError,
     Progress,
     learned_state,
+    load_checkpoint,
     load_weights,
+    read_progress,
     save_checkpoint,
     save_weights,
 )
@@ -295,15 +297,17 @@ def test_a_cut_run_with_a_few_flipped_bytes_does_not_go_on(
 
 
 def test_what_a_killed_run_left_half_written_goes(tiny: Corpus, config: TrainConfig, tmp_path: Path):
-    for name in (".lock", ".tmpAbC123", ".model.safetensors.x1"):
+    half_written = (".tmpAbC123", ".model-epoch2.safetensors.x1b_9z3k.part", ".run.json.abcdefgh.part")
+    of_others = (".tmp-notes", ".notes.json", "model-epoch.safetensors.bak")
+    for name in (".lock", "model-epoch7.safetensors", *half_written, *of_others):
         (tmp_path / name).write_bytes(b"half of it")
+    (tmp_path / ".tmp.drivedownload").mkdir()
+    (tmp_path / RETESTS).mkdir()
+    (tmp_path / RETESTS / ".tiny.jsonl.gz.abcd_123.part").write_bytes(b"half of it")
     train(tiny, replace(config, epochs=1), tmp_path, progress=False)
-    assert {file.name for file in tmp_path.iterdir()} == {
-        ".lock",
-        "run.json",
-        "predictions.jsonl.gz",
-        "model.safetensors",
-    }
+    made = {".lock", "run.json", "predictions.jsonl.gz", "model.safetensors"}
+    assert {file.name for file in tmp_path.iterdir()} == {*made, *of_others, ".tmp.drivedownload", RETESTS}
+    assert not list((tmp_path / RETESTS).iterdir())
 
 
 def test_a_damaged_checkpoint_is_named_and_not_used(tiny: Corpus, config: TrainConfig, tmp_path: Path):
@@ -526,3 +530,98 @@ def test_settings_of_another_version_are_named_with_their_file(run: Run):
         _ = Run(run.folder, record).config
     with pytest.raises(RunError, match=r"run\.json names no visual features"):
         _ = Run(run.folder, record).shape
+
+
+@pytest.mark.parametrize("file", ["model-epoch{best}.safetensors", "checkpoint.safetensors", "run.json"])
+def test_a_run_cut_before_any_of_its_files_is_written_ends_with_the_same_weights(
+    run: Run, tiny: Corpus, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+):
+    best = run.record["best_epoch"]
+    name, wanted = file.format(best=best), best if file == "checkpoint.safetensors" else 1
+    replaced, times = os.replace, []
+
+    def replace_or_die(source: Path, target: Path) -> None:
+        if Path(target).name == name:
+            times.append(target)
+            if len(times) == wanted:
+                raise KeyboardInterrupt
+        replaced(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", replace_or_die)
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny, config, tmp_path, progress=False)
+    finished = train(tiny, config, tmp_path, progress=False)
+    assert finished.weights.read_bytes() == run.weights.read_bytes()
+    assert finished.predictions.read_bytes() == run.predictions.read_bytes()
+    made = {".lock", "run.json", "predictions.jsonl.gz", "model.safetensors"}
+    assert {file.name for file in tmp_path.iterdir()} == made
+
+
+def test_what_the_record_cannot_hold_is_an_error_before_training(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+    with pytest.raises(RunError, match=r"cannot hold corpus.name = 'caf\\udce9', which is not UTF-8: rename"):
+        train(replace(tiny, name="caf\udce9"), config, tmp_path, progress=False)
+    captions = tmp_path / "\udce9.txt"
+    captions.write_text("a.jpg :a van\n", encoding="utf-8")
+    with pytest.raises(RunError, match=r"which is not UTF-8: rename the file"):
+        train(tiny, replace(config, appended=(str(captions),)), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_without_room_is_an_error_before_training(
+    tiny: Corpus, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")(10**9, 10**9, 10**5)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
+    monkeypatch.setattr(loop, "_epoch", lambda *given: pytest.fail("it was trained"))
+    with pytest.raises(RunError, match=r"has 0 MB left, and the run needs \d+ MB: make room"):
+        train(tiny, config, tmp_path, progress=False)
+
+
+def test_a_finished_run_is_returned_from_a_folder_that_cannot_be_written(
+    run: Run, tiny: Corpus, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+):
+    def read_only(*given: object, **options: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", read_only)
+    assert train(tiny, config, run.folder, progress=False).record == run.record
+
+
+def test_a_run_whose_weights_were_not_kept_is_no_tagger(run: Run):
+    lost = replace(run, record=run.record | {"weights_sha256": None})
+    with pytest.raises(RunError, match=r"the weights of .* were not kept: train the run into another folder"):
+        trained_model(lost, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "progress", "message"),
+    [
+        ({}, "[]", "is damaged .its progress is no JSON object"),
+        ({}, "[" * 100_000, "is damaged"),
+        ({}, '{"state": []}', "is no checkpoint of this version"),
+        ({}, '{"state": {"best_epoch": true}}', r"is no checkpoint of this version .state.best_epoch"),
+        ({}, '{"state": {"weights": "../other.safetensors"}}', r"is no checkpoint of this version .state.weights"),
+        ({}, '{"state": {"a": ' + "9" * 5000 + "}}", "is damaged"),
+        ({"x": 1}, '{"state": {}}', "is no checkpoint .it holds 'x'"),
+        ({"evil/x": 1}, '{"state": {}}', "is no checkpoint .it holds 'evil/x'"),
+        ({"optimizer/exp_avg/nope": 1}, '{"state": {}}', "was written by another optimizer"),
+        ({"optimizer/exp_avg/weight": 7}, '{"state": {}}', "was written by another optimizer"),
+    ],
+)
+def test_a_checkpoint_of_another_structure_is_one_clear_error(
+    tmp_path: Path, tensors: dict[str, int], progress: str, message: str
+):
+    network = torch.nn.Linear(4, 3)
+    file = tmp_path / "checkpoint.safetensors"
+    own = {f"model/{name}": value.detach() for name, value in network.named_parameters()}
+    save_file(own | {name: torch.zeros(size) for name, size in tensors.items()}, file, {"progress": progress})
+
+    def resume() -> None:
+        read_progress(file)
+        load_checkpoint(file, network, AdamW(network.parameters()))
+
+    with pytest.raises(CheckpointError, match=message):
+        resume()
