@@ -46,6 +46,9 @@ from hamner.vision.features import VisualSource
 ROUND = 3
 """Kills before a command may run to its end."""
 
+STUCK = 300
+"""Seconds after which a command is stuck."""
+
 Files = dict[str, str]
 """Path within a folder -> SHA-256."""
 
@@ -72,6 +75,7 @@ def forked(work: Callable[[], None], kill_after: float | None = None) -> int:
     """Run `work` in a process of its own; returns its exit status, -9 for a process that was killed in time."""
     process = os.fork()
     if process == 0:
+        signal.alarm(STUCK)
         try:
             with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
                 work()
@@ -137,7 +141,7 @@ def commands(home: Path) -> dict[str, Command]:
 
     def of_run(folder: Path) -> Files:
         return hashes(folder, "model.safetensors", "predictions.jsonl.gz") | {
-            "run.json": hashlib.sha256(json.dumps(Run.load(folder).record["scores"]).encode()).hexdigest()
+            "scores": hashlib.sha256(json.dumps(Run.load(folder).record["scores"]).encode()).hexdigest()
         }
 
     trained = home / "trained"
@@ -237,9 +241,13 @@ def main(kills: int = 200, seed: int = 0) -> int:
             command.prepare(folder)
             before = hashes(folder, "**/*")
             for _ in range(ROUND):
-                status = forked(partial(command.run, folder), rng.uniform(0, command.seconds))
-                counts[name][status != -signal.SIGKILL] += 1
-                if status not in (0, -signal.SIGKILL):
+                while (status := forked(partial(command.run, folder), rng.uniform(0, command.seconds))) == 0:
+                    counts[name][1] += 1  # through before the kill: begin again, and kill earlier
+                    command.seconds *= 0.9
+                    shutil.rmtree(folder)
+                    command.prepare(folder)
+                counts[name][0] += 1
+                if status != -signal.SIGKILL:
                     faults.append(f"{name}, round {number}: ended with {status} before it was killed")
                 faults += [
                     f"{name}, round {number}: {file} is not whole" for file in half_files(command, folder, before)
@@ -256,7 +264,8 @@ def main(kills: int = 200, seed: int = 0) -> int:
                 print(f"\r{ROUND * (number + 1)} of {kills} kills", end="", file=sys.stderr)
     for name, (killed, through, whole) in counts.items():
         print(f"{name:>9}: {killed:3} killed, {through:2} finished before the kill, {whole:2} runs to the end")
-    print(*faults, sep="\n")
+    for fault in faults:
+        print(fault)
     total = sum(killed for killed, _, _ in counts.values())
     print(f"{total} processes killed, {len(faults)} faults: {'something' if faults else 'nothing'} lost or stuck")
     return len(faults)
