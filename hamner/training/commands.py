@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 # torch takes seconds to load, and `hamner --help` should not wait for it: so it is imported inside the commands.
 
-CorpusName = Annotated[str, typer.Argument(help="A known corpus (`hamner corpora list`) or a folder of one's own.")]
+CorpusName = Annotated[str, typer.Argument(help="A known corpus (`hamner corpora list`) or your own folder.")]
 Preset = Annotated[
     str | None,
     typer.Option(help="`standard`, `small` or `paper`. [default: small for minitweets, standard for others]"),
 ]
 Encoder = Annotated[str | None, typer.Option(help="minilm, or a Hugging Face encoder's name or folder.")]
 BackboneName = Annotated[
-    Literal["efficientnet-lite0", "resnet152"] | None, typer.Option(help="Network that sees the images.")
+    Literal["efficientnet-lite0", "resnet152"] | None, typer.Option(help="Network that encodes the images.")
 ]
 ObjectsFrom = Annotated[
     Literal["annotations", "tiles", "maskrcnn", "none"] | None, typer.Option(help="Where objects come from.")
@@ -43,7 +43,7 @@ Threads = Annotated[
     typer.Option(min=1, help="CPU threads; 1 gives the same digits whatever the number of cores. [default: all]"),
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Seeds 1 to N of each row.")]
-Folder = Annotated[Path, typer.Option(help="Where the runs' folders are.")]
+Folder = Annotated[Path, typer.Option(help="The folder that holds the runs.")]
 AllowLeaks = Annotated[
     bool, typer.Option("--allow-leaks", help="Train although more than 5 % of a split's posts stand in another split.")
 ]
@@ -79,8 +79,8 @@ def train(
 ) -> None:
     """Train a tagger, keep its best epoch on valid, score test once.
 
-    The run's folder holds run.json (settings, data hashes, versions, scores), predictions.jsonl and the weights. The
-    same command again does nothing if the run is finished, and goes on where it stopped if it was cut off. Under
+    The run's folder holds run.json (settings, data hashes, versions, scores), predictions.jsonl.gz and the weights. The
+    same command again does nothing if the run is finished, and continues it if it was killed. Under
     `accelerate launch -m hamner train ...` it uses several devices.
     """
     from accelerate import PartialState
@@ -91,7 +91,7 @@ def train(
     given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings)
     if row == "text_only" and "visual" in given:
         raise typer.BadParameter(
-            "a text_only model looks at nothing: add --row full, or another row", param_hint="--row"
+            "a text_only model reads no images: add --row full, or another row", param_hint="--row"
         )
     loaded = _corpus_to_train_on(corpus, root, allow_leaks)
     config = config_of_row(full_settings(loaded.name, given, preset), row, seed)
@@ -134,11 +134,11 @@ def ablate(
     Rows: full, text_only, no_local_text, no_global, no_objects, no_semantic, no_spatial, no_absolute_geometry,
     no_relative_geometry, no_relevance, no_integration, no_iteration, one_iteration, three_iterations, four_iterations,
     no_coattention; controls: blank_images, shuffled_images. With captions caption_words as well: text only, with each
-    post's caption after its words; and not the three rows of geometry (unless they are asked for), since a phrase has
-    no place in the image.
+    post's caption after its words; and without the three rows of geometry (unless you name them), because a phrase
+    has no box.
 
-    Finished runs are skipped and cut ones resumed. The command may run in several processes or on several machines that
-    share FOLDER: no run is done twice. With `--threads 1` several processes share the cores fairly.
+    Finished runs are skipped and unfinished ones resumed. Several processes or machines may share FOLDER: no run is
+    done twice. With `--threads 1` several processes share the cores fairly.
     """
     from hamner.training.rows import full_settings, rows_of
     from hamner.training.sweep import Part, train_sweep
@@ -160,10 +160,10 @@ def retest(
     ] = None,
     root: Root = None,
 ) -> None:
-    """Put trained runs to another test: another corpus, or a growing share of images that belong to other posts.
+    """Test trained runs on another corpus, or on their own with a share of the images exchanged.
 
     Predictions are kept in RUN/retests; `hamner evaluate` scores them, and `hamner measure` puts them into a table.
-    What is there already is not made again, and the command may run in several processes: no test is taken twice.
+    Existing predictions are kept. The command may run in several processes: no test is made twice.
     """
     from hamner.corpora import load_corpus
     from hamner.evaluation import align, read_predictions, score
@@ -179,14 +179,14 @@ def retest(
             loaded[name] = load_corpus(on, root) if on else corpus_of_run(trained, root=root)
         for share in shuffled or [0]:
             try:
-                found = retest_run(trained, loaded[name], shuffled=share, captions=captions or ())
+                test = retest_run(trained, loaded[name], shuffled=share, captions=captions or ())
             except RunInUseError as error:
                 if len(runs) == 1:
                     raise
                 echo(f"skipped: {error}")
                 break
-            gold, predicted = align(loaded[name].test, read_predictions(found.file))
-            echo(f"{found.file}: F1 {100 * score(gold, predicted).overall.f1:.2f} (seqeval protocol)")
+            gold, predicted = align(loaded[name].test, read_predictions(test.file))
+            echo(f"{test.file}: F1 {100 * score(gold, predicted).overall.f1:.2f} (seqeval protocol)")
 
 
 def sweep(
@@ -213,8 +213,8 @@ def sweep(
     """Run the whole study: `hamner ablate` on each corpus, then `hamner retest`: text_only and full on the other
     corpora, and full with 25, 50, 75 and 100 percent of its own test's images exchanged.
 
-    What is finished is skipped, what was cut off resumed, and several processes or machines may share FOLDER: nothing
-    is done twice. Afterwards `hamner measure` and `hamner tables` make the tables of what is in data/runs.
+    Finished runs are skipped and unfinished ones resumed. Several processes or machines may share FOLDER: no run is
+    done twice. Afterwards `hamner measure` and `hamner tables` make the tables from data/runs.
     """
     from hamner.corpora import load_corpus
     from hamner.training.rows import full_settings, rows_of
@@ -223,7 +223,9 @@ def sweep(
     loaded = [load_corpus(name, root) for name in corpora or ("twitter2015", "twitter2017")]
     for name, count in Counter(corpus.name for corpus in loaded).items():
         if count > 1:
-            raise typer.BadParameter(f"{count} of the corpora are called {name}, and so would their runs: rename one")
+            raise typer.BadParameter(
+                f"{count} of the corpora are called {name}, and so would their runs be: rename one"
+            )
     files = _captions_of(captions or [], [corpus.name for corpus in loaded])
     parts = []
     for corpus in loaded:
@@ -235,7 +237,7 @@ def sweep(
     echo(f"{folder} has all {len(runs)} runs")
     for reason, of_reason in groupby(sorted(missing, key=missing.__getitem__), missing.__getitem__):
         tests = [str(file) for file in of_reason]
-        echo(f"{len(tests)} of the tests cannot be taken, such as {tests[0]}: {reason}")
+        echo(f"{len(tests)} of the tests are impossible, such as {tests[0]}: {reason}")
 
 
 def _corpus_to_train_on(name: str, root: Path | None, allow_leaks: bool) -> Corpus:
@@ -250,7 +252,7 @@ def _corpus_to_train_on(name: str, root: Path | None, allow_leaks: bool) -> Corp
 
 
 def _captions_of(given: list[str], corpora: list[str]) -> dict[str, list[Path]]:
-    """The files of captions of each corpus, from CORPUS=FILE: of all corpora or of none, or they are not comparable."""
+    """Corpus -> its captions files, from CORPUS=FILE: for all corpora or for none, so that they are comparable."""
     files: dict[str, list[Path]] = {}
     for assignment in given:
         name, equals, file = assignment.partition("=")
@@ -266,7 +268,7 @@ def _captions_of(given: list[str], corpora: list[str]) -> dict[str, list[Path]]:
 
 OF_ROWS = {"seed": "--seed (or --seeds)", "images": "--row shuffled_images or blank_images",
            "appended": "--row caption_words", "model.vision": "--row text_only or full"}  # fmt: skip
-"""Settings that a row or an option decides, and which one does."""
+"""Setting -> the option that decides it."""
 
 
 def _given_settings(
@@ -277,7 +279,7 @@ def _given_settings(
     epochs: int | None,
     assignments: list[str] | None,
 ) -> dict[str, Any]:
-    """The settings that the options ask for, over those of the preset; each may be given once."""
+    """The settings given by options, which replace those of the preset; each may be given once."""
     from hamner.training.rows import of_captions
 
     if captions and (backbone is not None or objects is not None):

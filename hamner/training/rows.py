@@ -1,4 +1,4 @@
-"""What the study compares: presets, ablation rows and controls, and the config of each row with a seed."""
+"""Presets, ablation rows and controls, and the config of each row with a seed."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ ROWS: dict[str, dict[str, Any]] = {
     "four_iterations": {"iterations": 4},
     "no_coattention": {"coattention": False},
 }
-"""Row -> the settings that it changes. That the paper ablates the spatial and semantic encodings, relevance and
-iteration is *stated*; the other rows are *ours*."""
+"""Row -> the settings that it changes. *Stated*: the paper ablates the spatial and semantic encodings, relevance and
+iteration. The other rows are *ours*."""
 
 OF_TEXT = ("text_encoder", "frozen_text", "layers", "local_text", "word_shapes", "dropout", "width", "heads")
-"""The settings that a text-only model has (`heads` because it must divide the width); all others are about images."""
+"""The settings of a text-only model (`heads` must divide the width); all others are about images."""
 
 CONTROLS = ("blank_images", "shuffled_images")
-"""The full model on other data, at training and at test: a blank image, or another post's, in place of its own."""
+"""The full model on other data, in training and test: each post has a blank image or another post's image."""
 
 
 def ablate(config: ModelConfig, row: str) -> ModelConfig:
-    """The config of row `row` of the full model `config`; a control leaves it as it is, for it changes the data.
+    """The config of one row of the full model `config`. A control changes the data and leaves the config as it is.
 
-    `text_only` has the defaults of all that is about images, so that it is one run beside whichever full model.
+    `text_only` has the default of every setting about images: it is one run for all full models.
 
-    Raises ModelConfigError for an unknown row, and when `config` has no vision that could be taken away.
+    Raises ModelConfigError for an unknown row, and for a `config` without vision.
     """
     if row not in ROWS and row not in CONTROLS:
         raise ModelConfigError(f"unknown ablation row {row!r}; there are {', '.join((*ROWS, *CONTROLS))}")
@@ -57,11 +57,11 @@ def ablate(config: ModelConfig, row: str) -> ModelConfig:
 
 
 def row_of(config: ModelConfig) -> str:
-    """The row that `config` is, by the settings that rows change; `custom` when it is none of them."""
+    """The row of a config, by the settings that rows change; `custom` for none of them."""
     full = replace(ModelConfig(), vision=True)
     changed = {name: getattr(config, name) for row in ROWS.values() for name in row}
     different = {name: value for name, value in changed.items() if value != getattr(full, name)}
-    if not config.vision:  # then what is about images makes no difference
+    if not config.vision:  # then the settings of images make no difference
         return "custom" if any(name in OF_TEXT for name in different) else "text_only"
     return next((row for row, settings in ROWS.items() if settings == different), "custom")
 
@@ -90,22 +90,21 @@ PRESETS: dict[str, dict[str, Any]] = {
         "visual": {"backbone": "resnet152", "objects": "maskrcnn", "max_objects": 5},
     },
 }
-"""`standard`: a text encoder that learns along. `small`: a frozen encoder and a narrow model, for minitweets on a
-laptop; of few images it soon knows each by heart, against which its strong weight decay helps. `paper`: what the
-first author's code for a sibling (MGCMT) uses, for this paper's own settings are not known; its epochs are not known
-either, and `head_lr` stays *ours*. Left out is its dropout of 0.5 where modalities are fused: here that is another
-network, with the one `dropout`."""
+"""`standard`: the text encoder is trained too. `small`: a frozen encoder and a narrow model, for minitweets on a
+laptop; strong weight decay keeps it from learning its few images by heart. `paper`: the settings of the first author's
+code for a sibling paper (MGCMT), because this paper's own are unknown; the epochs are unknown in both, and `head_lr` is
+*ours*. MGCMT's dropout of 0.5 at the fusion of modalities is left out: this network has one `dropout`."""
 
 
 def preset(name: str) -> dict[str, Any]:
-    """The settings of preset `name`, nested as `TrainConfig.to_dict` has them. Raises HamnerError for another name."""
+    """The settings of a preset, nested as in `TrainConfig.to_dict`. Raises HamnerError for an unknown name."""
     if name not in PRESETS:
         raise HamnerError(f"unknown preset {name!r}; there are {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
 def merged(*layers: dict[str, Any]) -> dict[str, Any]:
-    """Nested settings put over one another; of two values for one setting the later holds."""
+    """Merge nested settings; a later value replaces an earlier one."""
     result: dict[str, Any] = {}
     for layer in layers:
         for name, value in layer.items():
@@ -119,28 +118,28 @@ STUDY_ROWS = (
     "no_absolute_geometry", "no_relative_geometry", "no_relevance", "no_integration", "no_iteration", "one_iteration",
     "three_iterations", "four_iterations", "no_coattention", "blank_images", "shuffled_images",
 )  # fmt: skip
-"""The rows and controls that are trained when nobody names others; for captions see `rows_of`."""
+"""The rows and controls that are trained by default; for captions see `rows_of`."""
 
 CAPTION_WORDS = "caption_words"
-"""The control that reads captions as words: text only, with each post's caption after it."""
+"""The control that reads captions as words: text only, with each post's caption after its words."""
 
 OF_GEOMETRY = ("no_spatial", "no_absolute_geometry", "no_relative_geometry")
-"""Rows that captions cannot exercise: a phrase has no place in the image, so there is nothing to take away."""
+"""Rows that make no difference with captions: a phrase has no box."""
 
 EVERY_ROW = (*STUDY_ROWS, CAPTION_WORDS)
-"""Those that the tables know, in their order; captions as words need captions."""
+"""All rows and controls, in the order of the tables; `caption_words` needs captions."""
 
 SEEDS = (1, 2, 3)
 """The seeds of the study."""
 
 
 def place(row: str) -> int:
-    """Where tables put a row: in the order of EVERY_ROW, and any other one behind."""
+    """A row's place in the tables: its place in EVERY_ROW, and the end for any other row."""
     return EVERY_ROW.index(row) if row in EVERY_ROW else len(EVERY_ROW)
 
 
 def row_of_run(config: TrainConfig) -> str:
-    """The ablation row or control that a run is; `custom` when it is none."""
+    """The ablation row or control of a run; `custom` for none of them."""
     of_model = row_of(config.model)
     if config.appended:
         return CAPTION_WORDS if of_model == "text_only" else "custom"
@@ -150,9 +149,9 @@ def row_of_run(config: TrainConfig) -> str:
 
 
 def full_settings(corpus: str, given: dict[str, Any] | None = None, preset_name: str | None = None) -> dict[str, Any]:
-    """The settings of the full model on a corpus, nested as in `TrainConfig.to_dict`: its preset, and `given` over it.
+    """The settings of the full model on a corpus, nested as in `TrainConfig.to_dict`: a preset, changed by `given`.
 
-    Without `preset_name` that of the study: `small` for minitweets, `standard` for others.
+    The default preset is `small` for minitweets and `standard` for other corpora.
     """
     name = preset_name or ("small" if corpus == "minitweets" else "standard")
     return merged(preset(name), {"model": {"vision": True}, "visual": {}}, given or {})
@@ -176,12 +175,12 @@ def config_of_row(full: dict[str, Any], row: str, seed: int) -> TrainConfig:
 
 
 def rows_of(full: dict[str, Any]) -> tuple[str, ...]:
-    """The rows that these settings can exercise: STUDY_ROWS; with captions EVERY_ROW but the rows of geometry."""
+    """The rows that make a difference with these settings: STUDY_ROWS; with captions EVERY_ROW without OF_GEOMETRY."""
     if full["visual"].get("backbone") != "captions":
         return STUDY_ROWS
     return tuple(row for row in EVERY_ROW if row not in OF_GEOMETRY)
 
 
 def study_config(corpus: str, row: str, seed: int = 1) -> TrainConfig:
-    """The config with which the study trains a row on a corpus: that of `hamner ablate` without further options."""
+    """The study's config of a row on a corpus: that of `hamner ablate` without further options."""
     return config_of_row(full_settings(corpus), row, seed)

@@ -1,5 +1,7 @@
-"""Many runs, and their tests, from one command: what is finished is skipped, what was cut off resumed, and several
-processes or machines may share the folder without two doing one thing.
+"""Many runs and their tests from one command.
+
+Finished runs are skipped and unfinished ones resumed. Several processes or machines may share the folder: no run is
+trained twice.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from hamner.vision.store import FEATURES
 Done = TypeVar("Done")
 
 SHARES = (25, 50, 75, 100)
-"""Percent of the images that are exchanged to see what noise does."""
+"""Percentages of exchanged images, to measure the effect of noise."""
 
 
 class Part(NamedTuple):
@@ -48,7 +50,7 @@ def train_sweep(
     threads: int | None = None,
     allow_missing: float = ALLOWED_MISSING,
 ) -> list[Run]:
-    """Every row of each part with every seed, seed by seed; what another process is at is waited for and then read."""
+    """Train every row of each part with every seed, seed by seed. Runs of other processes are awaited, then loaded."""
     todo = {
         run_name(part.corpus.name, config): (part.corpus, config)
         for seed in seeds
@@ -59,7 +61,7 @@ def train_sweep(
     kept: dict[str, dict[str, Words]] = {}
     work: list[tuple[str, Callable[..., Run]]] = []
     for name, (corpus, config) in todo.items():
-        # All rows of a corpus see the same, and their own bars and reports would be too many.
+        # Once for all rows of a corpus, with one bar and one report.
         if config.visual is not None and corpus.name not in opened and not os.path.exists(folder / name / "run.json"):
             open_store(corpus, config, FEATURES, str(PartialState().device), progress=True)
             opened.add(corpus.name)
@@ -74,11 +76,10 @@ def retest_sweep(
     captions: Mapping[str, Sequence[Path]],
     threads: int | None = None,
 ) -> dict[Path, str]:
-    """Put text_only and full to the test of each other corpus, and full to SHARES of exchanged images on its own.
+    """Test text_only and full on each other corpus, and full on its own corpus with SHARES of the images exchanged.
 
-    `captions`: by corpus, for runs that read captions. Returns the files of the tests that cannot be taken, each with
-    the reason: the weights of its run are not there and nobody has taken it before, or the objects of the two corpora
-    are of other classes.
+    `captions` are given by corpus, for runs that read captions. Returns the files of the tests that are impossible,
+    with the reason: the weights of the run are missing, or the objects of the two corpora are of other classes.
     """
     missing: dict[Path, str] = {}
     work: list[tuple[str, Callable[..., None]]] = []
@@ -108,7 +109,7 @@ def retest_sweep(
 
 
 def _shared(work: Sequence[tuple[str, Callable[..., Done]]], unit: str) -> list[Done]:
-    """Do each named thing under a bar: first whatever nobody is at, then what others were at, once they are through."""
+    """Do each named piece of work under a bar: first those that no other process holds, then the others, in turn."""
     done: list[Done] = []
     with tqdm(total=len(work), desc=f"{unit}s", unit=unit, disable=not work) as bar:
         for wait in (False, True):

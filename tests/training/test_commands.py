@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -238,9 +237,7 @@ def test_a_test_is_taken_once_until_something_changes(arguments, tiny):
 @pytest.mark.parametrize("frozen", ["true", "false"])
 def test_a_run_in_half_precision_is_tested_and_tags_in_half_precision(arguments, tiny, frozen):
     half = ["--set", "precision=bf16", "--set", f"model.frozen_text={frozen}", "--set", "batch_size=4"]
-    # One process computes in one precision, so that this one takes another.
-    command = [sys.executable, "-m", "hamner", "train", *arguments, *half, "--row", "full", "--run", "half"]
-    subprocess.run(command, check=True, capture_output=True)
+    invoke("train", *arguments, *half, "--row", "full", "--run", "half")
     invoke("retest", "half", "--on", str(tiny.folder))
     run = Run.load(Path("half"))
     assert Path("half/retests/tiny.jsonl.gz").read_bytes() == run.predictions.read_bytes()
@@ -353,7 +350,7 @@ def test_the_grid_is_made_once_with_its_tests(two_corpora):
     said = invoke(*two_corpora)
     assert said.count("posts with visual features") == 2
     assert "data/runs has all 4 runs" in said
-    assert "cannot be taken" not in said
+    assert "are impossible" not in said
     noise = ("shuffled25", "shuffled50", "shuffled75", "shuffled100")
     for name, other in (("tiny", "other"), ("other", "tiny")):
         found = {
@@ -367,7 +364,7 @@ def test_the_grid_is_made_once_with_its_tests(two_corpora):
         assert found == {"full-tiny-bert-captions": {other, *own}, "text_only-tiny-bert": {other}}
     files = [path for path in Path("data/runs").rglob("*") if path.suffix in (".json", ".gz", ".safetensors")]
     made = {path: path.stat().st_mtime_ns for path in files}
-    assert "cannot be taken" not in invoke(*two_corpora)
+    assert "are impossible" not in invoke(*two_corpora)
     assert {path: path.stat().st_mtime_ns for path in files} == made
 
 
@@ -375,11 +372,11 @@ def test_a_grid_without_weights_names_the_tests_that_it_cannot_take(two_corpora)
     invoke(*two_corpora)
     run = Path("data/runs/tiny-full-tiny-bert-captions-seed1")
     (run / "model.safetensors").unlink()
-    assert "cannot be taken" not in invoke(*two_corpora)  # they were taken while the weights were there
+    assert "are impossible" not in invoke(*two_corpora)  # they were taken while the weights were there
     gone = run / "retests" / "other.jsonl.gz"
     gone.unlink()
     said = " ".join(invoke(*two_corpora).split())
-    assert f"1 of the tests cannot be taken, such as {gone}: the weights of its run are not here" in said
+    assert f"1 of the tests are impossible, such as {gone}: the weights of its run are not here" in said
 
 
 @contextmanager
@@ -446,7 +443,7 @@ def test_where_objects_are_of_other_classes_a_grid_says_so_and_takes_the_other_t
     monkeypatch.setattr(loop, "open_store", with_classes)
     monkeypatch.setattr(retest_module, "open_store", with_classes)
     said = " ".join(invoke(*two_corpora).split())
-    assert said.count("1 of the tests cannot be taken") == 2
+    assert said.count("1 of the tests are impossible") == 2
     for name, other in (("tiny", "other"), ("other", "tiny")):
         folder = f"data/runs/{name}-full-tiny-bert-captions-seed1"
         assert (
@@ -531,7 +528,7 @@ def test_every_row_of_the_grid_has_a_name_of_its_own():
         (["--set", "seed=5"], "seed is set by --seed"),
         (["--set", "images=shuffled"], "images is set by --row shuffled_images"),
         (["--set", "epochs=2"], "the setting 'epochs' is given twice"),
-        (["--row", "text_only", "--set", "visual.max_objects=3"], "a text_only model looks at nothing"),
+        (["--row", "text_only", "--set", "visual.max_objects=3"], "a text_only model reads no images"),
     ],
 )
 def test_a_setting_that_would_not_hold_is_refused(arguments, options, message):
