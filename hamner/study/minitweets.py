@@ -12,6 +12,7 @@ import pandas as pd
 from hamner.corpora import Corpus, load_corpus
 from hamner.errors import HamnerError
 from hamner.evaluation import over_seeds, read_predictions
+from hamner.files import read_text
 from hamner.minitweets import CUES
 from hamner.study.tables import by_row
 from hamner.training import Run
@@ -50,7 +51,7 @@ def answers_of(corpus: Corpus, split: str = "test") -> list[Answer]:
     """
     path = corpus.folder / "answers.jsonl"
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in read_text(path).splitlines()]
         by_post = {line["id"]: line for line in lines}
         return [
             Answer(
@@ -66,7 +67,7 @@ def answers_of(corpus: Corpus, split: str = "test") -> list[Answer]:
             for post in corpus[split]
             for name in by_post[post.id]["mentions"]
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (HamnerError, ValueError, KeyError, TypeError) as error:
         raise HamnerError(
             f"{path}: no answers for {corpus.name} ({error!r}); only minitweets has known answers"
         ) from error
@@ -76,8 +77,8 @@ def ceilings(corpus: Corpus) -> pd.DataFrame:
     """Read the type accuracy of the best tagger without one ability, computed by the generator: ability by cue."""
     path = corpus.folder / "ceilings.json"
     try:
-        return pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))).T[list(CUES)]
-    except (OSError, ValueError, KeyError) as error:
+        return pd.DataFrame(json.loads(read_text(path))).T[list(CUES)]
+    except (HamnerError, ValueError, KeyError) as error:
         raise HamnerError(f"{path}: no ceilings for {corpus.name} ({error!r}); build minitweets anew") from error
 
 

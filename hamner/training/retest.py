@@ -19,6 +19,7 @@ from hamner.devices import autocast_of
 from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
+from hamner.files import read_text
 from hamner.training.batching import prepare
 from hamner.training.config import TrainConfig
 from hamner.training.identity import difference, identity, require_data_of, require_recordable
@@ -104,9 +105,9 @@ def retest(
 def _is_of(note: Path, origin: dict[str, Any]) -> bool:
     """Whether the note beside a file of predictions names these weights and these inputs."""
     try:
-        kept = json.loads(note.read_text(encoding="utf-8"))
+        kept = json.loads(read_text(note))
         return kept["weights"] == origin["weights"] and difference(kept, origin) is None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, HamnerError):  # no note, or a damaged one
+    except (ValueError, KeyError, TypeError, AttributeError, HamnerError):  # no note, or a damaged one
         return False
 
 

@@ -19,7 +19,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from hamner.errors import HamnerError
-from hamner.files import written_whole
+from hamner.files import read_text, written_whole
 from hamner.training.config import TrainConfig
 from hamner.training.record import problem_of
 from hamner.training.rows import row_of_run
@@ -59,11 +59,11 @@ class Run:
         path = Path(folder) / "run.json"
         if os.path.isfile(folder):
             raise RunError(f"{folder} is a file: name the run's folder")
+        if not os.path.lexists(path):
+            raise RunError(f"no finished run in {folder}: it has no run.json")
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise RunError(f"no finished run in {folder}: it has no run.json") from error
-        except (OSError, ValueError, RecursionError) as error:
+            record = json.loads(read_text(path, RunError))
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{path} cannot be read ({error}); delete it and run again") from error
         if problem := problem_of(record):
             raise RunError(

@@ -389,6 +389,13 @@ def test_a_run_that_is_not_finished_says_so(tmp_path: Path):
         Run.load(tmp_path)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_in_place_of_the_record_is_refused_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "run.json")
+    with pytest.raises(RunError, match="not a regular file"):
+        Run.load(tmp_path)
+
+
 def test_a_folder_with_other_files_is_refused_and_they_are_kept(tiny: Corpus, config: TrainConfig, tmp_path: Path):
     (tmp_path / "model.safetensors").write_bytes(b"a pretrained encoder")
     with pytest.raises(RunError, match="holds files that are no run's"):
