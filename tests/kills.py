@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from transformers import BertConfig, BertModel
+from tiny import save_tiny_encoder
 
 import hamner.minitweets.build
 import hamner.minitweets.commands as building
@@ -36,7 +36,6 @@ import hamner.study.tables as tables
 import hamner.vision.store as store
 from hamner.corpora import Corpus, Post, fetch_corpus, load_corpus, project_folder, write_posts
 from hamner.corpora.registry import VERSIONS, SourceFile, Version
-from hamner.encoders import load_tokenizer
 from hamner.files import file_sha256, written_whole
 from hamner.model.config import ModelConfig
 from hamner.training import Run, TrainConfig, train
@@ -120,20 +119,10 @@ def a_corpus(folder: Path) -> Corpus:
     return load_corpus(folder)
 
 
-def an_encoder(folder: Path) -> str:
-    """A tiny text encoder with random weights."""
-    tokenizer = load_tokenizer("minilm")
-    torch.manual_seed(0)
-    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    BertModel(BertConfig(vocab_size=len(tokenizer), **shape)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
-
-
 def commands(home: Path) -> dict[str, Command]:
     """The commands that are killed, on small data under `home`."""
     corpus = a_corpus(home / "tiny")
-    model = ModelConfig(text_encoder=an_encoder(home / "encoder"), width=16)
+    model = ModelConfig(text_encoder=save_tiny_encoder(home / "encoder"), width=16)
     config = TrainConfig(epochs=4, batch_size=4, model=model)
 
     def training(folder: Path) -> None:

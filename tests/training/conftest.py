@@ -6,11 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from transformers import BertConfig, BertModel
 
 from hamner.corpora import Corpus, Post, load_corpus, write_posts
-from hamner.encoders import load_tokenizer
+from tests.tiny import save_tiny_encoder
 
 SENTENCES = (
     ("Kelso/B-PER", "scored", "twice", "in", "Orva/B-LOC"),
@@ -58,10 +56,4 @@ def tiny(tiny_folder: Path) -> Corpus:
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The folder of a text encoder with minilm's word pieces and small random weights."""
-    folder = tmp_path_factory.mktemp("encoders") / "tiny-bert"
-    tokenizer = load_tokenizer("minilm")
-    torch.manual_seed(0)
-    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    BertModel(BertConfig(vocab_size=len(tokenizer), **shape)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
+    return save_tiny_encoder(tmp_path_factory.mktemp("encoders") / "tiny-bert")
