@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hamner.tagger.calibration import calibrate, judged_entities
-    from hamner.tagger.evidence import Evidence, SeenObject
+    from hamner.tagger.evidence import AttendedObject, Evidence
     from hamner.tagger.post import Entity, TaggedPost
     from hamner.tagger.tagger import Tagger, TaggerError
 
 _HOME = {
     "Entity": "hamner.tagger.post",
     "Evidence": "hamner.tagger.evidence",
-    "SeenObject": "hamner.tagger.evidence",
+    "AttendedObject": "hamner.tagger.evidence",
     "TaggedPost": "hamner.tagger.post",
     "Tagger": "hamner.tagger.tagger",
     "TaggerError": "hamner.tagger.tagger",
@@ -26,9 +26,9 @@ _HOME = {
 }
 
 __all__ = [
+    "AttendedObject",
     "Entity",
     "Evidence",
-    "SeenObject",
     "TaggedPost",
     "Tagger",
     "TaggerError",

@@ -83,7 +83,7 @@ def print_post(post: TaggedPost, console: Console) -> None:
 
 def _in_words(evidence: Evidence) -> str:
     """Attention and occlusion in one line; objects are numbered as in the figure."""
-    place, attention = evidence.looked_at
+    place, attention = evidence.most_attended
     masked, drop = evidence.rests_on
     line = f"looked most at {place}, {attention:.1f} times as much as at an average one; "
     if drop < 0.005:

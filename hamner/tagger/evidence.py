@@ -1,7 +1,8 @@
-"""What in the image an entity rests on: where its words looked, and what happens when that is taken away.
+"""The parts of an image that an entity rests on: its attention weights, and the drop in confidence under occlusion.
 
-Attention says what was read, not what mattered (Jain and Wallace 2019); the drop in confidence under occlusion (after
-Zeiler and Fergus 2014) says what mattered. Both are given, neither is scaled to look well.
+Attention shows what was read. Whether it mattered is another question (Jain and Wallace 2019), which occlusion answers
+(after Zeiler and Fergus 2014): one part of the image is masked, and the confidence is computed again. Neither number is
+rescaled.
 """
 
 from __future__ import annotations
@@ -21,20 +22,22 @@ from hamner.model.hamner import HamNer
 from hamner.tagger.confidence import calibrated, span_probabilities
 
 OF_WORDS = ("word_mask", "shapes", "word_layers", "word_embeddings")
-"""The fields of a batch that hold its words, once they are read."""
+"""The fields of a batch that hold its words after the text encoder."""
 
 FLAT = 0.995
-"""Entropy, as a share of the greatest, above which a map of 49 regions says little: its standard deviation is then
-below a fifth of its mean (one region alone may still be at more than twice the others)."""
+"""Entropy, as a share of the maximum, above which a map of 49 regions counts as flat. Its standard deviation is then
+below a fifth of its mean (a single region can still have more than twice the weight of the others)."""
 
 
 @dataclass(frozen=True)
-class SeenObject:
-    """An object of the image as one entity saw it.
+class AttendedObject:
+    """An object of the image, with one entity's attention to it.
 
-    `box`: x1, y1, x2, y2 as shares of the image, or None where it is not known. `name`: its class, "" where that is
-    not known. `score`: the detector's. `attention`: weight times number of regions, 1 = as much as any. `drop`: by how
-    much the entity's confidence falls when the object is masked; below 0 it rises.
+    box        x1, y1, x2, y2 as shares of the image; None if unknown
+    name       its class; "" if unknown
+    score      the detector's, in [0, 1]
+    attention  weight times number of regions; 1 = uniform
+    drop       fall in the entity's confidence when the object is masked; negative if it rises
     """
 
     box: tuple[float, float, float, float] | None
@@ -46,44 +49,45 @@ class SeenObject:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What one entity rests on.
+    """The evidence for one entity in the image.
 
-    Attention comes from the forward pass that tagged the post: that of co-attention, or without it of the last
-    iteration, mean over heads; mean over the entity's words. It is weight times number of regions (those of the grid,
-    and each object once an encoding), so that 1 is uniform. An object's is the mean over its encodings. The few objects
-    share what beta gives to their grains, so theirs is often above 1 where the 49 of the grid are below.
+    Attention comes from the forward pass that tagged the post: the weights of co-attention, or without co-attention
+    those of the last iteration (mean over heads); mean over the entity's words. Each weight is multiplied by the number
+    of regions, so that 1 is uniform: the grid's regions count once, an object once for each of its encodings. An
+    object's attention is the mean over its encodings. It is often above 1, because few objects share what beta gives to
+    their grains, while 49 regions share what it gives to the grid.
 
-    grid_attention (R,) the whole image, region by region from the top left; None when the model does not look at it
-    grid_drop      (R,) fall in confidence when a region's features give way to the grid's mean
-    objects        best score first
-    image_drop   fall in confidence without the image
+    grid_attention  (R,) of each region of the grid, from the top left; None for a model without the grid
+    grid_drop       (R,) fall in confidence when a region's features are replaced by the grid's mean
+    objects         the best detector score first
+    image_drop      fall in confidence without the image
     """
 
     grid_attention: np.ndarray | None
     grid_drop: np.ndarray | None
-    objects: tuple[SeenObject, ...]
+    objects: tuple[AttendedObject, ...]
     image_drop: float
 
     @property
     def grid_entropy(self) -> float | None:
-        """Entropy of the attention over the grid as a share of the greatest: 1 is flat."""
+        """Entropy of the attention over the grid as a share of the maximum; 1 is flat."""
         if self.grid_attention is None or len(self.grid_attention) == 1:
             return None
         return entropy(self.grid_attention)
 
     @property
     def flat(self) -> bool:
-        """Whether the attention over the grid is so even that its map says nothing."""
+        """Whether the attention over the grid is nearly uniform (see FLAT)."""
         return (self.grid_entropy or 0.0) > FLAT
 
     @property
-    def looked_at(self) -> tuple[str, float]:
-        """The object or region with the most attention, in words, and how much it is."""
+    def most_attended(self) -> tuple[str, float]:
+        """The name of the object or region with the most attention, and that attention."""
         return self._greatest(self.grid_attention, [item.attention for item in self.objects])
 
     @property
     def rests_on(self) -> tuple[str, float]:
-        """The object or region without which confidence falls most, in words, and by how much."""
+        """The name of the object or region with the greatest drop, and that drop."""
         return self._greatest(self.grid_drop, [item.drop for item in self.objects])
 
     def _greatest(self, of_grid: np.ndarray | None, of_objects: Sequence[float]) -> tuple[str, float]:
@@ -109,13 +113,13 @@ class Evidence:
 
 
 def entropy(weights: np.ndarray) -> float:
-    """Entropy of a map (R,) of at least two regions as a share of the greatest: 1 is flat, 0 is a single region."""
+    """Entropy of a map (R,) of two regions or more as a share of the maximum: 1 is flat, 0 is a single region."""
     share = weights / weights.sum()
     return float(-(share * np.log(share.clip(min=1e-12))).sum() / np.log(len(share)))
 
 
 def attention(attention_weights: AttentionWeights, images: ImageFeatures) -> Tensor:
-    """Weight times number of regions, (B, n, M), 1 = uniform; 0 where there is nothing to look at."""
+    """Weight times number of regions, (B, n, M); 1 = uniform, 0 where the image is masked."""
     if attention_weights.co_regions is not None:
         weights = attention_weights.co_regions
     else:
@@ -136,10 +140,9 @@ def evidence_of(
     names: Sequence[str],
     temperature: float | None,
 ) -> list[Evidence]:
-    """The evidence of each entity of one post with an image; `names` are its objects' names.
+    """The evidence for each span of the post in row `row`, which has an image; `names` are the names of its objects.
 
-    `batch` holds the words as read already (`word_layers`), so that all occlusions take one forward pass without the
-    text encoder.
+    `batch` holds the word vectors (`word_layers`): all occlusions take one forward pass without the text encoder.
     """
     images = batch.images
     assert images is not None
@@ -152,19 +155,19 @@ def evidence_of(
     if temperature is not None:
         confidence = calibrated(confidence, temperature)
     confidence = confidence.reshape(len(spans), variants)
-    drops = confidence[:, :1] - confidence[:, 1:]  # of one batch, so that what has no effect has exactly 0
+    drops = confidence[:, :1] - confidence[:, 1:]  # in one batch, so that a part without effect has a drop of exactly 0
     weights = attention(attention_weights, images)[row]  # (n, M)
-    found = []
+    evidence = []
     for span, drop in zip(spans, drops, strict=True):
-        looked = weights[span.start : span.end].mean(0)  # (M,)
-        on_grid, semantic, spatial = (looked[attention_weights.grain == grain] for grain in range(3))
+        attended = weights[span.start : span.end].mean(0)  # (M,)
+        on_grid, semantic, spatial = (attended[attention_weights.grain == grain] for grain in range(3))
         without_image, without_region, without_object = np.split(drop, [1, variants - 1 - len(real)])
         objects = []
         for k, fall in zip(real, without_object.tolist(), strict=True):
             placed = bool(images.box_mask[row, k])
             encodings = [*semantic[k : k + 1], *(spatial[k : k + 1] if placed else ())]
             objects.append(
-                SeenObject(
+                AttendedObject(
                     box=tuple(images.boxes[row, k].tolist()) if placed else None,
                     name=names[k],
                     score=images.scores[row, k].item(),
@@ -172,7 +175,7 @@ def evidence_of(
                     drop=fall,
                 )
             )
-        found.append(
+        evidence.append(
             Evidence(
                 grid_attention=on_grid.cpu().numpy() if has_grid else None,
                 grid_drop=without_region if has_grid else None,
@@ -180,11 +183,11 @@ def evidence_of(
                 image_drop=float(without_image[0]),
             )
         )
-    return found
+    return evidence
 
 
 def occlusions(batch: Batch, row: int, regions: int, objects: Sequence[int]) -> Batch:
-    """One post again and again: as it is, without its image, without each of `regions`, without each of `objects`."""
+    """One post several times: unchanged, without its image, without each of `regions`, without each of `objects`."""
     assert batch.images is not None
     length = int(batch.word_mask[row].sum())
     variants = 2 + regions + len(objects)

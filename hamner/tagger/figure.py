@@ -20,7 +20,7 @@ from hamner.drawing.parts import HALO, MAP, colour_bar, draw_box, draw_image, dr
 from hamner.drawing.style import BLACK, GREY, TYPE_COLOURS, Drawn, styled
 from hamner.escape import figure_text
 from hamner.images import load_image
-from hamner.tagger.evidence import SeenObject
+from hamner.tagger.evidence import AttendedObject
 from hamner.tagger.post import Entity, TaggedPost
 
 COLUMNS = 72
@@ -184,7 +184,7 @@ def _draw_attention(axes: Axes, image: Image.Image, entity: Entity, scale: Norma
     axes.set_title(title, fontsize=8.5, parse_math=False)
 
 
-def _draw_object(axes: Axes, item: SeenObject, label: str, colour: Any) -> None:
+def _draw_object(axes: Axes, item: AttendedObject, label: str, colour: Any) -> None:
     if item.box is None:
         return
     draw_box(axes, item.box, colour)

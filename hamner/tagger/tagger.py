@@ -150,9 +150,9 @@ class Tagger:
             notes.append(f"the run is a control: it was trained on {self.config.images} images")
         if self.config.visual is None:
             features = None
-            notes.append("the run is text-only: no image is looked at")
+            notes.append("the run is text-only: it reads no image")
         elif pixels is not None:
-            features, names, note = self._look(pixels)
+            features, names, note = self._features_of_image(pixels)
             notes += note
         elif features is None or not features.image_present:
             features = None
@@ -168,22 +168,18 @@ class Tagger:
         if not isinstance(features, VisualFeatures):
             raise TaggerError(f"features are VisualFeatures, as a FeatureStore has them, not {features!r}")
         channels, classes = self.run.shape["channels"], self.run.shape["classes"]
-        wrong = ""
+        wrong = (fault := features.fault(classes)) and f"hold {fault}"
         if {features.grid.shape[-1], features.objects.shape[-1]} != {channels}:
             wrong = f"have {features.grid.shape[-1]} channels and the run was trained on {channels}"
-        elif not (np.isfinite(features.grid).all() and np.isfinite(features.objects).all()):
-            wrong = "hold values that are no numbers"
-        elif not ((features.classes >= 0) & (features.classes < classes)).all():
-            wrong = f"have classes of objects beyond the {classes} of the run"
         if wrong:
             raise TaggerError(f"the features {wrong}: compute them with its source, {self.config.visual}")
 
-    def _look(self, image: Image.Image) -> tuple[VisualFeatures, tuple[str, ...], list[str]]:
+    def _features_of_image(self, image: Image.Image) -> tuple[VisualFeatures, tuple[str, ...], list[str]]:
         """The features of a user's image, the names of its objects, and the notes about them."""
         assert self.config.visual is not None
         if self.config.visual.backbone == "captions":
             raise TaggerError(
-                f"the run in {self.run.folder} learnt from captions and cannot look at an image: tag without one, "
+                f"the run in {self.run.folder} was trained on captions and cannot read an image: tag without one, "
                 "or with a run that was trained on images"
             )
         annotated = self.config.visual.objects == "annotations"
@@ -200,8 +196,8 @@ class Tagger:
         # Class 1 is a tile here, but the first of the annotated classes to the model.
         unknown = replace(features, classes=np.zeros_like(features.classes))
         note = (
-            "objects are five fixed tiles of unknown class: the run learnt from objects that its corpus names, and "
-            "nobody has named those in this image"
+            "objects are five fixed tiles of unknown class: the run was trained on objects with class names, and "
+            "this image has none"
         )
         return unknown, names, [note]
 

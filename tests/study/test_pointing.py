@@ -16,7 +16,7 @@ from hamner.figures import attention_maps
 from hamner.files import file_sha256
 from hamner.study import pointing
 from hamner.study.minitweets import CUES, answers_of
-from hamner.tagger.evidence import Evidence, SeenObject, entropy
+from hamner.tagger.evidence import AttendedObject, Evidence, entropy
 from hamner.training.checkpoints import save_weights
 from hamner.training.loop import build_model
 from hamner.vision import VisualSource
@@ -152,7 +152,7 @@ def test_entropy_is_1_for_a_flat_map_and_0_for_a_single_region():
 
 class TestFigures:
     def evidence(self) -> Evidence:
-        item = SeenObject(box=(0.1, 0.1, 0.5, 0.5), name="card", score=0.9, attention=3.0, drop=-0.2)
+        item = AttendedObject(box=(0.1, 0.1, 0.5, 0.5), name="card", score=0.9, attention=3.0, drop=-0.2)
         return Evidence(np.linspace(0, 2, 49), np.linspace(-0.1, 0.4, 49), (item,), 0.6)
 
     def test_maps_share_one_scale_below_and_are_stretched_above(self):

@@ -47,7 +47,7 @@ def test_a_table_of_entities_and_the_relevance_are_printed(command: Typer, run: 
     for entity in post.entities:
         assert f"{entity.score:.2f}" in result.output
         assert f"{entity.start}-{entity.end}" in result.output
-        assert f"{entity.text}: looked most at {entity.evidence.looked_at[0]}, " in result.output
+        assert f"{entity.text}: looked most at {entity.evidence.most_attended[0]}, " in result.output
         if entity.evidence.rests_on[1] >= 0.005:
             name, drop = entity.evidence.rests_on
             assert f"without {name} its score falls by {drop:.2f}" in result.output

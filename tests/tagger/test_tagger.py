@@ -17,7 +17,7 @@ from hamner.devices import DeviceError
 from hamner.errors import HamnerError
 from hamner.files import file_sha256
 from hamner.images import load_image
-from hamner.tagger import Evidence, SeenObject, Tagger, TaggerError, calibrate
+from hamner.tagger import AttendedObject, Evidence, Tagger, TaggerError, calibrate
 from hamner.tagger.calibration import fit_temperature
 from hamner.tagger.confidence import calibrated
 from hamner.training import Run, RunError
@@ -119,7 +119,7 @@ def test_a_text_only_run_looks_at_no_image_and_says_so(text_only: Tagger, photo:
     post = text_only(TEXT, photo)
     assert replace(post, image=None) == text_only(TEXT)
     assert post.relevance is None
-    assert post.notes == ("the run is text-only: no image is looked at",)
+    assert post.notes == ("the run is text-only: it reads no image",)
 
 
 def test_a_post_longer_than_the_encoder_takes_is_put_together_again(
@@ -176,17 +176,17 @@ def test_hiding_one_object_is_the_same_as_not_having_it(tagger: Tagger, extracto
         assert entity.evidence.objects[2].drop == pytest.approx(expected, abs=1e-5)
 
 
-def test_what_was_looked_at_and_what_is_rested_on_are_named() -> None:
+def test_the_greatest_attention_and_the_greatest_drop_are_named() -> None:
     objects = [
-        SeenObject(None, name, 1.0, attention, drop) for name, attention, drop in (("", 2, 0.1), ("fox", 1, 0.5))
+        AttendedObject(None, name, 1.0, attention, drop) for name, attention, drop in (("", 2, 0.1), ("fox", 1, 0.5))
     ]
     grid = np.zeros(49)
     grid[[0, 15]] = 3, 4
     seen = Evidence(grid, grid / 10, tuple(objects), 0.0)
-    assert seen.looked_at == ("the region in row 3, column 2", 4)
+    assert seen.most_attended == ("the region in row 3, column 2", 4)
     assert seen.rests_on == ("object 2 (fox)", 0.5)
-    assert Evidence(None, None, tuple(objects), 0.0).looked_at == ("object 1", 2)
-    assert Evidence(np.ones(2), np.ones(2), (), 0.0).looked_at == ("region 1", 1)
+    assert Evidence(None, None, tuple(objects), 0.0).most_attended == ("object 1", 2)
+    assert Evidence(np.ones(2), np.ones(2), (), 0.0).most_attended == ("region 1", 1)
     assert Evidence(None, None, (), 0.0).rests_on == ("nothing", 0)
 
 
@@ -242,7 +242,7 @@ def test_a_run_that_learnt_from_annotated_objects_sees_tiles_of_unknown_class(
 
 def test_a_run_that_learnt_from_captions_names_the_remedy(make_run, photo: Path) -> None:
     tagger = Tagger(make_run(visual=VisualSource.from_captions("captions.txt")))
-    with pytest.raises(TaggerError, match="learnt from captions and cannot look at an image: tag without one, or"):
+    with pytest.raises(TaggerError, match="was trained on captions and cannot read an image: tag without one, or"):
         tagger(TEXT, photo)
     assert tagger(TEXT).tags
 
@@ -254,8 +254,8 @@ def test_features_of_another_source_are_refused(tagger: Tagger, extractor: Image
     unknown = replace(features, classes=np.full_like(features.classes, 9))
     for wrong, message in (
         (wide, "have 12 channels and the run was trained on 6"),
-        (replace(features, grid=np.full_like(features.grid, np.nan)), "hold values that are no numbers"),
-        (unknown, "have classes of objects beyond the 3 of the run"),
+        (replace(features, grid=np.full_like(features.grid, np.nan)), "hold features that are NaN or infinite"),
+        (unknown, "hold an object of a class that has no name"),
         ("features", "features are VisualFeatures"),
     ):
         with pytest.raises(TaggerError, match=message):
