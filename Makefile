@@ -43,8 +43,9 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two processes of one thread each; a file's tests stay in one process, for they share what was trained for them.
 test: lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 mutants: install
 	$(BIN)/python tests/mutants.py

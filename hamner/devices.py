@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 from hamner.errors import HamnerError
@@ -46,3 +49,25 @@ def cpu_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Within this block torch uses deterministic algorithms; afterwards they and all random states are as before."""
+    algorithms = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    states = random.getstate(), np.random.get_state()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with a fixed workspace
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # That also fills all memory that is allocated, over a thousand times a step, to protect code that reads memory
+    # which it never wrote. No code here does.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)
+        torch.utils.deterministic.fill_uninitialized_memory = memory  # type: ignore[attr-defined]
+        random.setstate(states[0])
+        np.random.set_state(states[1])

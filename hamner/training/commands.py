@@ -49,7 +49,7 @@ AllowLeaks = Annotated[
 ]
 AllowMissing = Annotated[
     float,
-    typer.Option(min=0, max=1, help="Train although this share of a split's posts has no image or caption."),
+    typer.Option(min=0, max=1, help="Go on although this share of a split's posts has no image or caption."),
 ]
 Root = Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")]
 
@@ -159,6 +159,7 @@ def retest(
         typer.Option(min=0, max=100, metavar="PERCENT", help="Exchange this share of the images; repeatable."),
     ] = None,
     root: Root = None,
+    allow_missing: AllowMissing = ALLOWED_MISSING,
 ) -> None:
     """Test trained runs on another corpus, or on their own with a share of the images exchanged.
 
@@ -179,7 +180,9 @@ def retest(
             loaded[name] = load_corpus(on, root) if on else corpus_of_run(trained, root=root)
         for share in shuffled or [0]:
             try:
-                test = retest_run(trained, loaded[name], shuffled=share, captions=captions or ())
+                test = retest_run(
+                    trained, loaded[name], shuffled=share, captions=captions or (), allow_missing=allow_missing
+                )
             except RunInUseError as error:
                 if len(runs) == 1:
                     raise
@@ -209,6 +212,8 @@ def sweep(
     folder: Folder = Path("data/runs"),
     threads: Threads = None,
     root: Root = None,
+    allow_leaks: AllowLeaks = False,
+    allow_missing: AllowMissing = ALLOWED_MISSING,
 ) -> None:
     """Run the whole study: `hamner ablate` on each corpus, then `hamner retest`: text_only and full on the other
     corpora, and full with 25, 50, 75 and 100 percent of its own test's images exchanged.
@@ -216,11 +221,10 @@ def sweep(
     Finished runs are skipped and unfinished ones resumed. Several processes or machines may share FOLDER: no run is
     done twice. Afterwards `hamner measure` and `hamner tables` make the tables from data/runs.
     """
-    from hamner.corpora import load_corpus
     from hamner.training.rows import full_settings, rows_of
     from hamner.training.sweep import Part, retest_sweep, train_sweep
 
-    loaded = [load_corpus(name, root) for name in corpora or ("twitter2015", "twitter2017")]
+    loaded = [_corpus_to_train_on(name, root, allow_leaks) for name in corpora or ("twitter2015", "twitter2017")]
     for name, count in Counter(corpus.name for corpus in loaded).items():
         if count > 1:
             raise typer.BadParameter(
@@ -232,8 +236,8 @@ def sweep(
         given = _given_settings(text_encoder, backbone, objects, files.get(corpus.name), epochs, settings)
         full = full_settings(corpus.name, given, preset)
         parts.append(Part(corpus, full, rows_of(full)))
-    runs = train_sweep(parts, range(1, seeds + 1), folder, threads)
-    missing = retest_sweep(runs, loaded, files, threads)
+    runs = train_sweep(parts, range(1, seeds + 1), folder, threads, allow_missing)
+    missing = retest_sweep(runs, loaded, files, threads, allow_missing)
     echo(f"{folder} has all {len(runs)} runs")
     for reason, of_reason in groupby(sorted(missing, key=missing.__getitem__), missing.__getitem__):
         tests = [str(file) for file in of_reason]

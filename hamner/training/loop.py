@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 from hamner.corpora.post import Corpus, Post
 from hamner.corpora.tags import PROTOCOLS, TAGS
 from hamner.corpora.words import marks_apart
-from hamner.devices import autocast_of, cpu_threads
+from hamner.devices import autocast_of, cpu_threads, deterministic
 from hamner.encoders import encoder_revision, fetch_encoder, load_encoder, load_tokenizer
 from hamner.errors import HamnerError
 from hamner.evaluation import score, training_mentions, write_predictions
@@ -185,15 +185,10 @@ def train(
     require_recordable(folder, task.identity)
     if (run := _finished(task)) is not None and not (folder / CHECKPOINT).exists():
         return run  # without the lock: the folder may be on a read-only disk
-    with _alone_in(folder, accelerator, wait):
+    with _alone_in(folder, accelerator, wait), deterministic():
         accelerator.wait_for_everyone()  # or some would not see the run that the main process waited for
         if (run := _finished(task)) is not None:
             return run
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        # That also fills all memory that is allocated, over a thousand times a step, to protect code that reads memory
-        # which it never wrote. No code here does.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with a fixed workspace
         with accelerator.main_process_first():
             store = open_store(corpus, config, Path(features), str(accelerator.device), task.shows_bars)
         with cpu_threads(threads):

@@ -27,6 +27,7 @@ from hamner.training.inputs import appended_texts, exchanged, images_of, open_st
 from hamner.training.loop import predict, trained_model
 from hamner.training.runs import RETESTS, Run, only_user_of, remove_leftovers, write_json
 from hamner.vision.features import VisualFeatures
+from hamner.vision.missing import ALLOWED_MISSING
 from hamner.vision.store import FEATURES
 
 
@@ -59,6 +60,7 @@ def retest(
     features: Path | str = FEATURES,
     progress: bool = True,
     wait: bool = False,
+    allow_missing: float = ALLOWED_MISSING,
 ) -> Retest:
     """Tag test of `corpus` with `run`, and keep the predictions in the run's folder.
 
@@ -73,9 +75,12 @@ def retest(
         features: where visual features are kept
         progress: whether to show bars
         wait: whether to wait for another process that works in the run's folder
+        allow_missing: share of test, from 0 to 1, that may lack an image or caption. On the files that the run was
+            trained with, what its training allowed stands
 
     Raises:
         RunInUseError: another process works in the run's folder, and `wait` is False
+        MissingImagesError: more posts of test lack an image or caption
         OtherClassesError: the objects of `corpus` are of other classes than those the run was trained on
         HamnerError: the run has no weights, has no images to shuffle, or needs captions; or fewer than two posts would
             exchange their images
@@ -94,7 +99,7 @@ def retest(
             raise HamnerError(f"{run.folder} has no weights: train the run into another folder, and test that")
         remove_leftovers(run.folder)
         note.unlink(missing_ok=True)  # first: it must never stand beside predictions that are not its own
-        tags, relevance = _tagged(run, corpus, config, shuffled, Path(features), progress)
+        tags, relevance = _tagged(run, corpus, config, shuffled, Path(features), progress, allow_missing)
         ids = [post.id for post in corpus.test]
         judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
         write_predictions(test.file, dict(zip(ids, tags, strict=True)), judged)
@@ -112,7 +117,13 @@ def _is_of(note: Path, origin: dict[str, Any]) -> bool:
 
 
 def _tagged(
-    run: Run, corpus: Corpus, config: TrainConfig, shuffled: int, features: Path, progress: bool
+    run: Run,
+    corpus: Corpus,
+    config: TrainConfig,
+    shuffled: int,
+    features: Path,
+    progress: bool,
+    allow_missing: float,
 ) -> tuple[list[list[str]], list[float] | None]:
     """The run's tags of test of `corpus`, and its relevance."""
     device = PartialState().device
@@ -126,7 +137,8 @@ def _tagged(
             )
     appended = appended_texts(config)
     if store is not None or appended is not None:
-        posts_seen(corpus.test, f"{corpus.name} test", store, appended, allow_missing=1.0)
+        as_trained = corpus.sha256 == run.record["corpus"]["sha256"] and config == run.config
+        posts_seen(corpus.test, f"{corpus.name} test", store, appended, 1.0 if as_trained else allow_missing)
     model = trained_model(run, device)
     tokenizer = load_tokenizer(config.model.text_encoder, run.record.get("encoder_revision"))
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)

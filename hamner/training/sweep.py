@@ -75,6 +75,7 @@ def retest_sweep(
     corpora: Sequence[Corpus],
     captions: Mapping[str, Sequence[Path]],
     threads: int | None = None,
+    allow_missing: float = ALLOWED_MISSING,
 ) -> dict[Path, str]:
     """Test text_only and full on each other corpus, and full on its own corpus with SHARES of the images exchanged.
 
@@ -87,7 +88,15 @@ def retest_sweep(
     def take(run: Run, corpus: Corpus, share: int, file: Path, wait: bool) -> None:
         given = captions.get(corpus.name, ()) if run.config.visual is not None else ()
         try:
-            retest(run, corpus, shuffled=share, captions=given, progress=False, wait=wait)
+            retest(
+                run,
+                corpus,
+                shuffled=share,
+                captions=given,
+                progress=False,
+                wait=wait,
+                allow_missing=allow_missing,
+            )
         except OtherClassesError as error:
             missing[file] = str(error)
 

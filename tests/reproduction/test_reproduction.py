@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,7 @@ def test_the_committed_predictions_scored_anew_are_what_the_record_says(committe
 
 
 def test_a_run_that_came_out_otherwise_is_said_to(committed: Run, tmp_path: Path) -> None:
-    lines = [json.loads(line) for line in committed.predictions.read_text().splitlines()]
+    lines = [json.loads(line) for line in gzip.decompress(committed.predictions.read_bytes()).splitlines()]
     silent = "".join(json.dumps(line | {"tags": ["O"] * len(line["tags"])}) + "\n" for line in lines)
     (tmp_path / "predictions.jsonl").write_text(silent)
     lines = compare_with_record(replace(committed, folder=tmp_path))

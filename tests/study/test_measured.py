@@ -117,9 +117,9 @@ def test_a_run_without_relevance_is_left_out_and_named(one_run: Corpus, tmp_path
 def test_runs_with_other_settings_than_text_only_are_left_out_of_the_comparison(tmp_path: Path) -> None:
     def run(row: str, **settings: object) -> Run:
         config = config_of_row(full_settings("twitter2017", of_captions(["captions.txt"]) | settings), row, 1)
-        return Run(
-            tmp_path / row, {"corpus": {"name": "twitter2017", "sha256": {}}, "config": config.to_dict(), "inputs": {}}
-        )
+        inputs = dict.fromkeys(config.captions, "c" * 64)
+        corpus = {"name": "twitter2017", "sha256": {}}
+        return Run(tmp_path / row, {"corpus": corpus, "config": config.to_dict(), "inputs": inputs})
 
     text_only, full, other = run("text_only"), run("full"), run("no_spatial", epochs=9)
     assert measured.comparable([full, text_only]) == [full, text_only]

@@ -92,7 +92,7 @@ def test_the_full_model_trains_on_captions_from_the_command_line(arguments, tiny
     assert score([p.tags for p in tiny.test], [predictions[p.id] for p in tiny.test]).overall.f1 == run.f1()
 
 
-@pytest.mark.parametrize("command", ["train", "ablate"])
+@pytest.mark.parametrize("command", ["train", "ablate", "sweep"])
 def test_a_test_split_of_training_posts_is_refused_unless_allowed(command, arguments, tiny_folder, monkeypatch):
     folder = Path(shutil.copytree(tiny_folder, "leaky"))
     text = (folder / "train.txt").read_text(encoding="utf-8")
@@ -121,8 +121,13 @@ def test_a_grid_on_captions_of_other_posts_is_refused(arguments, tiny):
         assert f"none of the {len(tiny.test)} posts of tiny test has an image or caption" in str(result.exception)
 
 
-@pytest.mark.parametrize("command", [("train", "--row", "full"), ("ablate", "--row", "full", "--seeds", "1")])
-def test_a_run_that_sees_too_few_posts_asks_to_be_told_so(command, arguments, tiny):
+@pytest.mark.parametrize(
+    "command", [("train", "--row", "full"), ("ablate", "--row", "full", "--seeds", "1"), ("sweep", "--seeds", "1")]
+)
+def test_a_run_that_sees_too_few_posts_asks_to_be_told_so(command, arguments, tiny, monkeypatch):
+    monkeypatch.setattr("hamner.training.rows.rows_of", lambda full: ("full",))  # of `sweep`
+    if command[0] == "sweep":
+        arguments[arguments.index("captions.txt")] = "tiny=captions.txt"
     captions = Path("captions.txt").read_text(encoding="utf-8").splitlines()
     half = {post.id for post in tiny.train[::2]}
     left = [line for line in captions if line.split(".jpg")[0] not in half]
@@ -279,6 +284,12 @@ def test_another_corpus_needs_its_own_captions_and_a_test_needs_weights(argument
     Path("others.txt").write_text("nobody.jpg :a van\n", encoding="utf-8")
     result = CliRunner().invoke(app, ["retest", "run", "--on", str(other), "--captions", "others.txt"])
     assert "posts of other test has an image or caption" in str(result.exception)
+    half = {post.id for post in tiny.test[::2]}
+    lines = Path("captions.txt").read_text(encoding="utf-8").splitlines()
+    Path("others.txt").write_text("\n".join(line for line in lines if line.split(".jpg")[0] not in half), "utf-8")
+    result = CliRunner().invoke(app, ["retest", "run", "--on", str(other), "--captions", "others.txt"])
+    assert str(result.exception).endswith("or allow it: --allow-missing 0.5")
+    invoke("retest", "run", "--on", str(other), "--captions", "others.txt", "--allow-missing", "0.5")
     invoke("retest", "run", "--on", str(other), "--captions", "captions.txt")
     (other / "test.txt").write_text("IMGID:1\nKelso\tB-PER\n", encoding="utf-8")
     same_name = Path(shutil.copytree(other, "elsewhere/tiny"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -207,6 +208,14 @@ def test_on_one_thread_the_number_of_cores_does_not_matter(tiny: Corpus, config:
         assert run.record["machine"]["threads"] == 1
         weights.append(run.weights.read_bytes())
     assert weights[0] == weights[1]
+
+
+def test_training_leaves_random_numbers_and_algorithms_as_they_were(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+    states = random.getstate(), torch.get_rng_state()
+    train(tiny, replace(config, epochs=1), tmp_path / "run", progress=False)
+    assert random.getstate() == states[0]
+    assert torch.equal(torch.get_rng_state(), states[1])
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_finished_run_is_not_trained_again(run: Run, tiny: Corpus, config: TrainConfig):
