@@ -30,7 +30,7 @@ def main() -> None:
         part = share_of_images(whole, share)
         folder = project_folder() / "data" / "models" / f"minitweets-share{share:g}"
         if share == 1:
-            run = trained_model()  # the notebooks' run, so that it is not trained twice
+            run = trained_model()  # the notebooks train the same run
         else:
             run = train(part, study_config(whole.name, "full"), folder, features=project_folder() / FEATURES)
         accuracy = type_accuracy(answers_of(whole), read_predictions(run.predictions, whole.test))
@@ -49,7 +49,7 @@ def share_of_images(corpus: Corpus, share: float) -> Corpus:
     rng = random.Random(0)
     kept = {name for names in kinds.values() for name in rng.sample(names, round(share * len(names)))}
     train_posts = tuple(post for post in corpus.train if post.image is not None and post.image.name in kept)
-    # A hash of its own, or a run on another sample of the same files would count as this one.
+    # A hash of the sample, so that runs on other samples of the same files are other runs.
     sample = hashlib.sha256("\n".join(post.id for post in train_posts).encode()).hexdigest()
     name = f"{corpus.name}-share{share:g}"
     return replace(corpus, name=name, train=train_posts, sha256=corpus.sha256 | {"train posts": sample})

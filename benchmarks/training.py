@@ -1,12 +1,12 @@
 """Speed of training: `python benchmarks/training.py twitter2017 [--from DIR] [--batches 60] [--width 128]
 [--device cuda]`.
 
-Prints, for one and the same sample of posts,
-- seconds with padding to the longest post of each batch, and with padding to 128 pieces as peers do it;
-- which share of a training step goes to anything but the text encoder's own forward and backward pass;
-- how long a step of the full model takes beside one of the text-only model: every post with the features of an image
-  of 49 regions and 8 objects, or of a caption that stands in for it, one region and 8 phrases (random numbers).
-Run it on an idle machine. Each figure is the median of three rounds, in which the variants take turns.
+Times training steps on one sample of posts and prints
+- seconds with padding to the longest post of each batch, and with padding to 128 pieces as in peers' code;
+- the share of a step outside the text encoder's own forward and backward pass;
+- a step of the full model as a multiple of a text-only step, with random features of an image (49 regions, 8 objects)
+  and of a caption that stands in for one (1 region, 8 phrases).
+Run it on an idle machine. The variants take turns for three rounds; each figure is the median.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FIXED = 128
 OBJECTS = 8
 WIDTH = ModelConfig().width
 SOURCES = {"an image": (49, 1280), "a caption": (1, 384)}
-"""What there is to look at: regions of the grid and channels, as efficientnet-lite0 and a phrase encoder give them."""
+"""Input -> its regions and channels: those of efficientnet-lite0 and of a phrase encoder."""
 
 
 def main(
@@ -70,8 +70,8 @@ def main(
     def with_vision(regions: int, channels: int) -> Callable[[], None]:
         full = build_model(replace(config.model, vision=True), config.seed, channels).to(place).train()
         of_full = AdamW(parameter_groups(full, config), fused=True)
-        seen = random_features(regions, channels)
-        illustrated = Split(items, split.pad, lambda number: seen[number % len(seen)])
+        images = random_features(regions, channels)
+        illustrated = Split(items, split.pad, lambda number: images[number % len(images)])
         return lambda: steps(full, of_full, (illustrated.batch(chosen).to(place) for chosen in order), config.clip)
 
     variants: dict[str, Callable[[], None]] = {
@@ -86,7 +86,7 @@ def main(
             begun = time.perf_counter()
             variant()
             if place.type == "cuda":
-                torch.cuda.synchronize()  # a GPU is still at work when the last step has been called
+                torch.cuda.synchronize()  # calls return before the GPU has finished
             seconds[name].append(time.perf_counter() - begun)
     median = {name: statistics.median(times) for name, times in seconds.items()}
     epoch = len(items) / sum(map(len, order))
@@ -106,7 +106,7 @@ def main(
 
 
 def steps(model: HamNer, optimizer: AdamW, batches: Iterable[Batch], clip: float) -> None:
-    """Training steps as in `hamner.training.loop`."""
+    """Run training steps as `hamner.training.loop` does."""
     for batch in batches:
         loss = model(batch).loss
         assert loss is not None
@@ -117,7 +117,7 @@ def steps(model: HamNer, optimizer: AdamW, batches: Iterable[Batch], clip: float
 
 
 def encoder_alone(model: HamNer, batches: Iterable[Batch]) -> None:
-    """The encoder's forward and backward pass on the same batches, and nothing else."""
+    """Run only the encoder's forward and backward pass on the same batches."""
     for batch in batches:
         assert batch.piece_mask is not None
         encoded = model.text.encoder(input_ids=batch.pieces, attention_mask=batch.piece_mask.long()).last_hidden_state
@@ -126,7 +126,7 @@ def encoder_alone(model: HamNer, batches: Iterable[Batch]) -> None:
 
 
 def random_features(regions: int, channels: int, count: int = 64) -> list[VisualFeatures]:
-    """Features of `count` images that do not exist."""
+    """Draw features of `count` images from a normal distribution."""
     random = np.random.default_rng(0)
     corners = np.sort(random.random((count, OBJECTS, 2, 2)), axis=2).reshape(count, OBJECTS, 4)
     return [
@@ -145,7 +145,7 @@ def random_features(regions: int, channels: int, count: int = 64) -> list[Visual
 
 
 def padded(batch: Batch, pad: int) -> Batch:
-    """The batch with its pieces padded to FIXED."""
+    """Pad the pieces of a batch to FIXED."""
     assert batch.pieces is not None and batch.piece_mask is not None
     more = max(0, FIXED - batch.pieces.shape[1])
     return replace(
@@ -156,7 +156,7 @@ def padded(batch: Batch, pad: int) -> Batch:
 
 
 def mean_length(items: Sequence[Window]) -> float:
-    """Mean number of pieces, special tokens included."""
+    """The mean number of pieces of a post, special tokens included."""
     return statistics.fmean(len(item.pieces) for item in items)
 
 

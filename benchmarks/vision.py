@@ -4,13 +4,12 @@
                                        [--weights random] [--device cuda]
     python benchmarks/vision.py memory [--entries 1000 100000]
 
-`speed`: images per second of filling a store (opening, resizing, cropping, the backbone, writing) beside the bare
-backbone on the same batches, for several kinds of object and sizes of crop. Both are taken in turns and the best turn
-of each counts, as on a shared machine the others measure its neighbours. Without --images it draws them. For
-resnet152 it also says how many images a second Mask R-CNN looks through, which store and backbone come on top of.
-With random weights the speed is that of the trained ones, but for Mask R-CNN, which then finds less and so has less to
-do.
-`memory`: resident memory of a process that opens a store of so many synthetic images and reads all of them.
+`speed`: images per second when a store is filled (opening, resizing, cropping, the backbone, writing), and of the bare
+backbone on the same batches, for several object sources and crop sizes. The two take turns and the fastest turn of each
+counts: on a shared machine the slower ones measure other processes. Without --images the images are drawn. With
+resnet152 it also prints the images per second of Mask R-CNN alone. Random weights are as fast as trained ones, except
+in Mask R-CNN, which detects fewer objects with them and is faster.
+`memory`: resident memory of a process that opens a store of this many synthetic images and reads all of them.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def speed(images: Path | None, count: int, seconds: float, backbone_name: str, w
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = found(images, count) if images else draw(folder / "drawn", count)
+        files = images_in(images, count) if images else draw(folder / "drawn", count)
         posts = [Post(file.name, ("w",), image=file) for file in files]
         backbone = load_backbone(backbone_name, weights).to(device)
         print(f"{backbone_name} on {device}, {torch.get_num_threads()} threads, {len(files)} images")
@@ -79,25 +78,25 @@ def speed(images: Path | None, count: int, seconds: float, backbone_name: str, w
             images = [open_image(file) for file in files]
             detector.find(files[0], images[0])
             started = time.perf_counter()
-            looked = 0
+            searched = 0
             for file, image in zip(files, images, strict=True):
                 detector.find(file, image)
-                looked += 1
+                searched += 1
                 if time.perf_counter() - started > seconds:
                     break
-            print(f"Mask R-CNN  {looked / (time.perf_counter() - started):.2f} images/s")
+            print(f"Mask R-CNN  {searched / (time.perf_counter() - started):.2f} images/s")
 
 
-def found(folder: Path, count: int) -> list[Path]:
+def images_in(folder: Path, count: int) -> list[Path]:
     """The first `count` images of a folder."""
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in Image.registered_extensions())
     if not files:
-        sys.exit(f"{folder}: there is no image in this folder")
+        sys.exit(f"{folder}: this folder has no image")
     return files[:count]
 
 
 def draw(folder: Path, count: int) -> list[Path]:
-    """Images of 224 pixels with a few things on a noisy ground."""
+    """Draw images of 224 pixels: a few rectangles on a noisy ground."""
     folder.mkdir()
     random = np.random.default_rng(0)
     for i in range(count):
@@ -111,7 +110,7 @@ def draw(folder: Path, count: int) -> list[Path]:
 
 
 class Synthetic:
-    """Small features without images: the key of a post is its id."""
+    """An extractor of small features that reads no image: the key of a post is its id."""
 
     class_names = ("(none)",)
     regions, channels, max_objects, workers = 49, 16, 8, 1
@@ -137,7 +136,7 @@ def memory(counts: list[int]) -> None:
 
 
 def one(folder: Path, count: int, task: str) -> None:
-    """A process of its own, so that its memory is only this store's."""
+    """Fill or read the store in this process, whose memory is then that of one store alone."""
     process = psutil.Process()
     posts = [Post(str(i), ("w",)) for i in range(count)]
     store = FeatureStore(folder, Synthetic())
