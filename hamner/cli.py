@@ -16,7 +16,7 @@ from hamner.escape import one_line, shortened
 from hamner.evaluation.commands import evaluate
 from hamner.minitweets.commands import build
 from hamner.reproduction.commands import figures, reproduce, students
-from hamner.study.commands import measure, tables
+from hamner.study.commands import lesion, measure, tables
 from hamner.tagger.commands import calibrate, tag
 from hamner.terminal import echo, survive_any_encoding
 from hamner.training.commands import ablate, retest, sweep, train
@@ -37,6 +37,7 @@ app.command()(train)
 app.command()(ablate)
 app.command()(retest)
 app.command()(sweep)
+app.command()(lesion)
 app.command()(tag)
 app.command()(calibrate)
 app.command()(tables)

@@ -1,4 +1,4 @@
-"""`hamner measure` and `hamner tables`."""
+"""`hamner measure`, `hamner lesion` and `hamner tables`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hamner.errors import HamnerError
 from hamner.escape import one_line
 from hamner.terminal import echo
+
+if TYPE_CHECKING:
+    from hamner.corpora import Corpus
 
 
 def measure(
@@ -35,6 +38,42 @@ def measure(
     report(reasons)
 
 
+def lesion(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs, with their weights.")],
+    *,
+    captions: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="The run's captions, where they lie elsewhere now; repeatable."),
+    ] = None,
+    root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/NAME.")] = None,
+) -> None:
+    """Replace each part of trained runs at test time, and print what that costs.
+
+    An ablation (`hamner ablate`) trains without a part and asks whether it is necessary; a lesion asks whether the
+    trained model uses it. Points of F1 and, for minitweets, of type accuracy by cue, mean over the runs of a row. The
+    results are kept in RUN/lesions.json. The command may run in several processes: no run is tested twice.
+    """
+    from hamner.study.lesions import lesion_run, lesion_table, readable  # loads torch
+    from hamner.training import Run
+    from hamner.training.own_corpus import corpus_of_run
+    from hamner.training.runs import RunInUseError
+
+    loaded: dict[str, Corpus] = {}
+    tested = []
+    for run in [Run.load(folder) for folder in runs]:
+        name = run.record["corpus"]["name"]
+        if name not in loaded:
+            loaded[name] = corpus_of_run(run, root=root)
+        try:
+            lesion_run(run, loaded[name], captions=captions or ())
+            tested.append(run)
+        except RunInUseError as error:
+            if len(runs) == 1:
+                raise
+            echo(f"skipped: {error}")
+    echo(readable(lesion_table(tested)))
+
+
 def tables() -> None:
     """Build the tables under data/tables from the run records under data/runs.
 
@@ -55,11 +94,16 @@ def tables() -> None:
 
 def write_all_tables() -> tuple[list[Path], list[str]]:
     """Write each table that can be written; returns the files, and one reason for each run or table left out."""
-    from hamner.study import ablation_tables, published, tables
+    from hamner.study import ablation_tables, lesions, published, tables
 
     written: list[Path] = []
     with left_out() as reasons:
-        for write in (tables.write_tables, ablation_tables.write_minitweets, published.write_published):
+        for write in (
+            tables.write_tables,
+            ablation_tables.write_minitweets,
+            lesions.write_lesions,
+            published.write_published,
+        ):
             try:
                 written += write()
             except HamnerError as error:

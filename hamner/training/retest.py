@@ -20,7 +20,8 @@ from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
 from hamner.files import read_text
-from hamner.training.batching import prepare
+from hamner.model.hamner import HamNer
+from hamner.training.batching import Split, prepare
 from hamner.training.config import TrainConfig
 from hamner.training.identity import difference, identity, require_data_of, require_recordable
 from hamner.training.inputs import appended_texts, exchanged, images_of, open_store, posts_seen
@@ -85,7 +86,7 @@ def retest(
         HamnerError: the run has no weights, has no images to shuffle, or needs captions; or fewer than two posts would
             exchange their images
     """
-    config = _config_of_test(run, corpus, shuffled, captions)
+    config = config_of_test(run, corpus, shuffled, captions)
     test = planned(run, corpus, shuffled)
     origin = identity(corpus, config) | {"weights": run.record["weights_sha256"]}
     require_recordable(run.folder, origin)
@@ -99,7 +100,19 @@ def retest(
             raise HamnerError(f"{run.folder} has no weights: train the run into another folder, and test that")
         remove_leftovers(run.folder)
         note.unlink(missing_ok=True)  # first: it must never stand beside predictions that are not its own
-        tags, relevance = _tagged(run, corpus, config, shuffled, Path(features), progress, allow_missing)
+        model, split = prepared_test(
+            run,
+            corpus,
+            config,
+            shuffled=shuffled,
+            features=Path(features),
+            progress=progress,
+            allow_missing=allow_missing,
+        )
+        device = PartialState().device
+        with autocast_of(config.precision, device):
+            batches = split.batches(4 * config.batch_size)
+            tags, relevance = predict(model, batches, split.windows, len(corpus.test), device)
         ids = [post.id for post in corpus.test]
         judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
         write_predictions(test.file, dict(zip(ids, tags, strict=True)), judged)
@@ -116,16 +129,17 @@ def _is_of(note: Path, origin: dict[str, Any]) -> bool:
         return False
 
 
-def _tagged(
+def prepared_test(
     run: Run,
     corpus: Corpus,
     config: TrainConfig,
-    shuffled: int,
-    features: Path,
-    progress: bool,
-    allow_missing: float,
-) -> tuple[list[list[str]], list[float] | None]:
-    """The run's tags of test of `corpus`, and its relevance."""
+    *,
+    shuffled: int = 0,
+    features: Path = FEATURES,
+    progress: bool = True,
+    allow_missing: float = ALLOWED_MISSING,
+) -> tuple[HamNer, Split]:
+    """The run's network, and test of `corpus` as it takes it; the other arguments are those of `retest`."""
     device = PartialState().device
     store = open_store(corpus, config, features, str(device), progress)
     if store is not None:
@@ -145,12 +159,10 @@ def _tagged(
     if shuffled and len(other) < 2:
         raise HamnerError(f"{shuffled} percent of {len(corpus.test)} posts leave no two to exchange their images")
     own = None if store is None else _partly_exchanged(images_of(corpus.test, store, config), other)
-    split = prepare(corpus.test, model, tokenizer, own, appended)
-    with autocast_of(config.precision, device):
-        return predict(model, split.batches(4 * config.batch_size), split.windows, len(corpus.test), device)
+    return model, prepare(corpus.test, model, tokenizer, own, appended)
 
 
-def _config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[Path | str]) -> TrainConfig:
+def config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[Path | str]) -> TrainConfig:
     """The run's config with the captions of `corpus`. Raises HamnerError if this test is impossible."""
     config, trained_on = run.config, run.record["corpus"]
     if corpus.name == trained_on["name"] and corpus.sha256 != trained_on["sha256"]:
