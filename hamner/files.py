@@ -24,6 +24,9 @@ except ImportError:  # Windows
 BYTE_ORDER_MARK = "\ufeff"
 """What Windows editors put at the start of a UTF-8 text."""
 
+MOST_BYTES = 2**30
+"""Upper bound on the size of a file that is read whole: memory would end before a sparse file of terabytes does."""
+
 PART = ".part"
 """Suffix of a file that is being written; git ignores it."""
 
@@ -37,15 +40,21 @@ def file_sha256(path: Path) -> str:
 def read_whole(path: Path | str, error_type: type[HamnerError] = HamnerError) -> bytes:
     """The bytes of a regular file.
 
-    Raises `error_type` for a file that cannot be read, and for a folder, named pipe or device: reading a pipe would
-    wait for ever, and /dev/zero has no end.
+    Raises `error_type` for a file that cannot be read or is larger than MOST_BYTES, and for a folder, named pipe or
+    device: reading a pipe would wait for ever, and /dev/zero has no end.
     """
     try:
         # Without O_NONBLOCK, opening a named pipe waits for its writer.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         with open(os.open(path, flags), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise error_type(f"{path}: cannot be read (not a regular file); give the path of a readable file")
+            if status.st_size > MOST_BYTES:
+                raise error_type(
+                    f"{path}: cannot be read ({status.st_size:,} bytes, and at most {MOST_BYTES:,} are read); "
+                    "give another file"
+                )
             return file.read()
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         reason = getattr(error, "strerror", None) or error

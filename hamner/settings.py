@@ -17,7 +17,11 @@ Source = Literal["stated", "sibling", "ours"]
 """`stated` by the paper's abstract or a summary of its body; `sibling`: the first author's code (MGCMT); or `ours`."""
 
 Share = Annotated[float, pydantic.Field(ge=0, le=1)]
-Rate = Annotated[float, pydantic.Field(gt=0)]
+
+MOST_RATE = 100
+"""Upper bound on learning rates, to catch typing errors."""
+
+Rate = Annotated[float, pydantic.Field(gt=0, le=MOST_RATE)]
 
 _UNKNOWN = object()
 
@@ -86,7 +90,7 @@ def _sentence(config: Any, problem: ValidationError) -> str:
         "string_type": lambda: "str",
         "tuple_type": lambda: "tuple of str",
     }.get(kind, lambda: first["msg"].removeprefix("Input should be ").removeprefix("a valid "))()
-    return f"setting {name} cannot be {value}: it must be {expected}"
+    return f"setting {name} cannot be {value}: it must be {expected} {bounds}".rstrip()
 
 
 class _Bound:
@@ -108,7 +112,7 @@ def _bounds(constraints: list[Any]) -> str:
 def _shown(value: Any) -> str:
     """A value as it stands in a message: cut where it is long."""
     try:
-        return reprlib.repr(value) if not isinstance(value, int | float) else repr(value)[:40]
+        return reprlib.repr(value)
     except ValueError:  # Python does not print integers of more than 4,300 digits
         return "a number of more than 4,300 digits"
 

@@ -84,6 +84,14 @@ def test_a_folder_without_an_encoder_is_one_clear_error(tmp_path: Path) -> None:
         load_encoder(str(tmp_path))
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_a_name_that_no_folder_can_have_is_one_clear_error(name, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for use in (load_encoder, fetch_encoder, encoder_revision):
+        with pytest.raises(EncoderError, match=r"the text encoder '.*' is not on this machine.*, or use a bundled one"):
+            use(name)
+
+
 def test_an_encoder_whose_weights_are_of_another_network_is_refused(folder: Path) -> None:
     assert load_encoder(str(folder)).config.hidden_size == 16
     config = json.loads((folder / "config.json").read_text())

@@ -36,6 +36,13 @@ def test_a_path_without_a_file_is_one_error(name: str, tmp_path: Path) -> None:
         read_whole(tmp_path / name)
 
 
+def test_a_file_of_terabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(2**42)
+    with pytest.raises(HamnerError, match=r"sparse: cannot be read \(4,398,046,511,104 bytes, .*; give another file"):
+        read_whole(tmp_path / "sparse")
+
+
 def test_a_text_is_read_without_its_byte_order_mark_and_with_its_line_ends(tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(codecs.BOM_UTF8 + "é\r\n\ufeff".encode())
     assert read_text(tmp_path / "text") == "é\r\n\ufeff"

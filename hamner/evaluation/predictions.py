@@ -23,8 +23,11 @@ from hamner.files import read_whole, written_whole
 
 FORMS = """a line is {"id": "1234", "tags": ["B-PER", "O"]}, or, in CoNLL columns, the word first and its tag last"""
 
-MOST_BYTES = 2**30
-"""Upper bound on the size of a file, uncompressed: no corpus of tweets comes near it."""
+MOST_BYTES = 2**27
+"""Upper bound on the size of a file, uncompressed: 100 times the predictions on the largest corpus."""
+
+GZIP = b"\x1f\x8b"
+"""The first bytes of every gzip file."""
 
 
 def write_predictions(
@@ -132,15 +135,19 @@ def _records(lines: Sequence[str], path: Path) -> Iterator[tuple[int, dict[str, 
 
 
 def _read(path: Path) -> bytes:
-    """The lines of a file, decompressed if it is a gzip file, whatever its name."""
+    """The bytes of a file, decompressed if it is a gzip file. One that ends in .gz must be."""
     content = read_whole(path, PredictionsError)
-    if content.startswith(b"\x1f\x8b"):
+    if content.startswith(GZIP):
         try:
             content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(MOST_BYTES + 1)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise PredictionsError(f"{path} is a damaged gzip file ({error}): restore it, or make it again") from error
+            raise PredictionsError(f"{path} is a damaged gzip file ({error}); restore it, or make it again") from error
+    elif path.suffix == ".gz":
+        raise PredictionsError(f"{path} is no gzip file, though its name ends in .gz; compress it, or rename it")
     if len(content) > MOST_BYTES:
-        raise PredictionsError(f"{path} holds more than {MOST_BYTES:,} bytes: it is no file of predictions")
+        raise PredictionsError(
+            f"{path} holds more than {MOST_BYTES:,} bytes, too many for predictions; give another file"
+        )
     return content
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ def build(
 
     home = project_folder() / "data" / name
     target = (folder or home).absolute()
-    if not target.name or (target.exists() and not target.is_dir()):
+    if not target.name or (os.path.exists(target) and not os.path.isdir(target)):
         raise HamnerError(f"{target} cannot be a corpus: name a folder of its own with --to")
     try:
         with _only_builder_of(target):

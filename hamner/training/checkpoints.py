@@ -35,12 +35,30 @@ def learned_state(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def load_learned_state(model: nn.Module, state: dict[str, Tensor], origin: Path) -> None:
-    """Put `learned_state` back. Raises CheckpointError if the names or shapes are not those of this model."""
+def mismatch(model: nn.Module, state: dict[str, Tensor]) -> str | None:
+    """The first difference between the weights `state` and those that `model` learns, in words; None without one.
+
+    Names, shapes and types are compared, and no values: `model` may be on torch's meta device.
+    """
     expected = learned_state(model)
-    if state.keys() != expected.keys() or any(state[name].shape != expected[name].shape for name in expected):
-        different = sorted(state.keys() ^ expected.keys()) or ["shapes"]
-        raise CheckpointError(f"{origin} was written by another model (differs in {', '.join(different[:3])})")
+    if other := sorted(state.keys() ^ expected.keys()):
+        return f"the weights lack {other[0]}" if other[0] in expected else f"the model has no {other[0]}"
+    for name, tensor in expected.items():
+        if _form(state[name]) != _form(tensor):
+            return f"{name} is {_form(state[name])} in the weights and {_form(tensor)} in the model"
+    return None
+
+
+def _form(tensor: Tensor) -> str:
+    return f"{' x '.join(map(str, tensor.shape))} {str(tensor.dtype).removeprefix('torch.')}".strip()
+
+
+def load_learned_state(model: nn.Module, state: dict[str, Tensor], origin: Path) -> None:
+    """Put `learned_state` back. Raises CheckpointError if names, shapes or types are not those of this model."""
+    if unlike := mismatch(model, state):
+        raise CheckpointError(
+            f"{origin} was written by another model ({unlike}); delete {origin.parent} and train again"
+        )
     model.load_state_dict(state, strict=False)
 
 
@@ -51,10 +69,15 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
 def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> None:
     """Read `path` into `model`. Raises CheckpointError if the file's SHA-256 is not `sha256`, where that is given."""
+    load_learned_state(model, read_weights(path, sha256), path)
+
+
+def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
+    """The tensors that `save_weights` wrote. Raises CheckpointError as `load_weights` does."""
     state = _read(path)[0]
     if sha256 is not None and file_sha256(path) != sha256:
         raise CheckpointError(f"{path} is not as it was written; delete {path.parent} and train again")
-    load_learned_state(model, state, path)
+    return state
 
 
 @dataclass(config=ConfigDict(strict=True, extra="forbid"))
@@ -115,7 +138,7 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer) -> None:
 
     Raises CheckpointError for a file that is damaged, or was written by another model.
     """
-    tensors = _read(path)[0]
+    tensors = _read(path, summed=True)[0]
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         kind, _, rest = name.partition("/")
@@ -152,14 +175,20 @@ def _write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | No
             raise OSError(str(error)) from error
 
 
-def _read(path: Path, tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the JSON object of a file. Raises CheckpointError for a file that is absent or damaged."""
+def _read(path: Path, tensors: bool = True, summed: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the JSON object of a file; a `summed` one holds the SHA-256 of its tensors.
+
+    Raises CheckpointError for a file that is absent or damaged, or holds NaN or infinity.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         read = load_file(path) if tensors else {}
-        if tensors and metadata.get("sha256") not in (None, _sha256(read)):  # files of weights alone hold no sum
+        if summed and metadata.get("sha256") != _sha256(read):
             raise ValueError("its tensors are not those that were written")
+        for name, tensor in read.items():
+            if not tensor.isfinite().all():
+                raise ValueError(f"{name} holds NaN or infinity")
         progress = json.loads(metadata.get("progress", "{}"))
         if not isinstance(progress, dict):
             raise ValueError("its progress is no JSON object")

@@ -22,6 +22,12 @@ MOST_EPOCHS = 9_999
 MOST_POSTS = 65_536
 """Upper bound on the batch size, to catch typing errors."""
 
+MOST_DECAY = 1_000
+"""Upper bound on weight decay, to catch typing errors."""
+
+MOST_NORM = 1e30
+"""Upper bound on the clipped gradient norm; a norm that float32 holds is never clipped there."""
+
 _FIRST = {"model": "width", "visual": "backbone"}
 
 
@@ -46,10 +52,10 @@ class TrainConfig:
     encoder_lr: Rate = setting(1e-4, "ours", "peak learning rate of the text encoder", sibling=3e-5)
     head_lr: Rate = setting(1e-3, "ours", "peak learning rate of everything else")
     warmup: Share = setting(0.1, "sibling", "share of the steps in which the rate rises; then it falls to 0 linearly")
-    weight_decay: Annotated[float, Field(ge=0)] = setting(
+    weight_decay: Annotated[float, Field(ge=0, le=MOST_DECAY)] = setting(
         0.01, "sibling", "decay of weight matrices; none on biases, norms and single vectors"
     )
-    clip: Rate = setting(1.0, "ours", "largest gradient norm")
+    clip: Annotated[float, Field(gt=0, le=MOST_NORM)] = setting(1.0, "ours", "largest gradient norm")
     precision: Literal["no", "bf16"] = setting("no", "ours", "mixed precision; `no` is float32")
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = setting(
         1, "ours", "fixes initial weights, batch order and dropout"

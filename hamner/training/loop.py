@@ -22,6 +22,7 @@ from accelerate.utils import gather_object, set_seed
 from torch import nn
 from torch.optim import AdamW, Optimizer
 from tqdm.auto import tqdm
+from transformers import PreTrainedModel
 
 from hamner.corpora.post import Corpus, Post
 from hamner.corpora.tags import PROTOCOLS, TAGS
@@ -39,8 +40,11 @@ from hamner.training.checkpoints import (
     Progress,
     learned_state,
     load_checkpoint,
+    load_learned_state,
     load_weights,
+    mismatch,
     read_progress,
+    read_weights,
     save_checkpoint,
     save_weights,
 )
@@ -83,9 +87,19 @@ def build_model(
     `channels` and `classes` describe the visual features, as for `HamNer`; `revision` is that of an encoder on the hub.
     The caller's random numbers stay as they were.
     """
-    encoder = load_encoder(config.text_encoder, revision)
+    return _drawn(config, load_encoder(config.text_encoder, revision), seed, channels, classes)
+
+
+def _drawn(config: ModelConfig, encoder: PreTrainedModel, seed: int, channels: int = 0, classes: int = 1) -> HamNer:
+    """The network around `encoder`, with all other weights drawn from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the devices
+        return HamNer(config, encoder, TAGS, channels, classes)
+
+
+def _outline(config: ModelConfig, encoder: PreTrainedModel, channels: int = 0, classes: int = 1) -> HamNer:
+    """The network around `encoder` with shapes alone: its other weights take no memory."""
+    with torch.device("meta"):
         return HamNer(config, encoder, TAGS, channels, classes)
 
 
@@ -109,8 +123,15 @@ def trained_model(run: Run, device: torch.device) -> HamNer:
                     "restore that file, or train the run again"
                 )
     shape = {} if config.visual is None else run.shape
-    model = build_model(config.model, config.seed, **shape, revision=revision)
-    load_weights(model, run.weights, run.record["weights_sha256"])
+    encoder = load_encoder(config.model.text_encoder, revision)
+    state = read_weights(run.weights, run.record["weights_sha256"])
+    if unlike := mismatch(_outline(config.model, encoder, **shape), state):  # before the network takes memory
+        raise RunError(
+            f"{run.folder / 'run.json'}: its settings describe another model than {run.weights.name} holds: {unlike}; "
+            "restore run.json, or train the run again"
+        )
+    model = _drawn(config.model, encoder, config.seed, **shape)
+    load_learned_state(model, state, run.weights)
     return model.to(device).eval()
 
 
@@ -183,7 +204,7 @@ def train(
         fetch_encoder(config.model.text_encoder)  # its files are part of the run's identity
     task = _Task(corpus, config, folder, accelerator, identity(corpus, config), progress, allow_missing)
     require_recordable(folder, task.identity)
-    if (run := _finished(task)) is not None and not (folder / CHECKPOINT).exists():
+    if (run := _finished(task)) is not None and not os.path.exists(folder / CHECKPOINT):
         return run  # without the lock: the folder may be on a read-only disk
     with _alone_in(folder, accelerator, wait), deterministic():
         accelerator.wait_for_everyone()  # or some would not see the run that the main process waited for
@@ -242,7 +263,7 @@ class _Prepared:
 
 def _finished(task: _Task) -> Run | None:
     """The run, if the folder holds it already. Raises RunError if it holds another one."""
-    if not (task.folder / "run.json").exists():
+    if not os.path.exists(task.folder / "run.json"):  # False for a name that is too long or unreadable as well
         return None
     run = Run.load(task.folder)
     require_same(task.folder, run.record, task.identity)
@@ -280,7 +301,11 @@ def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, 
         }
     begun = time.perf_counter(), time.process_time()  # without the features, which other runs use too
     shape: dict[str, Any] = {} if store is None else {"channels": store.channels, "classes": len(store.class_names)}
-    model = build_model(config.model, config.seed, **shape)
+    encoder = load_encoder(config.model.text_encoder)
+    if task.is_main:  # before the network takes memory
+        outline = _outline(config.model, encoder, **shape)
+        require_room(task.folder, sum(tensor.nbytes for tensor in learned_state(outline).values()))
+    model = _drawn(config.model, encoder, config.seed, **shape)
     tokenizer = load_tokenizer(config.model.text_encoder)
     splits = {
         name: prepare(posts, model, tokenizer, None if store is None else images_of(posts, store, config), appended)
@@ -300,7 +325,6 @@ def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, 
     }
     if task.is_main:
         require_recordable(task.folder, record)
-        require_room(task.folder, sum(tensor.nbytes for tensor in learned_state(network).values()))
     return _Prepared(wrapped, network, getattr(optimizer, "optimizer", optimizer), splits, record, begun)
 
 

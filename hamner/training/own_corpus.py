@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hamner.corpora import load_corpus
@@ -21,7 +22,7 @@ def corpus_of_run(run: Run, corpus: str | Path | None = None, root: Path | None 
     recorded = run.record["corpus"]
     name = recorded["name"]
     where = f"{run.folder} was trained on {name!r}"
-    if corpus is None and name not in VERSIONS and not Path(root or "", name).is_dir():
+    if corpus is None and name not in VERSIONS and not os.path.isdir(Path(root or "", name)):
         raise RunError(
             f"{where}, a corpus of your own, which is not at {Path(root or '', name)}: give the folder that holds it "
             "with --from DIR"

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import time
+import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 
 from hamner.corpora.post import Post
 from hamner.corpora.tags import TAGS
-from hamner.evaluation import PredictionsError, align, read_predictions, read_relevance, write_predictions
+from hamner.evaluation import PredictionsError, align, predictions, read_predictions, read_relevance, write_predictions
 
 POSTS = (Post("7", ("Kelso", "ran"), ("B-PER", "O")), Post("9", ("Orva",), ("B-ORG",)))
 GOOD = {"7": ("B-PER", "O"), "9": ("B-LOC",)}
@@ -258,6 +261,61 @@ def test_a_relevance_that_is_no_share_is_not_written(tmp_path):
     with pytest.raises(PredictionsError, match=r"is not written: post '7': \"relevance\" must be a number from 0 to 1"):
         write_predictions(tmp_path / "predictions.jsonl", GOOD, {"7": 1.5, "9": 0.5})
     assert not (tmp_path / "predictions.jsonl").exists()
+
+
+def test_equal_predictions_give_equal_gzip_bytes_at_any_time_and_under_any_name(tmp_path, monkeypatch):
+    write_predictions(tmp_path / "predictions.jsonl.gz", GOOD)
+    monkeypatch.setattr(time, "time", lambda: 2e9)
+    write_predictions(tmp_path / "other" / "name.jsonl.gz", GOOD)
+    packed = (tmp_path / "predictions.jsonl.gz").read_bytes()
+    assert packed == (tmp_path / "other" / "name.jsonl.gz").read_bytes()
+    assert packed[3:8] == bytes(5)  # RFC 1952: no name, comment or further field, and no time
+    write_predictions(tmp_path / "predictions.jsonl", GOOD)
+    assert gzip.decompress(packed) == (tmp_path / "predictions.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["predictions.jsonl.gz", "predictions.jsonl"])
+def test_a_gzip_file_is_read_as_its_lines_are_whatever_its_name(tmp_path, name):
+    write_predictions(tmp_path / "packed.gz", GOOD, {"7": 0.5, "9": 1.0})
+    path = (tmp_path / "packed.gz").rename(tmp_path / name)
+    assert read_predictions(path, POSTS) == GOOD
+    assert read_relevance(path) == {"7": 0.5, "9": 1.0}
+
+
+def test_every_cut_or_flipped_gzip_file_is_one_error_that_names_it(tmp_path):
+    path = tmp_path / "predictions.jsonl.gz"
+    write_predictions(path, GOOD)
+    whole = path.read_bytes()
+    cut = [whole[:length] for length in range(len(whole))]
+    # The bytes of the header after the method (time, compression, system) say nothing about the content.
+    flipped = [whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :] for i in (0, 1, 2, *range(10, len(whole)))]
+    for damaged in (*cut, *flipped, whole + b"more"):
+        path.write_bytes(damaged)
+        for read in (read_predictions, read_relevance):
+            with pytest.raises(PredictionsError) as error:
+                read(path)
+            assert str(error.value).startswith(f"{path} is "), damaged
+            assert "gzip file" in str(error.value)
+
+
+def test_a_file_that_only_its_name_calls_gzip_is_refused_with_the_remedy(tmp_path):
+    path = tmp_path / "predictions.jsonl.gz"
+    path.write_text('{"id": "9", "tags": ["O"]}')
+    with pytest.raises(PredictionsError, match=r"gz is no gzip file, .*; compress it, or rename it"):
+        read_predictions(path)
+
+
+def test_a_gzip_bomb_is_refused_without_expanding_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(predictions, "MOST_BYTES", 2**20)
+    path = tmp_path / "predictions.jsonl.gz"
+    path.write_bytes(gzip.compress(b"\n" * 2**26))  # 64 MiB in 64 kB
+    tracemalloc.start()
+    try:
+        with pytest.raises(PredictionsError, match=r"gz holds more than 1,048,576 bytes, .*; give another file"):
+            read_predictions(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_unknown_tag_is_refused_before_the_old_file_is_touched(tmp_path):

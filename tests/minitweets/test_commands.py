@@ -138,6 +138,11 @@ def fails(folder: Path, seed: int) -> None:
     raise OSError(28, os.strerror(28))
 
 
+def test_a_name_too_long_for_a_folder_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(HamnerError, match=r"cannot be written \(File name too long\); name another folder with --to"):
+        build("minitweets", 0, tmp_path / ("x" * 300))
+
+
 def test_a_folder_that_is_no_minitweets_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hamner.minitweets.build.build", fake)
     (tmp_path / "thesis.tex").touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +68,19 @@ def test_a_post_is_tagged_with_its_image(run: Run, imaged: Corpus) -> None:
         without = tagger(post.words)
         assert without.relevance is None
         tagged.show()
+
+
+def test_a_run_in_half_precision_tags_a_post_with_its_image(run: Run, imaged: Corpus, tmp_path: Path) -> None:
+    config = replace(run.config, precision="bf16")
+    half = train(imaged, config, tmp_path, features=run.folder.parent / "features", progress=False)
+    tagged = Tagger.from_pretrained(half.folder).many(
+        [post.words for post in imaged.test[:8]], [post.image for post in imaged.test[:8]]
+    )
+    evidence = [entity.evidence for post in tagged for entity in post.entities if entity.evidence is not None]
+    assert evidence
+    assert all(math.isfinite(each.image_drop) for each in evidence)
+    assert {each.grid_attention.dtype.name for each in evidence if each.grid_attention is not None} == {"float32"}
+    tagged[0].show()
 
 
 def test_other_images_than_those_of_training_are_refused(run: Run, imaged: Corpus) -> None:

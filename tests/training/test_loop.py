@@ -33,6 +33,9 @@ from hamner.training.checkpoints import (
     save_checkpoint,
     save_weights,
 )
+from hamner.training.checkpoints import (
+    _sha256 as tensors_sha256,
+)
 from hamner.training.identity import identity, images_sha256, require_same_sums
 from hamner.training.inputs import Words, read_words
 from hamner.training.loop import build_model, parameter_groups, trained_model, warmup_then_linear
@@ -413,9 +416,12 @@ def test_a_folder_with_other_files_is_refused_and_they_are_kept(tiny: Corpus, co
     assert (tmp_path / "model.safetensors").read_bytes() == b"a pretrained encoder"
 
 
-def test_a_loss_that_is_no_number_ends_the_run(tiny: Corpus, config: TrainConfig, tmp_path: Path):
+def test_a_loss_that_is_no_number_ends_the_run(
+    tiny: Corpus, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(loop, "warmup_then_linear", lambda *_: 1e30)
     with pytest.raises(RunError, match=r"the loss of epoch \d is (nan|inf)"):
-        train(tiny, replace(config, head_lr=1e30, clip=1e30), tmp_path / "run", progress=False)
+        train(tiny, config, tmp_path / "run", progress=False)
     assert not (tmp_path / "run" / "run.json").exists()
 
 
@@ -591,8 +597,8 @@ def test_a_disk_without_room_is_an_error_before_training(
 
     usage = namedtuple("usage", "total used free")(10**9, 10**9, 10**5)
     monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
-    monkeypatch.setattr(loop, "_epoch", lambda *given: pytest.fail("it was trained"))
-    with pytest.raises(RunError, match=r"has 0 MB left, and the run needs \d+ MB: make room"):
+    monkeypatch.setattr(loop, "_drawn", lambda *_, **__: pytest.fail("the network was built"))
+    with pytest.raises(RunError, match=r"has 0 MB left, and the run needs [\d,]+ MB: make room"):
         train(tiny, config, tmp_path, progress=False)
 
 
@@ -633,7 +639,8 @@ def test_a_checkpoint_of_another_structure_is_one_clear_error(
     network = torch.nn.Linear(4, 3)
     file = tmp_path / "checkpoint.safetensors"
     own = {f"model/{name}": value.detach() for name, value in network.named_parameters()}
-    save_file(own | {name: torch.zeros(size) for name, size in tensors.items()}, file, {"progress": progress})
+    written = own | {name: torch.zeros(size) for name, size in tensors.items()}
+    save_file(written, file, {"progress": progress, "sha256": tensors_sha256(written)})
 
     def resume() -> None:
         read_progress(file)
@@ -641,3 +648,46 @@ def test_a_checkpoint_of_another_structure_is_one_clear_error(
 
     with pytest.raises(CheckpointError, match=message):
         resume()
+
+
+@pytest.mark.parametrize("metadata", [None, {"progress": "{}"}, {"sha256": "0" * 64}])
+def test_a_checkpoint_without_the_sum_of_its_tensors_is_not_resumed(tmp_path: Path, metadata: dict[str, str] | None):
+    network = torch.nn.Linear(4, 3)
+    file = tmp_path / "checkpoint.safetensors"
+    save_file({f"model/{name}": value.detach() for name, value in network.named_parameters()}, file, metadata)
+    with pytest.raises(CheckpointError, match=r"is damaged .its tensors are not those that were written"):
+        load_checkpoint(file, network, AdamW(network.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (torch.full((3, 4), torch.nan), r"is damaged \(weight holds NaN or infinity\)"),
+        (torch.full((3, 4), -torch.inf), r"is damaged \(weight holds NaN or infinity\)"),
+        (torch.zeros(4, 3), "another model .weight is 4 x 3 float32 in the weights and 3 x 4 float32 in the model"),
+        (torch.zeros(3, 4, dtype=torch.long), "weight is 3 x 4 int64 in the weights"),
+        (torch.zeros(3, 4, dtype=torch.float64), "weight is 3 x 4 float64 in the weights"),
+    ],
+)
+def test_crafted_weights_are_refused_where_they_are_read(tmp_path: Path, weight: torch.Tensor, message: str):
+    save_file({"weight": weight, "bias": torch.zeros(3)}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=message):
+        load_weights(torch.nn.Linear(4, 3), tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"width": 16_384}, r"text\.local\.weight is 128 x 23 x 7 float32 in the weights and 16384 x 23 x 7 float32"),
+        ({"local_text": False}, r"the model has no text\.local\.bias"),
+        ({"layers": "mix"}, r"the weights lack text\.mix"),
+    ],
+)
+def test_settings_of_another_model_are_refused_before_it_takes_memory(
+    run: Run, setting: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(loop, "_drawn", lambda *_, **__: pytest.fail("the network was built"))
+    config = run.record["config"]
+    crafted = replace(run, record=run.record | {"config": config | {"model": config["model"] | setting}})
+    with pytest.raises(RunError, match=rf"run\.json: its settings describe another model .*: {message}.*; restore"):
+        trained_model(crafted, torch.device("cpu"))
