@@ -147,17 +147,22 @@ def _order(suffix: str) -> tuple[int, str]:
 class UnmatchedImages:
     """What the join of posts and images leaves over.
 
-    posts   split -> ids of posts without an image
-    files   files in images/, at any depth, that belong to no post
-    absent  post id -> file that images.tsv names and that is not there
-    shadow  file that belongs to no post -> the file that was taken for its post
-    total   number of posts
+    posts     split -> ids of posts without an image
+    files     files in images/, at any depth, that belong to no post
+    outside   where no post has an image: files that have a post's name, beside images/ or in another folder
+    absent    post id -> file that images.tsv names and that is not there
+    unknown   ids in images.tsv that no post has
+    shadow    file that belongs to no post -> the file that was taken for its post
+    total     number of posts
+    listed    whether there is an images.tsv
     """
 
     folder: Path
     posts: Mapping[str, tuple[str, ...]]
     files: tuple[Path, ...]
+    outside: tuple[Path, ...]
     absent: Mapping[str, str]
+    unknown: tuple[str, ...]
     shadow: Mapping[Path, Path]
     total: int
     listed: bool
@@ -172,8 +177,16 @@ class UnmatchedImages:
         return [*self.about_posts(), *self.about_files()]
 
     def about_files(self) -> list[str]:
-        """Files that images.tsv names and that do not exist, and files that no post claims."""
-        return [*self._about_absent(), *self._about_unclaimed()]
+        """Lines of images.tsv without a file or without a post, and files that no post claims."""
+        return [*self._about_absent(), *self._about_unknown(), *self._about_unclaimed(), *self.about_outside()]
+
+    def about_outside(self) -> list[str]:
+        """Images that lie beside images/ or in a folder of another name."""
+        if not self.outside:
+            return []
+        count = "1 image lies" if len(self.outside) == 1 else f"{len(self.outside):,} images lie"
+        first = self.outside[0].relative_to(self.folder).as_posix()
+        return [f"{count} outside of images/, the first is {first!r}: move them into {self.folder / 'images'}"]
 
     def about_posts(self) -> list[str]:
         """Posts without an image, by split."""
@@ -192,6 +205,15 @@ class UnmatchedImages:
         remedy = f"is it images/{match}?" if match else "add the files or correct the lines"
         count = "1 file that is" if len(self.absent) == 1 else f"{len(self.absent):,} files that are"
         return [f"{IMAGES} names {count} not in images/, the first is {file!r} of post {id!r}: {remedy}"]
+
+    def _about_unknown(self) -> list[str]:
+        if not self.unknown:
+            return []
+        first, without = self.unknown[0], [id for ids in self.posts.values() for id in ids]
+        match = _likeliest(first, without)
+        remedy = f"is it post {match!r}?" if match else "correct or remove the lines"
+        count = "1 id that no post has" if len(self.unknown) == 1 else f"{len(self.unknown):,} ids that no post has"
+        return [f"{IMAGES} names {count}, the first is {first!r}: {remedy}"]
 
     def _about_unclaimed(self) -> list[str]:
         """A sentence for each kind of file that nobody claims."""
@@ -252,18 +274,25 @@ def unmatched_images(corpus: Corpus) -> UnmatchedImages:
         if file not in claimed and (image_suffix(file.name) or names & {normal_name(file.name), normal_name(file.stem)})
     )
     shadow = {} if listed else {file: taken[name] for file in files if (name := normal_name(file.name)) in taken}
-    absent = {}
-    if listed and without:
-        absent = {id: file for id, file in listed_images(corpus.folder).items() if id in without}
+    lines = listed_images(corpus.folder) if listed else {}
+    absent = {id: file for id, file in lines.items() if id in without}
+    ids = {post.id for _, some in corpus.splits() for post in some}
     total = sum(len(some) for _, some in corpus.splits())
-    return UnmatchedImages(corpus.folder, posts, files, absent, shadow, total, listed)
+    unknown = tuple(id for id in lines if id not in ids)
+    outside: tuple[Path, ...] = ()
+    if not claimed and not files:
+        own = {_plain(name) for name in without} | {_plain(name) for name in absent.values()}
+        beside = _files_below(corpus.folder, levels=1)
+        outside = tuple(file for file in beside if image_suffix(file.name) and _plain(file.name) in own)
+    return UnmatchedImages(corpus.folder, posts, files, outside, absent, unknown, shadow, total, listed)
 
 
-def _files_below(folder: Path) -> list[Path]:
-    """All files in a folder, at any depth, but hidden ones."""
+def _files_below(folder: Path, levels: int | None = None) -> list[Path]:
+    """The files in a folder and in its subfolders, but hidden ones; `levels` of subfolders, by default all."""
     files = []
     for path, subfolders, names in os.walk(folder):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        last = levels is not None and len(Path(path).relative_to(folder).parts) == levels
+        subfolders[:] = [] if last else sorted(name for name in subfolders if not name.startswith("."))
         files += [Path(path, name) for name in sorted(names) if not name.startswith(".")]
     return files
 

@@ -82,6 +82,8 @@ def parse_posts(data: bytes, path: Path, images: Mapping[str, Path] | Path | Non
             if "\t" in line:
                 columns = line.split("\t")
                 raise fault(number, f"an IMGID line of {_columns(columns)}", f"keep {_shortened(columns[0])!r} alone")
+            if _ends_in_tag(id):
+                raise fault(number, f"an IMGID line with a tag: {_shortened(line)!r}", "keep the id alone")
             if wrong := id_fault(id):
                 raise fault(number, wrong, "an IMGID names one image file without its folder and suffix")
             if id in opened_at:
@@ -134,6 +136,12 @@ def _is_tag(text: str) -> bool:
     return text in TAGS or text in TWITTER2015_TAGS
 
 
+def _ends_in_tag(id: str) -> bool:
+    """Whether an id is followed by a blank and a tag: a column that would cost the post its image."""
+    _, blank, last = id.rpartition(" ")
+    return blank != "" and _is_tag(last)
+
+
 def _columns(columns: list[str], most: int = 6) -> str:
     shown = ", ".join(repr(_shortened(column, 20)) for column in columns[:most])
     return f"{len(columns)} columns ({shown}{', ...' if len(columns) > most else ''})"
@@ -177,6 +185,8 @@ def write_posts(posts: Iterable[Post], path: Path | str) -> None:
 def _post_fault(post: Post) -> str | None:
     if wrong := id_fault(post.id):
         return wrong
+    if _ends_in_tag(post.id):
+        return "its id ends in a blank and a tag"
     if not post.words or post.tags is None or len(post.tags) != len(post.words):
         return "it needs words and one tag for each"
     if unknown := set(post.tags) - set(TAGS):

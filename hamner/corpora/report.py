@@ -283,7 +283,8 @@ def _seen(counts: pd.DataFrame) -> Finding:
 
 def _images(corpus: Corpus, version: Version | None) -> list[Finding]:
     if not os.path.isdir(corpus.folder / "images"):
-        return [Finding("note", f"no images: there is no folder {corpus.folder / 'images'}")]
+        none = Finding("note", f"no images: there is no folder {corpus.folder / 'images'}")
+        return [none, *(Finding("wrong", text) for text in unmatched_images(corpus).about_outside())]
     every = [post for _, posts in corpus.splits() for post in posts]
     files = dict.fromkeys(post.image for post in every if post.image is not None)  # posts may share an image
     glances = glances_of(every)

@@ -111,7 +111,7 @@ def _patterns() -> tuple[regex.Pattern[str], regex.Pattern[str], regex.Pattern[s
         (?: / (?: [.?]*+ [\p{Latin}\p{Nd}\-_~/\#=&%+]++ )*+ )?+
       )
     | (?P<smiley>
-        (?: < | &lt; ) /? 3 (?!\w)                                                                 # a heart
+        (?: < | &lt; ) /? 3 (?![^\W\p{Lu}])                                            # a heart, also before a name
       | [<>]? [:;] [-o*']? (?: [)\]}|] | [(\[{\\/@] (?![\w/]) | (?<!\d[:;]) [dDpP] (?!\w) )
       | (?<!\w) (?: = [-*']? | 8 [-*'] | [:;] ) (?: [)\]|] | [(\[/\\dDpP] (?![\w/]) | [oO3] (?!\w) )
       | (?<!\S) [(\[] [-o*']? [:;=] (?!\S) | [)\]] [-'] [:;=]                                      # mirrored

@@ -22,6 +22,9 @@ from hamner.errors import HamnerError
 
 IMGID, DOCSTART = "IMGID:", "-DOCSTART-"
 
+FORMS = """a line is {"id": "1234", "tags": ["B-PER", "O"]}, or, in CoNLL columns, the word first and its tag last"""
+"""Both forms of a file of predictions, for messages."""
+
 
 class PredictionsError(HamnerError):
     """A predictions file that cannot be read or written, or does not fit the corpus."""
@@ -102,14 +105,14 @@ def _blocks(lines: Sequence[str], path: Path) -> list[Block]:
             id, begun = line.rstrip("\r").removeprefix(IMGID), number
         else:
             if len(columns) < 2:
-                raise _fault(path, number, f"one column, {line!r}", "give the word first and its predicted tag last")
+                raise _fault(path, number, f"one column, {line!r}", FORMS)
             width = width or (len(columns), number)
             if len(columns) != width[0]:
                 wrong = f"{len(columns)} columns, but line {width[1]} has {width[0]}"
                 raise _fault(path, number, wrong, "give every word as many columns, parted by tabs")
             if columns[-1] not in TAGS:
                 wrong = f"unknown tag {columns[-1]!r} in the last column"
-                raise _fault(path, number, wrong, f"the tags are {', '.join(TAGS)}")
+                raise _fault(path, number, wrong, f"the tags are {', '.join(TAGS)}; {FORMS}")
             rows.append(Row(number, columns))
     close()
     return blocks

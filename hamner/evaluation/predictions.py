@@ -17,11 +17,9 @@ from typing import Any
 
 from hamner.corpora.post import Post
 from hamner.corpora.tags import TAGS
-from hamner.evaluation.columns import IMGID, PredictionsError, in_columns, misc, tags_in_columns
+from hamner.evaluation.columns import FORMS, IMGID, PredictionsError, in_columns, misc, tags_in_columns
 from hamner.evaluation.scoring import Tags
 from hamner.files import read_whole, written_whole
-
-FORMS = """a line is {"id": "1234", "tags": ["B-PER", "O"]}, or, in CoNLL columns, the word first and its tag last"""
 
 MOST_BYTES = 2**27
 """Upper bound on the size of a file, uncompressed: 100 times the predictions on the largest corpus."""

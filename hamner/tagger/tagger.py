@@ -18,6 +18,7 @@ from hamner.corpora.words import has_half_surrogate
 from hamner.devices import autocast_of, existing_device
 from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
+from hamner.files import read_text
 from hamner.images import ImageInput, load_image
 from hamner.model.batch import Batch
 from hamner.model.intra_modality import GRAINS
@@ -286,9 +287,9 @@ def read_temperature(folder: Path) -> float | None:
     try:
         if not path.is_file():
             raise OSError("not a file")
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_text(path))
         temperature, entities = record["temperature"], record.get("entities", FEWEST_ENTITIES)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (HamnerError, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise TaggerError(f"{path} cannot be read ({error!r}): {remedy}") from error
     least, greatest = TEMPERATURES
     if type(temperature) not in (int, float) or not least < temperature < greatest:

@@ -198,6 +198,19 @@ def test_an_images_tsv_that_names_absent_files_is_reported_with_the_likeliest_fi
     )
 
 
+def test_ids_in_an_images_tsv_that_no_post_has_are_reported(tmp_path: Path) -> None:
+    folder = make_corpus(tmp_path / "own", ["a", "b", "c"], ["p1.png"])
+    (folder / IMAGES).write_text("a\tp1.png\nb\tp1.png\nc.jpg\tp1.png\n")
+    assert sentences(folder) == [
+        "0/0/1 (train/valid/test) of 3 posts have no image, the first is c",
+        "images.tsv names 1 id that no post has, the first is 'c.jpg': is it post 'c'?",
+    ]
+    (folder / IMAGES).write_text("id\tfile\na\tp1.png\nb\tp1.png\nc\tp1.png\nq\tp1.png\n")
+    assert sentences(folder) == [
+        "images.tsv names 2 ids that no post has, the first is 'id': correct or remove the lines"
+    ]
+
+
 def test_an_images_tsv_finds_files_with_decomposed_names(tmp_path: Path) -> None:
     file = unicodedata.normalize("NFD", "Café.jpg")
     folder = make_corpus(tmp_path / "own", ["a", "b", "c"], [file])
@@ -217,6 +230,31 @@ def test_the_check_fails_where_no_post_takes_any_of_the_files(tmp_path: Path) ->
     report = check(folder)
     assert report.ok
     assert any(finding.text.startswith("2 files in images/ belong to no post") for finding in report.findings)
+
+
+@pytest.mark.parametrize("place", ["Pictures", "image", "."])
+def test_images_outside_of_the_folder_images_are_named_and_fail_the_check(place: str, tmp_path: Path) -> None:
+    folder = make_corpus(tmp_path / "own", ["1", "2", "3"], ["1.jpg", "2.JPG", "03.png", "chart.png"])
+    if place == ".":
+        for file in (folder / "images").iterdir():
+            file.rename(folder / file.name)
+    else:
+        (folder / "images").rename(folder / place)
+    first = Path(place, "03.png").as_posix()
+    sentence = f"3 images lie outside of images/, the first is {first!r}: move them into {folder / 'images'}"
+    assert [finding.text for finding in check(folder).findings if finding.kind == "wrong"] == [sentence]
+    (folder / "images").mkdir(exist_ok=True)
+    report = check(folder)
+    assert [finding.text for finding in report.findings if finding.kind == "wrong"] == [sentence]
+    assert sentences(folder)[1:] == [sentence]
+
+
+def test_other_images_beside_a_corpus_without_images_are_not_claimed(tmp_path: Path) -> None:
+    folder = make_corpus(tmp_path / "own", ["1", "2", "3"], ["1.jpg", "chart.png"])
+    (folder / "images" / "chart.png").rename(folder / "chart.png")
+    assert not any("outside" in sentence for sentence in sentences(folder))
+    (folder / "images" / "1.jpg").rename(folder / "plot.png")
+    assert check(folder).ok
 
 
 def test_no_image_of_the_bundled_corpus_is_left_over() -> None:

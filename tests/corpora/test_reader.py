@@ -114,6 +114,8 @@ def test_an_imgid_line_with_a_tag_is_no_word(before: str) -> None:
     message = fault(f"{before}IMGID:7\tO\nb\tO\n")
     line = 1 + before.count("\n")
     assert message == f"posts.txt:{line}: an IMGID line of 2 columns ('IMGID:7', 'O'); keep 'IMGID:7' alone"
+    message = fault(f"{before}IMGID:7 B-OTHER\nb\tO\n")
+    assert message == f"posts.txt:{line}: an IMGID line with a tag: 'IMGID:7 B-OTHER'; keep the id alone"
 
 
 def test_other_is_read_as_misc() -> None:
@@ -263,6 +265,7 @@ def test_any_bytes_give_posts_or_one_corpus_error(data: bytes) -> None:
         Post("1", ("a", "b"), ("O",)),
         Post("1", (), ()),
         Post("../1", ("a",), ("O",)),
+        Post("1 B-PER", ("a",), ("O",)),
         Post("a\tb", ("a",), ("O",)),
         Post("1", ("a\nb",), ("O",)),
         Post("1", ("",), ("O",)),

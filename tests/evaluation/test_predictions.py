@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hamner.corpora.post import Post
 from hamner.corpora.tags import TAGS
 from hamner.evaluation import PredictionsError, align, predictions, read_predictions, read_relevance, write_predictions
+from hamner.evaluation.columns import FORMS
 
 POSTS = (Post("7", ("Kelso", "ran"), ("B-PER", "O")), Post("9", ("Orva",), ("B-ORG",)))
 GOOD = {"7": ("B-PER", "O"), "9": ("B-LOC",)}
@@ -167,10 +168,15 @@ def test_a_word_with_a_blank_of_its_own_stays_one_word(tmp_path):
         ("IMGID:7\nKelso O\nran O\n\nOrva O\n", "line 5: only some posts have an IMGID line"),
         ("IMGID:7\nIMGID:9\nOrva O\n", "line 1: post '7' has no words"),
         ("IMGID:7\nKelso O\nOrva O\n", "line 3: the word 'Orva' where post '7' of the corpus has 'ran'"),
-        ("Kelso O\nran\n", "line 2: one column, 'ran'; give the word first and its predicted tag last"),
+        ("Kelso O\nran\n", f"line 2: one column, 'ran'; {FORMS}"),
         ("Kelso O O\nran O\n", "line 2: 2 columns, but line 1 has 3"),
         ("Kelso O\nran B-CAT\n", "line 2: unknown tag 'B-CAT' in the last column"),
         ("Kelso\tCAT\n", "line 1: unknown tag 'CAT' in the last column"),
+        ("7\tB-PER O\n", f"line 1: unknown tag 'B-PER O' in the last column; the tags are {', '.join(TAGS)}; {FORMS}"),
+        (
+            "<!DOCTYPE html>\n",
+            f"line 1: unknown tag 'html>' in the last column; the tags are {', '.join(TAGS)}; {FORMS}",
+        ),
         ("7.jpg\nKelso ran\nB-PER O\n", "line 1: not a JSON object"),
         (
             "Kelso O B-PER\nran O O\n\nOrva O B-ORG\n",

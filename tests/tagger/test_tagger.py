@@ -418,6 +418,12 @@ def test_a_damaged_calibration_is_never_used(text: str, make_run) -> None:
         Tagger(run)
 
 
+def test_a_calibration_may_begin_with_a_byte_order_mark(make_run) -> None:
+    run = make_run(objects=None)
+    (run.folder / "calibration.json").write_text('{"temperature": 1.5, "entities": 60}', encoding="utf-8-sig")
+    assert Tagger(run).temperature == 1.5
+
+
 def test_a_calibration_that_is_no_file_is_refused_at_once(make_run) -> None:
     run = make_run(objects=None)
     os.mkfifo(run.folder / "calibration.json")

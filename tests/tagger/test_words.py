@@ -160,6 +160,7 @@ BY_DEFAULT = [
     ("w/Arvika w/ w/o b/c", "w/ Arvika w/ w/o b/c"),
     ("Nora&amp;Orva &lt;3 &gt;&gt; AT&T -&gt; &#39;s", "Nora &amp; Orva &lt;3 &gt; &gt; AT & T -&gt; &#39; s"),
     ("great:D :P ;-) :)) =) (: <3 -> :/", "great :D :P ;-) :) ) =) (: <3 -> :/"),
+    ("<3Nora &lt;3Nora <3kg <33", "<3 Nora &lt;3 Nora < 3kg < 33"),
     ("http://t.co/a. (http://t.co/b) “http://t.co/c”", "http://t.co/a . ( http://t.co/b ) “ http://t.co/c ”"),
     ('http://t.co/a, http://t.co/b"Lee http://t.co/c😂', 'http://t.co/a , http://t.co/b " Lee http://t.co/c 😂'),
     ("http://a.ee/b_(c), bit.ly/a. google.com, a.b@c.com.", "http://a.ee/b_(c) , bit.ly/a . google.com , a.b@c.com ."),

@@ -25,6 +25,7 @@ from hamner.vision.objects import (
     crop,
     kept,
     object_finder,
+    read_annotations,
 )
 
 BLANK = Image.new("RGB", (100, 50))
@@ -140,6 +141,12 @@ def test_a_image_that_the_annotations_leave_out_is_an_error(tmp_path: Path) -> N
     finder = Annotations(write(tmp_path, {"image": "a.png", "objects": [DOG]}), max_objects=2)
     with pytest.raises(AnnotationError, match=r"no line for the image b\.png"):
         finder.known(tmp_path / "b.png")
+
+
+def test_annotations_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "annotations.jsonl"
+    file.write_text('{"image": "1.jpg", "objects": []}\n', encoding="utf-8-sig")
+    assert read_annotations(file) == {"1.jpg": []}
 
 
 def test_missing_annotations_name_the_remedy(tmp_path: Path) -> None:
