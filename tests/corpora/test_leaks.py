@@ -36,6 +36,29 @@ def test_a_post_counts_by_its_words_whatever_its_id_and_tags() -> None:
     assert leak.share == 3 / 40
 
 
+@pytest.mark.parametrize(
+    "repost",
+    [
+        "kelso SCORED twice https://t.co/Zw1",
+        "Kelso scored twice",
+        "RT @fan : Kelso scored twice http://t.co/a",
+        "RT @fan Kelso scored twice",
+        "Ｋelso scored twice t.co/b www.c.de",
+    ],
+)
+def test_a_repost_with_another_link_or_in_capitals_is_the_same_post(repost: str) -> None:
+    original, other = "Kelso scored twice http://t.co/Ab9", "Kelso scored once http://t.co/Ab9"
+    of = {text: Post(text, tuple(text.split()), None) for text in (original, other, repost)}
+    own = Corpus("own", Path("own"), (of[original],), (of[other],), (of[repost],), {})
+    assert [leak[:3] for leak in leaks(own)] == [("train", "test", (repost,))]
+
+
+def test_posts_of_links_alone_are_the_same_only_with_the_same_links() -> None:
+    a, b = (Post(link, (link,), None) for link in ("http://t.co/a", "http://t.co/b"))
+    assert leaks(Corpus("own", Path("own"), (a,), (b,), (), {})) == []
+    assert [leak.ids for leak in leaks(Corpus("own", Path("own"), (a,), (), (a, b), {}))] == [(a.id,)]
+
+
 def test_a_few_common_posts_are_said_and_no_error() -> None:
     (leak,) = require_disjoint(corpus(in_valid=1))
     assert leak.share == MOST
