@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from hamner.errors import HamnerError
 
@@ -31,9 +32,9 @@ PART = ".part"
 """Suffix of a file that is being written; git ignores it."""
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+def file_sha256(path: Path, error_type: type[HamnerError] = HamnerError) -> str:
+    """SHA-256 of a file's bytes. Raises `error_type` for what is no regular file, and for one that cannot be read."""
+    with _opened(path, error_type) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -43,19 +44,24 @@ def read_whole(path: Path | str, error_type: type[HamnerError] = HamnerError) ->
     Raises `error_type` for a file that cannot be read or is larger than MOST_BYTES, and for a folder, named pipe or
     device: reading a pipe would wait for ever, and /dev/zero has no end.
     """
+    with _opened(path, error_type) as file:
+        if (size := os.fstat(file.fileno()).st_size) > MOST_BYTES:
+            raise error_type(
+                f"{path}: cannot be read ({size:,} bytes, and at most {MOST_BYTES:,} are read); give another file"
+            )
+        return file.read()
+
+
+@contextmanager
+def _opened(path: Path | str, error_type: type[HamnerError]) -> Iterator[BinaryIO]:
+    """A regular file, open for reading; what fails while it is read is an `error_type` as well."""
     try:
         # Without O_NONBLOCK, opening a named pipe waits for its writer.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         with open(os.open(path, flags), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise error_type(f"{path}: cannot be read (not a regular file); give the path of a readable file")
-            if status.st_size > MOST_BYTES:
-                raise error_type(
-                    f"{path}: cannot be read ({status.st_size:,} bytes, and at most {MOST_BYTES:,} are read); "
-                    "give another file"
-                )
-            return file.read()
+            yield file
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         reason = getattr(error, "strerror", None) or error
         raise error_type(f"{path}: cannot be read ({reason}); give the path of a readable file") from error

@@ -200,10 +200,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 def image_sha256(path: Path) -> str:
     """SHA-256 of the file's bytes, which it is known by. Raises ImageError when it cannot be read."""
     require_image_file(path)
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
+    return file_sha256(path, ImageError)
 
 
 def require_image_file(path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,15 @@ def test_a_misspelt_corpus_gets_the_nearest_names(monkeypatch, capsys):
 def test_a_wrong_setting_is_one_line_with_status_1(setting, message, folder, monkeypatch, capsys):
     assert status_of(["train", str(folder), "--set", setting], monkeypatch) == 1
     assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_setting_is_checked_before_the_splits_are_compared(folder, monkeypatch, capsys):
+    for split in ("valid", "test"):
+        shutil.copy(folder / "train.txt", folder / f"{split}.txt")
+    assert status_of(["train", str(folder), "--set", f"encoder_lr=1{'0' * 400}"], monkeypatch) == 1
+    assert capsys.readouterr().err.startswith("error: setting encoder_lr cannot be 100")
+    assert status_of(["train", str(folder), "--run", str(folder / "run")], monkeypatch) == 1
+    assert "posts of test (100.0 %) stand in train with the same words" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["train", "x", "--set", "epochs"], ["trian"], ["train", "x", "--no"]])

@@ -13,6 +13,7 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 from transformers.utils import logging as transformers_logging
 
 from hamner import encoders
+from hamner.corpora import load_corpus
 from hamner.devices import cpu_threads
 from hamner.encoders import (
     EncoderError,
@@ -24,10 +25,11 @@ from hamner.encoders import (
     load_encoder,
     load_tokenizer,
 )
+from hamner.errors import HamnerError
 from hamner.files import file_sha256
 from hamner.model.config import ModelConfig
 from hamner.tagger.tagger import Tagger
-from hamner.training import Run, TrainConfig
+from hamner.training import Run, TrainConfig, train
 from hamner.training.checkpoints import save_weights
 from hamner.training.loop import build_model
 from tests.records import complete_record
@@ -157,6 +159,13 @@ def test_a_named_pipe_in_an_encoders_folder_is_refused_and_not_waited_for(folder
 
 
 # The hub
+
+
+def test_a_named_pipe_in_place_of_an_encoders_weights_ends_training_before_it_begins(folder, tmp_path):
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+    with pytest.raises(HamnerError, match=r"model\.safetensors: cannot be read \(not a regular file\)"):
+        train(load_corpus("minitweets"), TrainConfig(model=ModelConfig(text_encoder=str(folder))), tmp_path / "run")
 
 
 def test_an_encoder_on_the_hub_is_not_fetched_by_loading_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

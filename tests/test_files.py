@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from hamner.errors import HamnerError
-from hamner.files import PART, read_text, read_whole, swap_folders, written_whole
+from hamner.files import PART, file_sha256, read_text, read_whole, swap_folders, written_whole
 
 
 def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(HamnerError, match=r"pipe: cannot be read \(not a regular file\)"):
-        read_whole(tmp_path / "pipe")
+    for read in (read_whole, file_sha256):
+        with pytest.raises(HamnerError, match=r"pipe: cannot be read \(not a regular file\)"):
+            read(tmp_path / "pipe")
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device here")

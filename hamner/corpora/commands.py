@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -108,7 +109,7 @@ def _state(version: Version) -> str:
     """Whether a corpus is here: "yes", "no", "changed" (another SHA-256) or "unreadable"."""
     folder = folder_of(version)
     try:
-        if not all((folder / file).is_file() for file in FILES):
+        if not all(os.path.lexists(folder / file) for file in FILES):
             return "no"
         digests = {file: sha256(read_whole(folder / file, CorpusError)) for file in FILES}
     except (OSError, CorpusError):

@@ -181,6 +181,8 @@ def _read(path: Path, tensors: bool = True, summed: bool = False) -> tuple[dict[
     Raises CheckpointError for a file that is absent or damaged, or holds NaN or infinity.
     """
     try:
+        if path.exists() and not path.is_file():  # opening a named pipe would wait for ever
+            raise OSError("not a regular file")
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         read = load_file(path) if tensors else {}

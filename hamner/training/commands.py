@@ -85,6 +85,7 @@ def train(
     """
     from accelerate import PartialState
 
+    from hamner.corpora import load_corpus
     from hamner.training import train as train_run
     from hamner.training.rows import config_of_row, full_settings
 
@@ -93,8 +94,9 @@ def train(
         raise typer.BadParameter(
             "a text_only model reads no images: add --row full, or another row", param_hint="--row"
         )
-    loaded = _corpus_to_train_on(corpus, root, allow_leaks)
+    loaded = load_corpus(corpus, root)
     config = config_of_row(full_settings(loaded.name, given, preset), row, seed)
+    _report_leaks(loaded, allow_leaks)
     finished = train_run(loaded, config, run, threads=threads, allow_missing=allow_missing)
     if not PartialState().is_main_process:
         return
@@ -140,12 +142,14 @@ def ablate(
     Finished runs are skipped and unfinished ones resumed. Several processes or machines may share FOLDER: no run is
     done twice. With `--threads 1` several processes share the cores fairly.
     """
+    from hamner.corpora import load_corpus
     from hamner.training.rows import full_settings, rows_of
     from hamner.training.sweep import Part, train_sweep
 
     given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings)
-    loaded = _corpus_to_train_on(corpus, root, allow_leaks)
+    loaded = load_corpus(corpus, root)
     full = full_settings(loaded.name, given, preset)
+    _report_leaks(loaded, allow_leaks)
     train_sweep([Part(loaded, full, rows or rows_of(full))], range(1, seeds + 1), folder, threads, allow_missing)
 
 
@@ -221,10 +225,11 @@ def sweep(
     Finished runs are skipped and unfinished ones resumed. Several processes or machines may share FOLDER: no run is
     done twice. Afterwards `hamner measure` and `hamner tables` make the tables from data/runs.
     """
+    from hamner.corpora import load_corpus
     from hamner.training.rows import full_settings, rows_of
     from hamner.training.sweep import Part, retest_sweep, train_sweep
 
-    loaded = [_corpus_to_train_on(name, root, allow_leaks) for name in corpora or ("twitter2015", "twitter2017")]
+    loaded = [load_corpus(name, root) for name in corpora or ("twitter2015", "twitter2017")]
     for name, count in Counter(corpus.name for corpus in loaded).items():
         if count > 1:
             raise typer.BadParameter(
@@ -236,6 +241,8 @@ def sweep(
         given = _given_settings(text_encoder, backbone, objects, files.get(corpus.name), epochs, settings)
         full = full_settings(corpus.name, given, preset)
         parts.append(Part(corpus, full, rows_of(full)))
+    for corpus in loaded:
+        _report_leaks(corpus, allow_leaks)
     runs = train_sweep(parts, range(1, seeds + 1), folder, threads, allow_missing)
     missing = retest_sweep(runs, loaded, files, threads, allow_missing)
     echo(f"{folder} has all {len(runs)} runs")
@@ -244,15 +251,12 @@ def sweep(
         echo(f"{len(tests)} of the tests are impossible, such as {tests[0]}: {reason}")
 
 
-def _corpus_to_train_on(name: str, root: Path | None, allow_leaks: bool) -> Corpus:
-    """Load a corpus; posts in two of its splits are printed, or an error where they are many."""
-    from hamner.corpora import load_corpus
+def _report_leaks(corpus: Corpus, allow_leaks: bool) -> None:
+    """Print the posts that stand in two splits. Raises HamnerError where they are many, unless they are allowed."""
     from hamner.corpora.leaks import require_disjoint
 
-    corpus = load_corpus(name, root)
     for leak in require_disjoint(corpus, allow_leaks):
         echo(f"note: {leak}", error=True)
-    return corpus
 
 
 def _captions_of(given: list[str], corpora: list[str]) -> dict[str, list[Path]]:

@@ -78,7 +78,11 @@ def test_list_does_not_wait_for_a_named_pipe(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "twitter2017").mkdir()
     for split in ("train", "valid", "test"):
         os.mkfifo(tmp_path / "twitter2017" / f"{split}.txt")
-    assert corpora("list")[0] == 0
+    status, out, _ = corpora("list")
+    assert status == 0
+    assert [line.split("│")[-1].strip() for line in out.splitlines() if line.startswith("twitter2017")] == [
+        "unreadable"
+    ]
 
 
 def test_check_names_images_tsv_where_its_help_speaks_of_images() -> None:

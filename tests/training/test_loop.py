@@ -30,6 +30,7 @@ from hamner.training.checkpoints import (
     load_checkpoint,
     load_weights,
     read_progress,
+    read_weights,
     save_checkpoint,
     save_weights,
 )
@@ -326,6 +327,13 @@ def test_a_damaged_checkpoint_is_named_and_not_used(tiny: Corpus, config: TrainC
     (tmp_path / "checkpoint.safetensors").write_bytes(b"half a file")
     with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors is damaged .*; delete .* and train again"):
         train(tiny, config, tmp_path, progress=False)
+
+
+def test_a_named_pipe_in_place_of_weights_or_a_checkpoint_is_refused_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "model.safetensors")
+    for read in (read_weights, read_progress):
+        with pytest.raises(CheckpointError, match=r"is damaged \(not a regular file\); delete .* and train again"):
+            read(tmp_path / "model.safetensors")
 
 
 def test_weights_of_another_model_are_refused(config: TrainConfig, tmp_path: Path):
