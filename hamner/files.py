@@ -12,8 +12,8 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from hamner.errors import HamnerError
 
@@ -53,7 +53,7 @@ def read_whole(path: Path | str, error_type: type[HamnerError] = HamnerError) ->
 
 
 @contextmanager
-def _opened(path: Path | str, error_type: type[HamnerError]) -> Iterator[BinaryIO]:
+def _opened(path: Path | str, error_type: type[HamnerError]) -> Iterator[BufferedReader]:
     """A regular file, open for reading; what fails while it is read is an `error_type` as well."""
     try:
         # Without O_NONBLOCK, opening a named pipe waits for its writer.

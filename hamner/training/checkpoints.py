@@ -158,6 +158,14 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: Optimizer) -> None:
         optimizer.state[parameter][key] = value.to(parameter.device)
 
 
+def require_utf8(path: Path) -> None:
+    """Raise CheckpointError for a path that is not UTF-8: safetensors opens no other."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise CheckpointError(f"{path}: its name is not UTF-8, so it cannot hold weights; rename the folder") from error
+
+
 def _sha256(tensors: dict[str, Tensor]) -> str:
     """One SHA-256 of all tensors, with their names."""
     total = hashlib.sha256()
@@ -180,6 +188,7 @@ def _read(path: Path, tensors: bool = True, summed: bool = False) -> tuple[dict[
 
     Raises CheckpointError for a file that is absent or damaged, or holds NaN or infinity.
     """
+    require_utf8(path)
     try:
         if path.exists() and not path.is_file():  # opening a named pipe would wait for ever
             raise OSError("not a regular file")

@@ -45,6 +45,7 @@ from hamner.training.checkpoints import (
     mismatch,
     read_progress,
     read_weights,
+    require_utf8,
     save_checkpoint,
     save_weights,
 )
@@ -203,6 +204,7 @@ def train(
     with accelerator.main_process_first():
         fetch_encoder(config.model.text_encoder)  # its files are part of the run's identity
     task = _Task(corpus, config, folder, accelerator, identity(corpus, config), progress, allow_missing)
+    require_utf8(folder)
     require_recordable(folder, task.identity)
     if (run := _finished(task)) is not None and not os.path.exists(folder / CHECKPOINT):
         return run  # without the lock: the folder may be on a read-only disk

@@ -596,6 +596,15 @@ def test_what_the_record_cannot_hold_is_an_error_before_training(tiny: Corpus, c
     with pytest.raises(RunError, match=r"which is not UTF-8: rename the file"):
         train(tiny, replace(config, appended=(str(captions),)), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+    with pytest.raises(CheckpointError, match=r"caf.*: its name is not UTF-8, so it cannot hold weights; rename the f"):
+        train(tiny, config, tmp_path / "caf\udce9", progress=False)
+    assert not (tmp_path / "caf\udce9").exists()
+
+
+def test_weights_in_a_folder_whose_name_is_not_utf8_are_not_called_damaged(run: Run, tmp_path: Path):
+    copied = Path(shutil.copytree(run.folder, tmp_path / "caf\udce9"))
+    with pytest.raises(CheckpointError, match="its name is not UTF-8, so it cannot hold weights; rename the folder"):
+        trained_model(Run.load(copied), torch.device("cpu"))
 
 
 def test_a_disk_without_room_is_an_error_before_training(
