@@ -202,7 +202,9 @@ tokenizer = load_tokenizer(config.model.text_encoder)
 store = FeatureStore.open(tiny, config.visual, KEPT, progress=False)
 train_split = prepare(tiny.train, model, tokenizer, images_of(tiny.train, store, config))
 batch = train_split.batch(range(16))
-{name: tuple(getattr(batch, name).shape) for name in ("pieces", "tags", "grid", "objects")}
+parts = {"pieces": batch.pieces, "tags": batch.tags}
+parts |= {"grid": batch.images.grid, "objects": batch.images.objects}
+{name: tuple(part.shape) for name, part in parts.items()}
 
 # %% [markdown]
 # One step: loss, gradients, their norm cut to at most 1, and a move. A single post with a strange
