@@ -15,13 +15,10 @@ FILE_LIMIT = 1 * MB
 LARGER = {
     "data/minitweets/answers.jsonl": 2 * MB,
     "data/minitweets/annotations.jsonl": 1.2 * MB,
-    "notebooks/00_quickstart.ipynb": 1.5 * MB,
-    "notebooks/02_intra_modality.ipynb": 1.2 * MB,
-    "notebooks/08_attention_and_relevance.ipynb": 3 * MB,
 }
 """The only files that may exceed FILE_LIMIT, each with its own limit in bytes."""
 
-TREE_LIMIT = 84 * MB
+TREE_LIMIT = 27 * MB
 IMAGES = "data/minitweets/images/"
 """TREE_LIMIT bounds all tracked files but these images, which are generated once."""
 

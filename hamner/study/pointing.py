@@ -51,7 +51,7 @@ def visual_features(tagger: Tagger, corpus: Corpus, posts: Sequence[Post], folde
     source = tagger.config.visual
     if source is None or source.backbone == "captions":
         raise HamnerError(f"the run in {tagger.run.folder} was trained without images: choose one with images")
-    from hamner.vision.extractor import ImageExtractor  # here, for it brings torchvision with it
+    from hamner.vision.extractor import ImageExtractor  # imported here: it loads torchvision
 
     extractor = ImageExtractor.load(source, corpus.folder, str(tagger.device))
     store = FeatureStore(project_folder() / FEATURES if folder is None else folder, extractor)
@@ -113,7 +113,7 @@ def answer_boxes(corpus: Corpus, answers: Sequence[Answer]) -> list[np.ndarray]:
 
 def _annotated(corpus: Corpus, answers: Sequence[Answer]) -> list[list[ImageObject]]:
     """The annotated objects of the image of each name."""
-    from hamner.vision.objects import read_annotations  # here, for it brings torchvision with it
+    from hamner.vision.objects import read_annotations  # imported here: it loads torchvision
 
     annotated = read_annotations(corpus.folder / ANNOTATIONS)
     images = {post.id: post.image for _, posts in corpus.splits() for post in posts}
@@ -145,7 +145,7 @@ def object_evidence(tagger: Tagger, corpus: Corpus, answers: Sequence[Answer], s
     Raises:
         HamnerError: the run was trained on other objects than the annotated ones, whose answers are unknown.
     """
-    from hamner.vision.objects import kept  # here, for it brings torchvision with it
+    from hamner.vision.objects import kept  # imported here: it loads torchvision
 
     if tagger.config.visual is None or tagger.config.visual.objects != "annotations":
         raise HamnerError(f"the run in {tagger.run.folder} was not trained on annotated objects: choose one that was")

@@ -40,7 +40,7 @@ Text = str | Sequence[str]
 
 
 class TaggerError(HamnerError):
-    """A run cannot tag at all, or not this post."""
+    """The run cannot tag, or cannot tag this post."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Tagger:
 
     def __init__(self, run: Run, device: str = "cpu", extractor: ImageExtractor | None = None) -> None:
         if not isinstance(run, Run):
-            raise TaggerError(f"a tagger is made of a run, not of {run!r}: use Tagger.from_pretrained(FOLDER)")
+            raise TaggerError(f"a tagger is made from a run, not from {run!r}: use Tagger.from_pretrained(FOLDER)")
         self.run = run
         self.config = run.config
         self.device = existing_device(device)
@@ -111,7 +111,7 @@ class Tagger:
         """Tag one post: a raw text or its words, and its image as a file, a PIL image, or None.
 
         `features` of the run's own visual source (`FeatureStore`) replace the features of the image, which is then only
-        drawn: this is how a post of a corpus is seen with its annotated objects, or through its caption.
+        drawn: a post of a corpus is tagged with its annotated objects, or with its caption, in this way.
 
         Raises HamnerError when there are no words, or the image cannot be opened or encoded.
         """
@@ -185,7 +185,7 @@ class Tagger:
             )
         annotated = self.config.visual.objects == "annotations"
         if self._extractor is None:
-            from hamner.vision.extractor import ImageExtractor  # here, for it brings torchvision with it
+            from hamner.vision.extractor import ImageExtractor  # imported here: it loads torchvision
 
             source = replace(self.config.visual, objects="tiles") if annotated else self.config.visual
             self._extractor = ImageExtractor.load(source, Path(), str(self.device))

@@ -309,8 +309,8 @@ with patch.object(loop, "save_checkpoint", save_and_die):
 # %%
 from hamner.training.checkpoints import read_progress
 
-progress = read_progress(folder / "checkpoint.safetensors")
-print("epochs done:", len(progress["state"]["history"]), "of", progress["config"]["epochs"])
+progress, begun = read_progress(folder / "checkpoint.safetensors")
+print("epochs done:", len(progress.history), "of", begun["config"]["epochs"])
 
 # %% [markdown]
 # What if we go on with other settings by mistake? Half of the run would have been trained one
@@ -332,7 +332,7 @@ else:
 
 # %%
 resumed = train(tiny, config, folder, features=KEPT, progress=False)
-assert resumed.record["history"][0]["loss"] == progress["state"]["history"][0]["loss"]
+assert resumed.record["history"][0]["loss"] == progress.history[0]["loss"]
 sorted(path.name for path in folder.glob("[!.]*"))
 
 # %% [markdown]
