@@ -142,7 +142,8 @@ def test_ctrl_c_ends_the_kernel_and_is_passed_on(tmp_path: Path) -> None:
     cell = f"import time, pathlib; pathlib.Path({str(started)!r}).touch(); time.sleep(300)"
     source = write_source(tmp_path, f"# %%\n{cell}\n")
     code = (
-        "import sys, pathlib; from hamner.reproduction import notebooks\n"
+        "import signal, sys, pathlib; from hamner.reproduction import notebooks\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job starts with Ctrl-C ignored
         "try: notebooks.execute(pathlib.Path(sys.argv[1]))\n"
         "except KeyboardInterrupt: print('interrupted')"
     )

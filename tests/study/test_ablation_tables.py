@@ -189,7 +189,7 @@ def test_a_row_is_never_a_mean_over_other_settings(make_run):
     ],
 )
 def test_the_command_of_a_run_makes_its_settings(made, monkeypatch):
-    from hamner import cli, training
+    from hamner import cli, corpora, training
     from hamner.training import commands
 
     row, seed, name, settings = made
@@ -204,7 +204,8 @@ def test_the_command_of_a_run_makes_its_settings(made, monkeypatch):
         raise EnoughError
 
     monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr(commands, "_corpus_to_train_on", lambda name, root, leaks: SimpleNamespace(name=name))
+    monkeypatch.setattr(corpora, "load_corpus", lambda name, root: SimpleNamespace(name=name))
+    monkeypatch.setattr(commands, "_report_leaks", lambda corpus, allow_leaks: None)
     record = {"corpus": {"name": name}, "config": config.to_dict(), "machine": {"threads": 3}}
     command = command_of(Run(Path("run"), record))
     result = CliRunner().invoke(cli.app, shlex.split(command)[1:])
