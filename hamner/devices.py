@@ -53,7 +53,10 @@ def cpu_threads(count: int | None) -> Iterator[None]:
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Within this block torch uses deterministic algorithms; afterwards they and all random states are as before."""
+    """Within this block torch uses deterministic algorithms; afterwards they and all random states are as before.
+
+    CUBLAS_WORKSPACE_CONFIG stays set: cuBLAS reads it once.
+    """
     algorithms = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     memory = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
@@ -64,7 +67,7 @@ def deterministic() -> Iterator[None]:
     # which it never wrote. No code here does.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             yield
     finally:
         torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)

@@ -26,7 +26,7 @@ BYTE_ORDER_MARK = "\ufeff"
 """What Windows editors put at the start of a UTF-8 text."""
 
 MOST_BYTES = 2**30
-"""Upper bound on the size of a file that is read whole: memory would end before a sparse file of terabytes does."""
+"""Upper bound on the size of a file that is read whole: larger files would fill the memory."""
 
 PART = ".part"
 """Suffix of a file that is being written; git ignores it."""

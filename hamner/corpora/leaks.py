@@ -47,8 +47,8 @@ _MEANING = {
 def leaks(corpus: Corpus) -> list[Leak]:
     """The posts that two splits share, for each pair of splits that share any.
 
-    A post counts as the same if its words are the same but for case, links and "RT @name :" before it: tweets are
-    reposted with another link. Ids, tags and images are not compared.
+    Two posts are the same if their words agree without links and a leading "RT @name :", ignoring case and
+    compatibility forms (NFKC). A post with no other words is compared whole. Ids, tags and images are not compared.
     """
     texts = {split: [_text(post.words) for post in corpus[split]] for split in SPLITS}
     shared = []

@@ -133,7 +133,7 @@ def _records(lines: Sequence[str], path: Path) -> Iterator[tuple[int, dict[str, 
 
 
 def _read(path: Path) -> bytes:
-    """The bytes of a file, decompressed if it is a gzip file. One that ends in .gz must be."""
+    """The bytes of a file, decompressed if it is a gzip file. PredictionsError for a .gz that is none."""
     content = read_whole(path, PredictionsError)
     if content.startswith(GZIP):
         try:

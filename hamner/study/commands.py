@@ -60,7 +60,7 @@ def lesion(
 
     loaded: dict[str, Corpus] = {}
     tested = []
-    for run in [Run.load(folder) for folder in runs]:
+    for run in [Run.load(folder) for folder in dict.fromkeys(runs)]:
         name = run.record["corpus"]["name"]
         if name not in loaded:
             loaded[name] = corpus_of_run(run, root=root)
@@ -71,6 +71,8 @@ def lesion(
             if len(runs) == 1:
                 raise
             echo(f"skipped: {error}")
+    if not tested:
+        raise HamnerError("all these runs are in use by other processes: try again later")
     echo(readable(lesion_table(tested)))
 
 

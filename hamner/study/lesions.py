@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -29,14 +30,14 @@ from hamner.minitweets import CUES
 from hamner.model.hamner import HamNer
 from hamner.model.intra_modality import GRAINS, Memory
 from hamner.study.minitweets import answers_of, type_accuracy
-from hamner.study.tables import leave_out, runs
+from hamner.study.tables import leave_out, name_of, require_seeds_alone, runs, without_mixtures
 from hamner.training import Run
 from hamner.training.batching import Batch, Split
+from hamner.training.identity import difference, identity
 from hamner.training.inputs import exchanged, read_words
 from hamner.training.loop import predict
 from hamner.training.retest import config_of_test, prepared_test
-from hamner.training.rows import row_of_run
-from hamner.training.runs import only_user_of, write_json
+from hamner.training.runs import only_user_of, remove_leftovers, write_json
 from hamner.vision.store import FEATURES
 
 LESIONS_FILE = "lesions.json"
@@ -49,7 +50,7 @@ Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
 
 @dataclass
 class Judged:
-    """What the intact model judges of each of N windows, and which windows are in the model at the moment.
+    """rho and beta of the intact model for each of N windows, and the windows of the current batch.
 
     rho   (N,)   relevance
     beta  (N, 3) the grains' shares
@@ -191,10 +192,10 @@ LESIONS: dict[str, Lesion] = {
         ),
     ),
     "iteration_identity": Lesion(
-        "iterative interaction", "words read no region in the iterations", _on("interaction", "words", by=_identity)
+        "iterative interaction", "words skip the iterations", _on("interaction", "words", by=_identity)
     ),
     "regions_identity": Lesion(
-        "iterative interaction", "regions read no word", _on("interaction", "regions", by=_identity)
+        "iterative interaction", "regions skip the iterations", _on("interaction", "regions", by=_identity)
     ),
     "coattention_identity": Lesion(
         "co-attention", "each word keeps its own vector", _on("interaction", "coattention", by=_identity)
@@ -265,15 +266,23 @@ def lesion_run(
 
     Raises:
         RunInUseError: another process works in the run's folder, and `wait` is False
-        HamnerError: the run has no weights, or `corpus` or its images are not those of its training
+        HamnerError: the run has no weights, or `corpus`, its images or captions are not those of its training
     """
     if run.record["corpus"]["sha256"] != corpus.sha256:
         raise HamnerError(f"{run.folder} was trained on another corpus: give {run.record['corpus']['name']}")
     config = config_of_test(run, corpus, 0, captions)
+    if unlike := difference(run.record, identity(corpus, config)):
+        raise HamnerError(f"{run.folder} was trained with another {unlike.key}: give the files of its training")
+    if (kept := read_lesions(run)) is not None:
+        return kept  # without the lock: the folder may be on a read-only disk
     with only_user_of(run.folder, wait):
         if (kept := read_lesions(run)) is not None:
             return kept
-        model, split = prepared_test(run, corpus, config, features=features, progress=progress)
+        if not run.weights.exists():
+            raise HamnerError(f"{run.folder} has no weights: train the run into another folder, and test that")
+        remove_leftovers(run.folder)
+        # Training has checked how many posts have no image.
+        model, split = prepared_test(run, corpus, config, features=features, progress=progress, allow_missing=1.0)
         device = PartialState().device
         with autocast_of(config.precision, device):
             split.words = read_words(model, split, config, device, progress and f"{corpus.name} test")
@@ -287,7 +296,7 @@ def _tested(
 ) -> dict[str, dict[str, Any]]:
     """The results of the intact model and of each lesion."""
     batches = [batch.to(device) for batch in split.batches(4 * size)]
-    answers = answers_of(corpus) if (corpus.folder / "answers.jsonl").exists() else None
+    answers = answers_of(corpus) if corpus.name == "minitweets" else None
     judged = judge(model, batches, len(split), seed)
 
     def one_by_one() -> Iterator[Batch]:
@@ -331,52 +340,50 @@ def read_lesions(run: Run) -> dict[str, dict[str, Any]] | None:
 def lesion_table(tested: Sequence[Run]) -> pd.DataFrame:
     """What each lesion costs: a line for each corpus, row, lesion and measure, over the seeds whose results are kept.
 
-    Columns: corpus, row, lesion, part, replacement; measure, "f1" or a cue; seeds; intact and lesioned, the means in
-    percent; change, the mean difference in points; sd, its standard deviation over seeds (None for one seed).
+    Columns: corpus, encoder, row, source, lesion, part, replacement; measure, "f1" or a cue; seeds; intact and
+    lesioned, the means in percent; change, the mean difference in points; sd, its standard deviation over seeds (None
+    for one seed).
+
+    Raises HamnerError when runs of one name differ in more than their seed, or share a seed.
     """
-    lines = []
+    groups: dict[tuple[str, ...], list[Run]] = {}
     for run in tested:
-        for name, result in (read_lesions(run) or {}).items():
-            measures = {"f1": result["f1"]} | {cue: result["by_cue"][cue] for cue in CUES if "by_cue" in result}
-            known = (run.record["corpus"]["name"], row_of_run(run.config), run.config.seed)
-            lines += [(*known, name, measure, 100 * value) for measure, value in measures.items()]
-    values = pd.DataFrame(lines, columns=["corpus", "row", "seed", "lesion", "measure", "value"])
-    key = ["corpus", "row", "seed", "measure"]
-    intact = values[values.lesion == INTACT].drop(columns="lesion").rename(columns={"value": "intact"})
-    both = values[values.lesion != INTACT].merge(intact, on=key, validate="many_to_one")
-    table = []
-    for (corpus, row, lesion, measure), group in both.groupby(["corpus", "row", "lesion", "measure"], sort=False):
-        change = over_seeds(list(group.value - group.intact))
-        of = LESIONS[str(lesion)]
-        means = group.intact.mean(), group.value.mean()
-        table.append((corpus, row, lesion, *of[:2], measure, change.n, *means, change.mean, change.sd))
-    columns = [
-        "corpus",
-        "row",
-        "lesion",
-        "part",
-        "replacement",
-        "measure",
-        "seeds",
-        "intact",
-        "lesioned",
-        "change",
-        "sd",
-    ]
-    return pd.DataFrame(table, columns=columns)
+        groups.setdefault(tuple(name_of(run).values()), []).append(run)
+    lines: list[dict[str, Any]] = []
+    for group in groups.values():
+        require_seeds_alone(group)
+        results = [kept for run in group if (kept := read_lesions(run)) is not None]
+        for name, lesion in LESIONS.items():
+            both = [(_measures(kept[INTACT]), _measures(kept[name])) for kept in results if name in kept]
+            for measure in both[0][0] if both else ():
+                intact, lesioned = ([100 * each[measure] for each in side] for side in zip(*both, strict=True))
+                change = over_seeds([after - before for before, after in zip(intact, lesioned, strict=True)])
+                lines.append(
+                    name_of(group[0])
+                    | {"lesion": name, "part": lesion.part, "replacement": lesion.replacement, "measure": measure}
+                    | {"seeds": change.n, "intact": fmean(intact), "lesioned": fmean(lesioned)}
+                    | {"change": change.mean, "sd": change.sd}
+                )
+    return pd.DataFrame(lines)
+
+
+def _measures(result: dict[str, Any]) -> dict[str, float]:
+    """F1 and, where there is any, type accuracy by cue."""
+    return {"f1": result["f1"], **{cue: result["by_cue"][cue] for cue in CUES if "by_cue" in result}}
 
 
 def readable(table: pd.DataFrame) -> str:
     """The changes in points as text: a block for each corpus and row, a line for each lesion, a column per measure."""
     blocks = []
-    for (corpus, row), group in table.groupby(["corpus", "row"], sort=False):
+    for name, group in table.groupby(["corpus", "encoder", "row", "source"], sort=False):
         changes = group.pivot(index="lesion", columns="measure", values="change")
         changes = changes.loc[list(dict.fromkeys(group.lesion)), list(dict.fromkeys(group.measure))]
         intact = group.drop_duplicates("measure").set_index("measure").intact
         changes = pd.concat([intact.to_frame(INTACT).T[changes.columns], changes]).rename_axis(None, axis=1)
         seeds = group.seeds.max()
         blocks.append(
-            f"{corpus} {row}, {seeds} seed{'s' if seeds > 1 else ''}: {INTACT} in percent, then changes in points\n"
+            f"{' '.join(filter(None, name))}, {seeds} seed{'s' if seeds > 1 else ''}: "
+            f"{INTACT} in percent, then changes in points\n"
             + changes.to_string(float_format=lambda value: f"{value:.1f}")
         )
     return "\n\n".join(blocks)
@@ -385,7 +392,7 @@ def readable(table: pd.DataFrame) -> str:
 def write_lesions(folder: Path | None = None) -> list[Path]:
     """Write lesions.csv into data/tables or `folder` from the runs under data/runs, unless none has results."""
     kept = []
-    for run in runs():
+    for run in without_mixtures(runs()):
         try:
             kept += [run] if read_lesions(run) is not None else []
         except HamnerError as error:

@@ -70,7 +70,7 @@ def without_mixtures(records: Sequence[Run]) -> list[Run]:
     mixed: set[Path] = set()
     for group in groups.values():
         try:
-            _require_seeds_alone(group)
+            require_seeds_alone(group)
         except HamnerError as error:
             name = ", ".join(filter(None, name_of(group[0]).values()))
             leave_out(f"{error}. Until then all {len(group)} runs of {name} are left out")
@@ -112,7 +112,7 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
         groups.setdefault(tuple(name_of(run).values()), []).append(run)
     lines: list[dict[str, Any]] = []
     for group in groups.values():
-        _require_seeds_alone(group)
+        require_seeds_alone(group)
         name = name_of(group[0])
         for protocol in PROTOCOLS:
             scores = [run.record["scores"][split][protocol] for run in group]
@@ -153,7 +153,7 @@ def by_row(runs: Sequence[Run]) -> dict[str, list[Run]]:
     for run in runs:
         rows.setdefault(row_of_run(run.config), []).append(run)
     for group in rows.values():
-        _require_seeds_alone(group)
+        require_seeds_alone(group)
     return rows
 
 
@@ -219,7 +219,7 @@ def write_tables(folder: Path | None = None) -> list[Path]:
     return [folder / name for name in ("results.csv", *pages)]
 
 
-def _require_seeds_alone(group: Sequence[Run]) -> None:
+def require_seeds_alone(group: Sequence[Run]) -> None:
     """Raise HamnerError unless these runs of one name differ in their seed and in nothing else."""
     for run in group[1:]:
         if unlike := difference(group[0].record, run.record, ("seed",)):

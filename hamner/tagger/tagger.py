@@ -169,9 +169,11 @@ class Tagger:
         if not isinstance(features, VisualFeatures):
             raise TaggerError(f"features are VisualFeatures, as a FeatureStore has them, not {features!r}")
         channels, classes = self.run.shape["channels"], self.run.shape["classes"]
-        wrong = (fault := features.fault(classes)) and f"hold {fault}"
+        wrong = None
         if {features.grid.shape[-1], features.objects.shape[-1]} != {channels}:
             wrong = f"have {features.grid.shape[-1]} channels and the run was trained on {channels}"
+        elif fault := features.fault(classes):
+            wrong = f"hold {fault}"
         if wrong:
             raise TaggerError(f"the features {wrong}: compute them with its source, {self.config.visual}")
 

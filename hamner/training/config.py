@@ -26,7 +26,7 @@ MOST_DECAY = 1_000
 """Upper bound on weight decay, to catch typing errors."""
 
 MOST_NORM = 1e30
-"""Upper bound on the clipped gradient norm; a norm that float32 holds is never clipped there."""
+"""Upper bound on the clipped gradient norm, to catch typing errors."""
 
 _FIRST = {"model": "width", "visual": "backbone"}
 

@@ -513,8 +513,7 @@ def predict(
 ) -> tuple[list[list[str]], list[float] | None]:
     """Tags of each post, those of its windows put together again, and its image's relevance.
 
-    The second is None of a model that does not judge images. Of several windows of a post, which judge one image by
-    different words, the greatest relevance counts.
+    The second is None if the model has no relevance stage. Of several windows of a post, the greatest relevance counts.
     """
     model.eval()
     found: list[tuple[int, list[int], float | None]] = []

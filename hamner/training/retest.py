@@ -76,8 +76,8 @@ def retest(
         features: where visual features are kept
         progress: whether to show bars
         wait: whether to wait for another process that works in the run's folder
-        allow_missing: share of test, from 0 to 1, that may lack an image or caption. On the files that the run was
-            trained with, what its training allowed stands
+        allow_missing: share of test, from 0 to 1, that may lack an image or caption. Ignored for the run's own data:
+            training has checked them
 
     Raises:
         RunInUseError: another process works in the run's folder, and `wait` is False
@@ -107,7 +107,7 @@ def retest(
             shuffled=shuffled,
             features=Path(features),
             progress=progress,
-            allow_missing=allow_missing,
+            allow_missing=1.0 if difference(run.record, origin) is None else allow_missing,
         )
         device = PartialState().device
         with autocast_of(config.precision, device):
@@ -139,7 +139,7 @@ def prepared_test(
     progress: bool = True,
     allow_missing: float = ALLOWED_MISSING,
 ) -> tuple[HamNer, Split]:
-    """The run's network, and test of `corpus` as it takes it; the other arguments are those of `retest`."""
+    """The run's network and the test split of `corpus`, prepared for it. Arguments as in `retest`."""
     device = PartialState().device
     store = open_store(corpus, config, features, str(device), progress)
     if store is not None:
@@ -151,8 +151,7 @@ def prepared_test(
             )
     appended = appended_texts(config)
     if store is not None or appended is not None:
-        as_trained = corpus.sha256 == run.record["corpus"]["sha256"] and config == run.config
-        posts_seen(corpus.test, f"{corpus.name} test", store, appended, 1.0 if as_trained else allow_missing)
+        posts_seen(corpus.test, f"{corpus.name} test", store, appended, allow_missing)
     model = trained_model(run, device)
     tokenizer = load_tokenizer(config.model.text_encoder, run.record.get("encoder_revision"))
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)

@@ -33,7 +33,8 @@ LIBRARIES = ("hamner", "torch", "transformers", "pytorch-crf", "seqeval", "accel
 _WEIGHTS_OF_AN_EPOCH = re.compile(r"model-epoch\d+\.safetensors")
 _TEMPORARY = re.compile(
     r"\.tmp[A-Za-z0-9]{6}"  # made by safetensors
-    r"|\.(run\.json|predictions\.jsonl(\.gz)?|[a-z0-9-]+\.safetensors)\.[a-z0-9_]{8}\.part"  # by `written_whole`
+    r"|\.((run|lesions)\.json|predictions\.jsonl(\.gz)?|[a-z0-9-]+\.safetensors)"
+    r"\.[a-z0-9_]{8}\.part"  # made by `written_whole`
 )
 _TEMPORARY_RETEST = re.compile(r"\..+\.json(l(\.gz)?)?\.[a-z0-9_]{8}\.part")
 

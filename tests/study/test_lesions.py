@@ -20,6 +20,7 @@ from hamner.model.hamner import HamNer
 from hamner.study import lesions
 from hamner.study.lesions import INTACT, LESIONS, Judged, judge, lesion_run, lesion_table, lesioned, of_model
 from hamner.study.minitweets import answers_of
+from hamner.study.tables import LeftOutWarning
 from hamner.training.checkpoints import save_weights
 from hamner.training.identity import identity
 from hamner.training.loop import build_model
@@ -118,7 +119,8 @@ def test_a_spatial_encoding_without_both_geometries_depends_on_no_box(encoder, b
     model = network(encoder)
     judged = judge(model, [batch], B, seed=1)
     moved = replace(batch, images=batch.images._replace(boxes=batch.images.boxes.flip(0)))
-    for name, other in (("absolute_geometry_zero", "relative_geometry_zero"),) * 2:
+    absolute, relative = "absolute_geometry_zero", "relative_geometry_zero"
+    for name, other in ((absolute, relative), (relative, absolute)):
         with lesioned(model, LESIONS[name], judged):
             assert not torch.equal(model(batch).emissions, model(moved).emissions)
             with lesioned(model, LESIONS[other], judged):
@@ -167,9 +169,12 @@ def test_shares_go_only_to_grains_that_are_present(encoder, batch):
     ("changes", "without"),
     [
         ({"semantic": False}, {"semantic_identity"}),
+        ({"spatial": False}, {"spatial_identity", "absolute_geometry_zero", "relative_geometry_zero"}),
+        ({"absolute_geometry": False}, {"absolute_geometry_zero"}),
+        ({"relative_geometry": False}, {"relative_geometry_zero"}),
         ({"relevance": False}, {"rho_one", "rho_mean", "rho_other"}),
         ({"integration": False}, {"beta_uniform", "beta_mean", "beta_other"}),
-        ({"iterations": 0}, {"iteration_identity"}),
+        ({"iterations": 0}, {"iteration_identity", "regions_identity"}),
         ({"coattention": False}, {"coattention_identity"}),
         ({"local_text": False}, {"local_text_zero"}),
         ({"vision": False}, set(LESIONS) - {"local_text_zero"}),
@@ -178,7 +183,7 @@ def test_shares_go_only_to_grains_that_are_present(encoder, batch):
 def test_a_part_that_the_model_lacks_has_no_lesion(encoder, changes, without):
     model = network(encoder, **changes)
     missing = set(LESIONS) - set(of_model(model))
-    assert without <= missing
+    assert missing == without
     judged = Judged(torch.zeros(0), torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
     for name in missing:
         with (
@@ -246,6 +251,37 @@ def test_changes_are_averaged_over_the_seeds_of_a_row(run: Run, tmp_path: Path):
     assert line.sd == pytest.approx(50**0.5)
 
 
+def test_runs_that_differ_in_more_than_their_seed_are_no_mean(run: Run, tmp_path: Path):
+    kept = {"weights": run.record["weights_sha256"], "results": {INTACT: {"f1": 0.5}, "rho_one": {"f1": 0.4}}}
+    (run.folder / "lesions.json").write_text(json.dumps(kept), encoding="utf-8")
+    with pytest.raises(HamnerError, match="one seed twice"):
+        lesion_table([run, run])
+    other = Run(run.folder, run.record | {"config": run.record["config"] | {"epochs": 9, "seed": 2}})
+    with pytest.raises(HamnerError, match=r"differ in more than their seed \(epochs\)"):
+        lesion_table([run, other])
+
+
+def test_the_table_leaves_out_damaged_results_and_is_not_written_without_any(run: Run, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(lesions, "runs", lambda: [run])
+    assert lesions.write_lesions(tmp_path / "tables") == []
+    kept = {"weights": run.record["weights_sha256"], "results": {INTACT: {"f1": 0.5}, "rho_one": {"f1": 0.4}}}
+    (run.folder / "lesions.json").write_text(json.dumps(kept), encoding="utf-8")
+    (path,) = lesions.write_lesions(tmp_path)
+    assert path.read_text().splitlines()[1].endswith("rho_one,relevance,rho = 1,f1,1,50.0000,40.0000,-10.0000,")
+    (run.folder / "lesions.json").write_text("[]", encoding="utf-8")
+    with pytest.warns(LeftOutWarning, match=r"lesions\.json is damaged"):
+        assert lesions.write_lesions(tmp_path / "tables") == []
+
+
+def test_a_run_without_weights_or_with_other_data_is_one_clear_error(run: Run, some: Corpus, tmp_path: Path):
+    swapped = tuple(replace(post, image=some.test[0].image) for post in some.test)
+    with pytest.raises(HamnerError, match="images"):
+        lesion_run(run, replace(some, train=swapped, valid=swapped, test=swapped), progress=False)
+    run.weights.unlink()
+    with pytest.raises(HamnerError, match="has no weights: train the run into another folder"):
+        lesion_run(run, some, features=tmp_path / "features", progress=False)
+
+
 def test_results_of_other_weights_do_not_count(run: Run):
     kept = {"weights": "another", "results": {INTACT: {"f1": 0.5}}}
     (run.folder / "lesions.json").write_text(json.dumps(kept), encoding="utf-8")
@@ -264,7 +300,6 @@ def test_a_damaged_file_of_results_is_named(run: Run, results: str):
 
 def test_the_command_prints_points_and_names_another_corpus(run: Run, some: Corpus, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("hamner.training.own_corpus.corpus_of_run", lambda *_, **__: some)
-    monkeypatch.setattr(lesions, "FEATURES", tmp_path / "features")
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["lesion", str(run.folder)], catch_exceptions=False)
     assert "intact in percent, then changes in points" in result.stdout
