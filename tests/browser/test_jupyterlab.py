@@ -196,7 +196,7 @@ def test_a_notebook_without_a_model_runs(chrome: Chrome, lab: Lab, tmp_path: Pat
     said = re.search(r"forward algorithm (\S+), brute force (\S+)", shown.cell("forward algorithm")["text"])
     assert said, shown.screenshots
     assert float(said[1]) == pytest.approx(float(said[2]), abs=1e-4)
-    assert shown.cell("figures.marginals")["images"]
+    assert shown.cell("decoding.marginals")["images"]
 
 
 @pytest.mark.skipif(not MODEL.exists(), reason="there is no trained model: run `make reproduce` first")
