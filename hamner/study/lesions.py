@@ -30,7 +30,7 @@ from hamner.minitweets import CUES
 from hamner.model.hamner import HamNer
 from hamner.model.intra_modality import GRAINS, Memory
 from hamner.study.minitweets import answers_of, type_accuracy
-from hamner.study.tables import leave_out, name_of, require_seeds_alone, runs, without_mixtures
+from hamner.study.tables import by_name, leave_out, name_of, require_seeds_alone, runs, without_mixtures
 from hamner.training import Run
 from hamner.training.batching import Batch, Split
 from hamner.training.identity import difference, identity
@@ -346,11 +346,8 @@ def lesion_table(tested: Sequence[Run]) -> pd.DataFrame:
 
     Raises HamnerError when runs of one name differ in more than their seed, or share a seed.
     """
-    groups: dict[tuple[str, ...], list[Run]] = {}
-    for run in tested:
-        groups.setdefault(tuple(name_of(run).values()), []).append(run)
     lines: list[dict[str, Any]] = []
-    for group in groups.values():
+    for group in by_name(tested):
         require_seeds_alone(group)
         results = [kept for run in group if (kept := read_lesions(run)) is not None]
         for name, lesion in LESIONS.items():

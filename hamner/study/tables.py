@@ -64,11 +64,8 @@ def runs_of(corpus: str) -> list[Run]:
 
 def without_mixtures(records: Sequence[Run]) -> list[Run]:
     """Leave out runs of one name that differ in more than their seed, or share a seed, with a LeftOutWarning."""
-    groups: dict[tuple[str, ...], list[Run]] = {}
-    for run in records:
-        groups.setdefault(tuple(name_of(run).values()), []).append(run)
     mixed: set[Path] = set()
-    for group in groups.values():
+    for group in by_name(records):
         try:
             require_seeds_alone(group)
         except HamnerError as error:
@@ -107,11 +104,8 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
     Raises:
         HamnerError: runs of one name differ in more than their seed, or share a seed.
     """
-    groups: dict[tuple[str, ...], list[Run]] = {}
-    for run in records:
-        groups.setdefault(tuple(name_of(run).values()), []).append(run)
     lines: list[dict[str, Any]] = []
-    for group in groups.values():
+    for group in by_name(records):
         require_seeds_alone(group)
         name = name_of(group[0])
         for protocol in PROTOCOLS:
@@ -141,6 +135,14 @@ def name_of(run: Run) -> dict[str, str]:
         "row": row_of_run(run.config),
         "source": "" if source is None else source.label,
     }
+
+
+def by_name(records: Sequence[Run]) -> list[list[Run]]:
+    """Group runs by their name (`name_of`), in the order of each name's first run."""
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in records:
+        groups.setdefault(tuple(name_of(run).values()), []).append(run)
+    return list(groups.values())
 
 
 def by_row(runs: Sequence[Run]) -> dict[str, list[Run]]:
