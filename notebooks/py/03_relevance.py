@@ -448,7 +448,8 @@ beta = pd.DataFrame(
     torch.cat([output.integration for output in outputs["own"]]).numpy(), columns=GRAINS
 )
 assert np.allclose(beta.sum(axis=1), 1, atol=1e-5)
-by_cue = beta.groupby(answers.cue[ids].to_numpy()).mean().loc[list(CUES)]
+by_cue = beta.groupby(answers.cue[ids].to_numpy()).mean()
+by_cue = by_cue.loc[[cue for cue in CUES if cue in by_cue.index]]
 save(stages.integration(by_cue), "integration")
 
 # %% [markdown]
