@@ -149,9 +149,10 @@ measured_art()
 # %% [markdown]
 # The lines `crop` are the share of things whose type can be told from the features of their crop, in
 # images of each kind: `single` serves `scene`, `marked` serves `object`, `group` `odd` and `majority`,
-# `pair` `position`, `described` and `other`, `level` its own cue. Hold measured accuracies against these, not against one. `topic` is what relevance needs,
-# and so what `unrelated` needs: what the image is about. The rest should be at chance, a quarter, or
-# else the answer could be had without looking at the thing; the colours give a little away.
+# `pair` `position`, `described` and `other`, `level` its own cue. Hold measured accuracies against
+# these, not against one. `topic` is what relevance needs, and so what `unrelated` needs: what the image
+# is about. `size` and `ring` should be hard: they say how well the crop tells the size, and the grid
+# the ring. The rest should be at chance, a quarter; the colours give a little away.
 #
 # A linear probe is a yardstick and no limit. A deeper reader may find more in the same features, and
 # the grid of the whole image shows the thing once more.

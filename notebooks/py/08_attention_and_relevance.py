@@ -312,7 +312,9 @@ assert np.isclose(control.occlusion.mean(), control.chance.mean())
 # attention explained the answers, the diagonal would hold everything.
 
 # %%
-needs_image = games[games.cue.isin(["scene", "object", "odd", "majority", "position", "described", "other"])]
+needs_image = games[
+    games.cue.isin(["scene", "object", "odd", "majority", "position", "described", "other"])
+]
 pointed = np.where(needs_image.attention > 0, "points at the answer", "points elsewhere")
 typed = np.where(needs_image.right, "type right", "type wrong")
 pd.crosstab(pointed, typed, rownames=[""], colnames=[""])

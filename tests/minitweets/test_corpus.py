@@ -7,13 +7,18 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageStat
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from hamner.corpora.post import SPLITS, Corpus
 from hamner.corpora.registry import load_corpus
 from hamner.corpora.tags import TYPES, spans
 from hamner.minitweets.contact_sheet import write_contact_sheets
+from hamner.study.minitweets import sampling_error
 
 FOLDER = Path(__file__).parents[2] / "data" / "minitweets"
 BALANCED = ("scene", "object", "odd", "majority", "position", "described", "other", "level")
@@ -232,6 +237,27 @@ def test_a_default_name_suggests_one_type_and_an_image_of_its_topic_overrules_it
         scene = {type: counts["scene", type] for type in TYPES}
         assert set(scene.values()) == {6}
         assert counts["unrelated", suggested] == 12
+
+
+def test_a_learner_of_words_is_at_chance_where_the_image_counts_and_learns_what_names_suggest(corpus, answers):
+    """The words leak nothing, and `unrelated` can be learnt from text: default names are not drowned by `scene`."""
+    asked = {}
+    for split in ("train", "test"):
+        posts = [(post, mention) for post in corpus[split] for mention in answers[post.id]["mentions"]]
+        words = [
+            " ".join((*p.words[: m["start"]], "NAME", *p.words[m["end"] :], *m["name"].replace(" ", " own").split()))
+            for p, m in posts
+        ]
+        asked[split] = words, np.array([m["type"] for _, m in posts]), np.array([m["cue"] for _, m in posts])
+    learner = make_pipeline(CountVectorizer(token_pattern=r"\S+", min_df=2), LogisticRegression(C=0.03, max_iter=500))
+    learner.fit(*asked["train"][:2])
+    words, types, cues = asked["test"]
+    right = learner.predict(words) == types
+    for cue in BALANCED:
+        of_cue = right[cues == cue]
+        assert abs(of_cue.mean() - 0.25) < 3 * sampling_error(0.25, len(of_cue)), cue
+    assert right[cues == "unrelated"].mean() > 0.9
+    assert right[cues == "text"].mean() > 0.98
 
 
 def test_icons_of_test_are_many_in_each_type(images):
