@@ -13,8 +13,8 @@ MB = 1_000_000
 
 FILE_LIMIT = 1 * MB
 LARGER = {
-    "data/minitweets/answers.jsonl": 2 * MB,
-    "data/minitweets/annotations.jsonl": 1.2 * MB,
+    "data/minitweets/answers.jsonl": 3 * MB,
+    "data/minitweets/annotations.jsonl": 1.4 * MB,
     "notebooks/00_quickstart.ipynb": 1.5 * MB,
     "notebooks/02_intra_modality.ipynb": 1.2 * MB,
     "notebooks/08_attention_and_relevance.ipynb": 3 * MB,
