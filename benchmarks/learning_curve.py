@@ -4,7 +4,8 @@
     python benchmarks/learning_curve.py DIR      # of a larger one: hamner corpora build minitweets --scale 4 --to DIR
 
 Each share is drawn separately for each kind of image; a share's posts are the posts of its images. The test split
-stays whole, and is the same in a larger corpus. Runs lie in data/models, so that a stopped command continues where it was.
+stays whole, and is the same in a larger corpus. Runs lie in data/models, so that a stopped command continues where it
+was.
 """
 
 from __future__ import annotations
