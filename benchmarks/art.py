@@ -214,7 +214,10 @@ class Learner:
     @staticmethod
     def _by_question(names: list[Name]) -> Iterator[tuple[tuple[str, str], list[Name]]]:
         for key in (("level", "global"), ("level", "objects"), ("odd", ""), ("majority", "")):
-            yield key, [of for of in names if (of.mention["cue"], of.answer["side"]) == key]
+            some = [of for of in names if (of.mention["cue"], of.answer["side"]) == key]
+            if key == ("level", "global"):  # one subject fills the images of `scene` too
+                some += [of for of in names if of.mention["cue"] == "scene"]
+            yield key, some
 
     def accuracies(self, ability: str, names: list[Name]) -> dict[str, float]:
         """Accuracy by cue without one ability; a guess between two types counts as the mean of both."""
