@@ -1,9 +1,11 @@
 """What more images in minitweets gain: type accuracy by cue of the full model, trained on a share of train's images.
 
-    python benchmarks/learning_curve.py
+    python benchmarks/learning_curve.py          # shares of the bundled corpus
+    python benchmarks/learning_curve.py DIR      # of a larger one: hamner corpora build minitweets --scale 4 --to DIR
 
 Each share is drawn separately for each kind of image; a share's posts are the posts of its images. The test split
-stays whole. Runs lie in data/models, so that a stopped command continues where it was.
+stays whole, and is the same in a larger corpus. Runs lie in data/models, so that a stopped command continues where it
+was.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 from hamner.corpora import Corpus, load_corpus, project_folder
 from hamner.evaluation import read_predictions
@@ -25,14 +29,14 @@ SHARES = (0.25, 0.5, 1.0)
 
 
 def main() -> None:
-    whole = load_corpus("minitweets")
+    whole = load_corpus(Path(sys.argv[1]) if len(sys.argv) > 1 else "minitweets")
     for share in SHARES:
         part = share_of_images(whole, share)
-        folder = project_folder() / "data" / "models" / f"minitweets-share{share:g}"
-        if share == 1:
+        folder = project_folder() / "data" / "models" / f"{whole.name}-share{share:g}"
+        if share == 1 and len(sys.argv) == 1:
             run = trained_model()  # the notebooks train the same run
         else:
-            run = train(part, study_config(whole.name, "full"), folder, features=project_folder() / FEATURES)
+            run = train(part, study_config("minitweets", "full"), folder, features=project_folder() / FEATURES)
         accuracy = type_accuracy(answers_of(whole), read_predictions(run.predictions, whole.test))
         images = len({post.image for post in part.train})
         by_cue = ", ".join(f"{cue} {value:.3f}" for cue, value in accuracy.items())

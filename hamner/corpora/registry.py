@@ -72,13 +72,13 @@ VERSIONS: Mapping[str, Version] = {
             labels="known answers",
             files={
                 "train.txt": SourceFile(
-                    "train.txt", 756272, "45465e86f44da1eb8df9bab8cf5407ef5ecb4945c96eae16e1f636aa92000ae0"
+                    "train.txt", 919038, "c2ead1e78a48f83987abf400a6996347d25caced3274b8e3c71ab0daf7bf3b79"
                 ),
                 "valid.txt": SourceFile(
-                    "valid.txt", 100548, "fc1ab55fa62012d447d257f1c8fe3caa34b52eb9d5987966b6afd703ed01a50a"
+                    "valid.txt", 141317, "fd750364bd8aa1ca7affcc58754161d3b3252664084939d4e57ed45f13ef152f"
                 ),
                 "test.txt": SourceFile(
-                    "test.txt", 198726, "ad69653c6c934495079a9c1167c026d23418839ce59bf0697382d6e64ec058ee"
+                    "test.txt", 280687, "c60378e1b159f94755d1e299afbd383543cc410b110fb8573f60e6b345c2a8d7"
                 ),
             },
         ),

@@ -29,6 +29,7 @@ P = ParamSpec("P")
 BLACK, GREY, PALE = "#000000", "#7f7f7f", "#e3e3e3"
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+BROWN, OLIVE = "#8C5A2B", "#7A8B00"  # two more, for the cues of minitweets alone
 
 TYPE_COLOURS = {"PER": BLUE, "LOC": GREEN, "ORG": ORANGE, "MISC": PURPLE}
 CORPUS_COLOURS = {"twitter2015": BLUE, "twitter2015-original": SKY, "twitter2017": VERMILION, "minitweets": GREEN}

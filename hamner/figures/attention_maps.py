@@ -18,12 +18,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hamner.drawing.parts import MAP, colour_bar, draw_box, draw_image, draw_regions, scale_from_0, steady, write_in
-from hamner.drawing.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
+from hamner.drawing.style import BLACK, BLUE, BROWN, GREEN, GREY, OLIVE, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from hamner.evaluation import wilson
 from hamner.minitweets import CUES
 from hamner.tagger.evidence import Evidence, entropy
 
-CUE_COLOURS = dict(zip(CUES, (BLACK, BLUE, ORANGE, GREEN, VERMILION, PURPLE), strict=True))
+CUE_COLOURS = dict(zip(CUES, (BLACK, BLUE, ORANGE, GREEN, SKY, VERMILION, GREY, OLIVE, BROWN, PURPLE), strict=True))
 
 
 # Attention and occlusion of one name
@@ -120,8 +120,8 @@ def attention_against_drop(objects: pd.DataFrame) -> Figure:
 
     `objects` has the lines of `hamner.study.pointing.object_evidence`.
     """
-    figure = Figure(figsize=(6.4, 4.4))
-    panels = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
+    figure = Figure(figsize=(6.6, 4.4))
+    panels = figure.subplots(2, len(CUES) // 2, sharex=True, sharey=True).ravel()
     for axes, cue in zip(panels, CUES, strict=True):
         of_cue = objects[objects.cue == cue]
         axes.axhline(0, color=PALE, linewidth=1)

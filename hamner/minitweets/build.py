@@ -18,7 +18,7 @@ from hamner.errors import HamnerError
 from hamner.files import written_whole
 from hamner.minitweets import SEED
 from hamner.minitweets.ceilings import ceilings
-from hamner.minitweets.posts import Plan, Written, plan
+from hamner.minitweets.posts import IMAGES, Plan, Written, plan
 from hamner.minitweets.scenes import Scene, render
 from hamner.terminal import echo
 
@@ -26,16 +26,17 @@ COLOURS = 18
 """Colours of an image's palette: few, for small files, without a visible loss."""
 
 
-def build(folder: Path, seed: int = SEED) -> None:
+def build(folder: Path, seed: int = SEED, scale: int = 1) -> None:
     """Write the whole corpus to `folder`, which must be missing or empty but for README.md.
 
-    The same arguments give the same files. Raises HamnerError when the folder holds other files or cannot be written.
+    Train has `scale` times the images; valid and test stay as they are. The same arguments give the same files. Raises
+    HamnerError when the folder holds other files or cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and any(entry.name != "README.md" for entry in folder.iterdir()):
         raise HamnerError(f"{folder} is not empty; name an empty folder, or remove its files")
     started = time.perf_counter()
-    plans = plan(seed)
+    plans = plan(seed, scaled(scale))
     write_texts(folder, plans)
     images = [image for part in plans for image in part.images]
     for image in tqdm(images, desc="images", unit="image"):
@@ -44,6 +45,11 @@ def build(folder: Path, seed: int = SEED) -> None:
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     posts = sum(len(part.posts) for part in plans)
     echo(f"{posts} posts, {len(images)} images, {size / 1e6:.1f} MB in {time.perf_counter() - started:.0f} s")
+
+
+def scaled(scale: int) -> dict[str, dict[str, int]]:
+    """Numbers of images, `scale` times as many for train."""
+    return IMAGES | {"train": {kind: scale * number for kind, number in IMAGES["train"].items()}}
 
 
 def draw_image(scene: Scene, seed: int = SEED) -> Image.Image:
@@ -106,6 +112,7 @@ def _contents(image: Scene, split: str) -> dict[str, Any]:
         "kind": image.kind,
         "direction": image.direction,
         "topic": image.topic,
+        "whole": image.whole and [image.whole.type, image.whole.concept.key, image.whole.treatment],
         "ringed": next((i for i, placed in enumerate(image.objects) if placed.ringed), None),
         "types": [placed.type for placed in image.objects],
         "icons": [placed.concept.key for placed in image.objects],

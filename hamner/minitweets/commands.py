@@ -24,6 +24,9 @@ README = "README.md"
 def build(
     name: Annotated[Literal["minitweets"], typer.Argument(help="The only corpus that can be built: minitweets.")],
     seed: Annotated[int, typer.Option(min=0, help="0 gives the corpus that comes with the project.")] = SEED,
+    scale: Annotated[
+        int, typer.Option(min=1, max=16, help="Draw N times the images for train; test stays as it is.", metavar="N")
+    ] = 1,
     folder: Annotated[
         Path | None, typer.Option("--to", metavar="DIR", help="Write it to DIR. [default: data/minitweets]")
     ] = None,
@@ -39,6 +42,8 @@ def build(
         raise HamnerError(f"{error.name} is missing: pip install 'hamner[minitweets]'") from error
 
     home = project_folder() / "data" / name
+    if scale > 1 and folder is None:
+        raise HamnerError(f"a corpus of scale {scale} is too large for {home}: name another folder with --to")
     target = (folder or home).absolute()
     if not target.name or (os.path.exists(target) and not os.path.isdir(target)):
         raise HamnerError(f"{target} cannot be a corpus: name a folder of its own with --to")
@@ -52,7 +57,7 @@ def build(
             try:
                 if (home / README).exists():
                     shutil.copy(home / README, building / README)
-                build_corpus(building, seed)
+                build_corpus(building, seed, scale)
                 _replace(target, building, before)
             finally:
                 shutil.rmtree(building, ignore_errors=True)

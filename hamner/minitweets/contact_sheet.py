@@ -21,13 +21,13 @@ from hamner.files import written_whole
 
 
 def contact_sheet(folder: Path, cue: str, split: str = "test", seed: int = 0) -> Figure:
-    """Draw six posts of `cue` with six images: boxes of answers in their type's colour, others thin, names tagged."""
+    """Draw six posts with names of `cue`, and their images: boxes of answers in their type's colour, names tagged."""
     posts = {post.id: post for post in read_posts(folder / f"{split}.txt")}
     images = dict(line.split("\t") for line in (folder / "images.tsv").read_text(encoding="utf-8").splitlines())
     answers = [
         answer | {"image": images[answer["id"]]}
         for answer in _lines(folder / "answers.jsonl")
-        if answer["id"] in posts and answer["cue"] == cue
+        if answer["id"] in posts and cue in [mention["cue"] for mention in answer["mentions"]]
     ]
     boxes = {line["image"]: [item["box"] for item in line["objects"]] for line in _lines(folder / "annotations.jsonl")}
     random.Random(f"{cue} {seed}").shuffle(answers)

@@ -1,7 +1,8 @@
 """The names in the posts.
 
 *Ambiguous* names are invented and suggest no type; each occurs with all four types equally often. *Clear* names occur
-with one type only. Of both kinds, some names are for train and others are held out for valid and for test.
+with one type only. *Default* names suggest a type, as clear names do ("Port Moss" is a place), but an image of the
+words' topic overrules it. Of each kind, some names are for train and others are held out for valid and for test.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class Names:
 
     seen, unseen        ambiguous names that occur in train, and ambiguous names of this split alone (none for train)
     clear, clear_unseen (name, type) of clear names, likewise
-    default             type of some ambiguous names of train where the image is unrelated
+    default             default name -> the type that it suggests, of this split
+    default_unseen      those of them that do not occur in train
     """
 
     seen: tuple[str, ...]
@@ -61,32 +63,35 @@ class Names:
     clear: tuple[tuple[str, str], ...]
     clear_unseen: tuple[tuple[str, str], ...]
     default: dict[str, str]
+    default_unseen: frozenset[str]
 
 
 def names_by_split(seed: int) -> dict[str, Names]:
     """The names of each split.
 
     Train has 96 ambiguous names; valid and test share 16 of them and have 16 more each. With 32 names in train, a text
-    tagger learnt them by heart and left half of the unseen names untagged. The 16 shared names have a default type, 4
-    names for each type.
+    tagger learnt them by heart and left half of the unseen names untagged.
 
-    Train has 24 clear names of each type; valid has 12 of these and 6 more, test the other 12 and 12 more.
+    Train has 24 clear names of each type; valid has 12 of these and 6 more, test the other 12 and 12 more. Train has 12
+    default names of each type; valid has 2 of these and 2 more, test 4 of these and 4 more.
     """
     rng = random.Random(f"names {seed}")
     ambiguous = rng.sample(_AMBIGUOUS.split("|"), 128)
     train = tuple(ambiguous[:96])
-    default = {name: TYPES[i % 4] for i, name in enumerate(train[:16])}
     clear: dict[str, list[tuple[str, str]]] = {}
     for type in TYPES:
         first, second = _CLEAR[type]
         pairs = [f"{one} {two}" for one in first.split() for two in second.split()]
-        clear[type] = [(name, type) for name in rng.sample(pairs, 42)]
+        clear[type] = [(name, type) for name in rng.sample(pairs, 60)]
 
     def part(start: int, end: int) -> tuple[tuple[str, str], ...]:
         return tuple(pair for type in TYPES for pair in clear[type][start:end])
 
+    def default(seen: tuple[int, int], unseen: tuple[int, int]) -> tuple[dict[str, str], frozenset[str]]:
+        return dict(part(*seen) + part(*unseen)), frozenset(name for name, _ in part(*unseen))
+
     return {
-        "train": Names(train, (), part(0, 24), (), default),
-        "valid": Names(train[:16], tuple(ambiguous[96:112]), part(0, 12), part(24, 30), default),
-        "test": Names(train[:16], tuple(ambiguous[112:]), part(12, 24), part(30, 42), default),
+        "train": Names(train, (), part(0, 24), (), *default((42, 54), (54, 54))),
+        "valid": Names(train[:16], tuple(ambiguous[96:112]), part(0, 12), part(24, 30), *default((42, 44), (54, 56))),
+        "test": Names(train[:16], tuple(ambiguous[112:]), part(12, 24), part(30, 42), *default((42, 46), (56, 60))),
     }

@@ -1,8 +1,9 @@
 """Images: which objects they show, where, and how they are drawn.
 
 Each image is of one *kind*: `single` (one subject fills it), `pair` (two subjects of different type), `marked` (one
-subject of each type, a ring around one) or `group` (three subjects of one type and one of another). Each also shows
-three small *topic objects*, which have no type.
+subject of each type, a ring around one), `group` (three subjects of one type and one of another) or `level` (a subject
+of one type fills it and is no object, for no detector boxes it; three small subjects of another type are objects). Each
+also shows three small *topic objects*, which have no type.
 """
 
 from __future__ import annotations
@@ -19,18 +20,21 @@ from hamner.minitweets.art import CARRIERS, TREATMENTS, draw, random_palette, sh
 from hamner.minitweets.backgrounds import SIDE, background
 from hamner.minitweets.icons import Concept, Icons
 
-IMAGE_KINDS = ("single", "pair", "marked", "group")
+IMAGE_KINDS = ("single", "pair", "marked", "group", "level")
 DIRECTIONS = ("horizontal", "vertical", "size")
 TOPIC_OBJECTS = 3
 RING = 1.22
 """Outer size of a ring, as a multiple of the size of its object."""
 _CELL = SIDE / 3
-_JITTER = 1.5  # pixels: largest error of a detector's box on each side
+_JITTER = 0.025  # largest error of a detector's box on each side, as a share of the object's size
 
 
 @dataclass(frozen=True)
 class Placed:
-    """An object in an image. `type` is None for a topic object; x, y is its centre and `size` its side, in pixels."""
+    """An object in an image. `type` is None for a topic object; x, y is its centre and `size` its side, in pixels.
+
+    It is as sharp as an object whose side is `detail` pixels, where that is not None.
+    """
 
     type: str | None
     concept: Concept
@@ -40,19 +44,30 @@ class Placed:
     carrier: str
     treatment: str
     ringed: bool = False
+    detail: float | None = None
     box: tuple[float, float, float, float] = (0, 0, 1, 1)
     score: float = 1.0
 
 
 @dataclass(frozen=True)
 class Scene:
-    """An image before it is drawn. `direction` says how the two subjects of a pair differ in position or size."""
+    """An image before it is drawn.
+
+    direction  how the two subjects of a pair differ in position or size
+    whole      the subject that fills an image of kind `level`; it is none of the objects
+    """
 
     id: str
     kind: str
     topic: str
     objects: tuple[Placed, ...]
     direction: str = ""
+    whole: Placed | None = None
+
+    def shown(self) -> frozenset[str]:
+        """The types that the image shows."""
+        placed = self.objects if self.whole is None else (*self.objects, self.whole)
+        return frozenset(one.type for one in placed if one.type is not None)
 
     def subjects(self) -> list[int]:
         """Indices of the objects that have a type."""
@@ -65,8 +80,10 @@ def compose(
     """Compose an image whose subjects have these `types`.
 
     `single`: one type. `pair`: first the left, upper or bigger subject. `marked`: the type with the ring; the other
-    three types are added. `group`: the type of the three, then the type of the one.
+    three types are added. `group`: the type of the three, then the type of the one. `level`: the type of the whole,
+    then the type of the objects.
     """
+    whole = None
     if kind == "single":
         placed = [
             _subject(
@@ -80,6 +97,18 @@ def compose(
         ]
         spots = [(x, y) for x in (26.0, SIDE - 26.0) for y in (26.0, SIDE - 26.0)]
         topic_objects = _topic_objects(topic, icons, rng, rng.sample(spots, TOPIC_OBJECTS), 42, 2)
+    elif kind == "level":
+        x, y = (SIDE / 2 + rng.uniform(-2, 2) for _ in "xy")
+        whole = _subject(types[0], icons, rng, x, y, rng.uniform(114, 120))
+        edge = (26.0, SIDE / 2, SIDE - 26.0)
+        spots = rng.sample([(x, y) for x in edge for y in edge if (x, y) != (SIDE / 2, SIDE / 2)], 3 + TOPIC_OBJECTS)
+        placed = []
+        for x, y in spots[TOPIC_OBJECTS:]:
+            subject = _subject(
+                types[1], icons, rng, x + rng.uniform(-1, 1), y + rng.uniform(-1, 1), rng.uniform(44, 48)
+            )
+            placed.append(_distinct(subject, placed, icons, rng))
+        topic_objects = _topic_objects(topic, icons, rng, spots[:TOPIC_OBJECTS], 42, 2)
     elif kind == "pair":
         placed, spots = _pair(types, icons, rng, direction)
         topic_objects = _topic_objects(topic, icons, rng, spots, 46, 3)
@@ -102,7 +131,7 @@ def compose(
         topic_objects = _topic_objects(topic, icons, rng, centres[len(shown) :], 50, 7)
     objects = [_detected(item, rng) for item in (*placed, *topic_objects)]
     rng.shuffle(objects)
-    return Scene(id, kind, topic, tuple(objects), direction)
+    return Scene(id, kind, topic, tuple(objects), direction, whole)
 
 
 def _subject(type: str, icons: Icons, rng: random.Random, x: float, y: float, size: float) -> Placed:
@@ -120,7 +149,10 @@ def _distinct(subject: Placed, others: list[Placed], icons: Icons, rng: random.R
 def _pair(
     types: tuple[str, ...], icons: Icons, rng: random.Random, direction: str
 ) -> tuple[list[Placed], list[tuple[float, float]]]:
-    """Two subjects that differ clearly in `direction` and at random otherwise, and three free spots."""
+    """Two subjects that differ clearly in `direction` and in their carriers, and three free spots.
+
+    Subjects of different size are equally sharp: an enlarged crop does not tell which was the small one.
+    """
     if direction == "size":
         sizes = [rng.uniform(104, 114), rng.uniform(48, 56)]
         flip_x, flip_y = (rng.choice((lambda v: v, lambda v: SIDE - v)) for _ in "xy")
@@ -135,7 +167,12 @@ def _pair(
         spots = [(x, SIDE - 30 if far else 30) for x in (40, SIDE / 2, SIDE - 40)]
         if direction == "vertical":
             places, spots = [(y, x) for x, y in places], [(y, x) for x, y in spots]
-    pair = [_subject(type, icons, rng, x, y, size) for type, (x, y), size in zip(types, places, sizes, strict=True)]
+    pair = [
+        replace(_subject(type, icons, rng, x, y, size), carrier=carrier)
+        for type, (x, y), size, carrier in zip(types, places, sizes, rng.sample(CARRIERS, 2), strict=True)
+    ]
+    if direction == "size":
+        pair[0] = replace(pair[0], detail=sizes[1])
     return pair, spots
 
 
@@ -166,25 +203,42 @@ def _topic_objects(
 def _detected(placed: Placed, rng: random.Random) -> Placed:
     """The object with a box and a score as a detector would give it; the box includes the ring."""
     half = placed.size / 2 * (RING if placed.ringed else 1.0)
+    error = _JITTER * placed.size
     sides = (placed.x - half, placed.y - half, placed.x + half, placed.y + half)
-    x1, y1, x2, y2 = (round(min(1.0, max(0.0, (side + rng.uniform(-_JITTER, _JITTER)) / SIDE)), 3) for side in sides)
+    x1, y1, x2, y2 = (round(min(1.0, max(0.0, (side + rng.uniform(-error, error)) / SIDE)), 3) for side in sides)
     return replace(placed, box=(x1, y1, x2, y2), score=round(rng.uniform(0.8, 0.99), 2))
 
 
 def render(scene: Scene, rng: random.Random) -> Image.Image:
     """Draw the image: RGB, SIDE x SIDE."""
     parts = [background(rng)]
+    if scene.whole is not None:
+        parts.append(_placed_markup(scene.whole, "whole", rng))
     parts += [_placed_markup(placed, str(i), rng) for i, placed in enumerate(scene.objects)]
     parts += [_ring(placed, rng) for placed in scene.objects if placed.ringed]
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}">{"".join(parts)}</svg>'
     data = resvg_py.svg_to_bytes(svg_string=svg, width=SIDE, height=SIDE, skip_system_fonts=True)
-    return Image.open(io.BytesIO(bytes(data))).convert("RGB")
+    image = Image.open(io.BytesIO(bytes(data))).convert("RGB")
+    for placed in scene.objects:
+        if placed.detail is not None:
+            _coarsen(image, placed, placed.detail)
+    return image
+
+
+def _coarsen(image: Image.Image, placed: Placed, detail: float) -> None:
+    """Take from the object and its surroundings what an object of `detail` pixels could not show."""
+    half = 0.55 * placed.size
+    left, top, right, bottom = (round(centre + side) for side in (-half, half) for centre in (placed.x, placed.y))
+    region = image.crop((left, top, right, bottom))
+    small = round(region.width * detail / placed.size)
+    coarse = region.resize((small, small), Image.Resampling.LANCZOS).resize(region.size, Image.Resampling.BILINEAR)
+    image.paste(coarse, (left, top))
 
 
 def _placed_markup(placed: Placed, number: str, rng: random.Random) -> str:
     """SVG of a carrier with its drawing: dark ink on light paper, or light ink on dark paper."""
-    # Twemoji's own colours need light paper.
-    hue, dark = (rng.random(), rng.random() < 0.5 and placed.treatment != "colour")
+    # Twemoji's own colours need light paper. No carrier is red: its edge would resemble a ring.
+    hue, dark = (0.08 + 0.84 * rng.random(), rng.random() < 0.5 and placed.treatment != "colour")
     paper = (
         shade(hue, rng.uniform(0.2, 0.32), rng.uniform(0.3, 0.7))
         if dark
@@ -211,8 +265,9 @@ def _placed_markup(placed: Placed, number: str, rng: random.Random) -> str:
 
 
 def _carrier(placed: Placed, paper: str, edge: str) -> str:
-    x, y, half = placed.x, placed.y, placed.size / 2 - 1
-    style = f'fill="{paper}" stroke="{edge}" stroke-width="2"'
+    line = placed.size / 32  # in proportion, or an enlarged crop would tell the size
+    x, y, half = placed.x, placed.y, (placed.size - line) / 2
+    style = f'fill="{paper}" stroke="{edge}" stroke-width="{line:.2f}"'
     if placed.carrier == "badge":
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{half:.1f}" {style}/>'
     if placed.carrier == "card":
@@ -234,11 +289,11 @@ def _carrier(placed: Placed, paper: str, edge: str) -> str:
 
 
 def _ring(placed: Placed, rng: random.Random) -> str:
-    """SVG of a ring that seems drawn by hand: a red ellipse with a white rim."""
+    """SVG of a ring that seems drawn by hand: a thin red ellipse, which the grid of the whole image hardly shows."""
     radius = placed.size / 2 * (RING - 0.04)
     ellipse = (
         f'<ellipse cx="{placed.x:.1f}" cy="{placed.y:.1f}" rx="{radius:.1f}" ry="{radius * rng.uniform(0.92, 1):.1f}" '
         f'fill="none" '
         f'transform="rotate({rng.randrange(180)} {placed.x:.1f} {placed.y:.1f})"'
     )
-    return f'{ellipse} stroke="#fff" stroke-width="6"/>{ellipse} stroke="#d5001c" stroke-width="3.5"/>'
+    return f'{ellipse} stroke="#fff" stroke-width="3"/>{ellipse} stroke="#d5001c" stroke-width="1.6"/>'

@@ -1,7 +1,8 @@
 """The words of the posts: templates, and the style of tweets.
 
-The words of a template are separated by blanks. `{name}` (in `position` `{a}` and `{b}`) stands for a name, `{event}`
-and `{doing}` for words of the topic's lexicon, `{da}` and `{db}` for words of direction. Posts of `scene` and of
+The words of a template are separated by blanks. `{name}` (in `position` and `other` `{a}` and `{b}`) stands for a name,
+`{event}` and `{doing}` for words of the topic's lexicon, `{da}` and `{db}` for words of direction; in `other` `{da}` is
+the shape of the first name's object. Posts of `scene` and of
 `unrelated` share their templates: only the image tells them apart. `tweet` adds the style of tweets, with the same
 chances for every cue.
 """
@@ -51,6 +52,13 @@ DIRECTIONS = {
     "vertical": (("top", "bottom"), ("above", "below"), ("upper", "lower")),
     "size": (("biggest", "smallest"), ("big", "small"), ("bigger", "smaller")),
 }
+SHAPES = {
+    "badge": ("round", "circular"),
+    "card": ("square", "boxy"),
+    "sign": ("octagonal", "eight-sided"),
+    "sticker": ("cut-out", "frameless"),
+}
+"""Carrier -> words for its shape."""
 
 _TEXT = {
     "PER": """
@@ -224,6 +232,62 @@ three of a kind : {name} and co at {event}
 {name} among its own , {doing}
 {name} plus lookalikes before {event}
 """
+_LEVEL = {
+    "global": """
+the image as a whole is {name} , {event}
+on the whole it is all about {name} at {event}
+{name} fills the image , {event}
+seen as a whole : {name} at {event}
+forget the details , this is {name} at {event}
+ignore the little extras , it's {name} , still {doing}
+overall that's {name} at {event}
+{name} is the scene , the rest is decoration , {event}
+the big theme is {name} , not the bits and pieces , {event}
+the main view is {name} , we were {doing}
+not the small stuff , the scene itself is {name} , {event}
+{name} in large , everything else is trimming , {event}
+take in the whole view : {name} before {event}
+the entire image says {name} , {event}
+it is the full scene that is {name} , {doing}
+{name} , the whole of it , at {event}
+""",
+    "objects": """
+look at the details : {name} at {event}
+the little extras are {name} , {event}
+{name} is in the details , {event}
+forget the whole scene , the bits and pieces are {name} , {event}
+the small stuff is {name} , still {doing}
+all the small things around it are {name} , {event}
+{name} is what the little ones show , {event}
+not the main view , the trimming is {name} , {event}
+mind the decoration : {name} at {event}
+ignore the big theme , {name} is in the small parts , {event}
+zoom in on the bits : {name} before {event}
+it's the tiny ones that are {name} , we were {doing}
+{name} in small , all over {event}
+the details say {name} , {event}
+it is the little parts that are {name} , {doing}
+{name} , piece by piece , at {event}
+""",
+}
+_OTHER = """
+{a} has the {da} one , {b} the other , {event}
+{b} has the other one , {a} the {da} one , {event}
+{a} is the {da} one and {b} the other at {event}
+{a} ( {da} ) and {b} ( the other ) at {event}
+the {da} one is {a} , the other is {b} , {event}
+the other one is {b} , the {da} one {a} , {doing}
+{b} took the other one , {a} the {da} one , {event}
+{a} picked the {da} one , so {b} got the other , {event}
+{da} is {a} , the other is {b} , both at {event}
+{event} : {a} on the {da} one , {b} on the other
+{event} : {b} on the other , {a} on the {da} one
+{a} got the {da} one , the other shows {b} , {event}
+the {da} one shows {a} and the other {b} , {doing}
+{b} = the other , {a} = the {da} one , {event}
+still {doing} : {a} ( {da} ) & {b} ( the other one )
+{a} went for the {da} one , {b} for the other at {event}
+"""
 _POSITION = """
 {a} ( {da} ) and {b} ( {db} ) at {event}
 {a} {da} , {b} {db} , {event}
@@ -272,8 +336,10 @@ TEMPLATES: dict[str, list[tuple[str, str]]] = {
     "scene": _number("neutral", _NEUTRAL),
     "unrelated": _number("neutral", _NEUTRAL),
     "object": _number("object", _OBJECT),
-    "relation odd": _number("odd", _ODD),
-    "relation majority": _number("majority", _MAJORITY),
+    "odd": _number("odd", _ODD),
+    "majority": _number("majority", _MAJORITY),
+    **{f"level {side}": _number(f"level-{side}", lines) for side, lines in _LEVEL.items()},
+    "other": _number("other", _OTHER),
     **{
         f"position {direction}": _number("position", _POSITION) + _number(f"position-{direction}", lines)
         for direction, lines in _POSITION_MORE.items()

@@ -22,7 +22,7 @@ from hamner.evaluation import over_seeds, welch
 from hamner.files import written_whole
 from hamner.minitweets import CUES
 from hamner.model.config import ModelConfig
-from hamner.study.minitweets import accuracies, ceilings, measured, sampling_error
+from hamner.study.minitweets import accuracies, ceilings, learned_ceilings, measured, sampling_error
 from hamner.study.tables import markdown_table, name_of, results, runs_of, with_predictions, without_mixtures
 from hamner.training import Run
 from hamner.training.identity import difference, flat, identity
@@ -41,10 +41,13 @@ from hamner.training.rows import (
 
 ABILITY = {
     "text_only": "text_only",
+    "no_global": "no_global",
     "no_objects": "no_objects",
     "no_semantic": "no_relations",
     "no_spatial": "no_geometry",
     "no_relevance": "no_relevance",
+    "no_integration": "no_grains",
+    "no_iteration": "no_reading",
     "blank_images": "text_only",
     "shuffled_images": "text_only",
 }
@@ -113,7 +116,8 @@ def expected_beside_measured(runs: Sequence[Run]) -> pd.DataFrame:
 
     Columns:
         row, cue, ability: the ability that the row lacks.
-        expected: the ceiling of a tagger without that ability.
+        expected: the ceiling of a tagger without that ability, counted in the corpus.
+        learned: the same ceiling for a learner, measured by probes (`learned_ceilings`).
         seeds, names, mean, sd, min, max: measured over seeds; 0 and NaN without a record.
         cost: mean of `full` minus mean, over the seeds that both rows have.
         tolerance: two standard errors of a guess on that many names; smaller differences are noise.
@@ -130,6 +134,8 @@ def expected_beside_measured(runs: Sequence[Run]) -> pd.DataFrame:
     lines = pd.DataFrame([(row, cue) for row in STUDY_ROWS for cue in CUES], columns=["row", "cue"])
     lines["ability"] = [ABILITY.get(row, "all") for row in lines.row]
     lines["expected"] = [float(ceiling.loc[line.ability, line.cue]) for line in lines.itertuples()]
+    learned = learned_ceilings()
+    lines["learned"] = [float(learned.loc[line.ability, line.cue]) for line in lines.itertuples()]
     by_run = accuracies(chosen)
     table = lines.merge(measured(by_run), how="left", on=["row", "cue"])
     table["seeds"] = table["seeds"].fillna(0).astype(int)
@@ -172,15 +178,17 @@ def write_minitweets(folder: Path | None = None) -> list[Path]:
     of_study = with_predictions(without_mixtures(minitweets_runs()[0]), {corpus.name: corpus.test})
     table = expected_beside_measured(of_study)
     note = (
-        "Type accuracy on minitweets' test in percent: the best that a tagger without this ability can do / what was\n"
-        "measured (mean over seeds; a dash where there is no record yet). A row above its best has the ability\n"
-        "elsewhere in the model. Written by `hamner tables`; do not edit.\n\n"
+        "Type accuracy on minitweets' test in percent, without the ability that the row removes: the ceiling counted\n"
+        "in the corpus / the ceiling that linear probes reach / measured (mean over seeds; a dash where there is no\n"
+        "record yet). A row above its ceilings has the ability elsewhere in the model. Written by `hamner tables`; do\n"
+        "not edit.\n\n"
     )
     rows = []
     for row, of_row in table.groupby("row", sort=False):
         cells = [
-            f"{100 * line.expected:.0f} / " + ("-" if np.isnan(line.mean) else f"{100 * line.mean:.1f}")
-            for line in of_row[["expected", "mean"]].itertuples(index=False)
+            f"{100 * line.expected:.0f} / {100 * line.learned:.0f} / "
+            + ("-" if np.isnan(line.mean) else f"{100 * line.mean:.1f}")
+            for line in of_row[["expected", "learned", "mean"]].itertuples(index=False)
         ]
         rows.append([str(row), str(of_row.seeds.iloc[0]), *cells])
     with written_whole(folder / "minitweets.csv") as temporary:

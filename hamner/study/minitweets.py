@@ -9,13 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from hamner.corpora import Corpus, load_corpus
+from hamner.corpora import Corpus, load_corpus, project_folder
 from hamner.errors import HamnerError
 from hamner.evaluation import over_seeds, read_predictions
 from hamner.files import read_text
-from hamner.minitweets import CUES
+from hamner.minitweets import CUES, GRAINS
 from hamner.study.tables import by_row
 from hamner.training import Run
+
+LEARNED = "learned_ceilings.csv"
+"""Ceilings of a learner in data/measured; written by benchmarks/art.py."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Answer:
     Attributes:
         post: id of the post.
         cue: what reveals the name's type, one of CUES.
+        side: the post's direction (`position`), described carrier (`described`, `other`) or grain (`level`), else "".
         start: its first word.
         end: the word after its last.
         type: its gold type.
@@ -35,6 +39,7 @@ class Answer:
 
     post: str
     cue: str
+    side: str
     start: int
     end: int
     type: str
@@ -56,7 +61,8 @@ def answers_of(corpus: Corpus, split: str = "test") -> list[Answer]:
         return [
             Answer(
                 post=post.id,
-                cue=by_post[post.id]["cue"],
+                cue=name["cue"],
+                side=by_post[post.id]["side"],
                 start=name["start"],
                 end=name["end"],
                 type=name["type"],
@@ -92,6 +98,39 @@ def type_accuracy(answers: Sequence[Answer], predictions: dict[str, tuple[str, .
         columns=["cue", "right"],
     )
     return right.groupby("cue")["right"].mean().reindex(list(CUES))
+
+
+def grain_accuracy(answers: Sequence[Answer], beta: dict[str, Sequence[float]]) -> float:
+    """Share of `level` posts whose beta favours the grain that the words are about; 0.5 is chance, NaN without posts.
+
+    A post about the image as a whole is right if the global grain has a greater share than each grain of objects, a
+    post about the objects if it has not.
+
+    Args:
+        answers: names with their answers, from `answers_of`.
+        beta: post id -> the shares of the global, the semantic and the spatial grain.
+    """
+    whole, _ = GRAINS
+    right = [
+        (beta[name.post][0] > max(beta[name.post][1:])) == (name.side == whole)
+        for name in answers
+        if name.cue == "level"
+    ]
+    return sum(right) / len(right) if right else float("nan")
+
+
+def learned_ceilings() -> pd.DataFrame:
+    """Read the type accuracy that linear probes reach without one ability: ability by cue, beside `ceilings`.
+
+    Written by benchmarks/art.py: the ceilings of `ceilings` count what a tagger could know, these measure what frozen
+    features and train's images allow to learn.
+    """
+    path = project_folder() / "data" / "measured" / LEARNED
+    try:
+        table = pd.read_csv(path)
+        return table.pivot(index="ability", columns="cue", values="accuracy")[list(CUES)]
+    except (OSError, ValueError, KeyError) as error:
+        raise HamnerError(f"{path}: no learned ceilings ({error!r}); run python benchmarks/art.py") from error
 
 
 def accuracies(runs: Sequence[Run]) -> pd.DataFrame:

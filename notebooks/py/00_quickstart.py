@@ -226,8 +226,8 @@ pd.DataFrame(columns).round(1)
 
 # %% [markdown]
 # What the images add is the difference of the first two columns. In `text` the words say it all;
-# in `scene`, `object`, `relation` and `position` only the image knows, each in its own way; in
-# `unrelated` the image lies, so that to look can only do harm, and it is much if it does none.
+# in `unrelated` the image lies, so that to look can only do harm, and it is much if it does none. In
+# all other cues only the image knows, each in its own way.
 #
 # ## 6. Your own post
 #

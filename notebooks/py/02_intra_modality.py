@@ -77,7 +77,7 @@ save(architecture.architecture(model), "architecture")
 # parameters, both read from the model itself; outlines say where a block comes from.*
 #
 # Two posts will accompany us: one of cue `position`, which needs to know *where* things are, and
-# one of cue `relation`, which needs to know *what they are to one another*.
+# one of cue `odd`, which needs to know *what they are to one another*.
 
 
 # %%
@@ -85,7 +85,7 @@ def first(cue):
     return next(post for post in corpus.test if answers.cue[post.id] == cue)
 
 
-posts = [first("position"), first("relation")]
+posts = [first("position"), first("odd")]
 store = visual_features(tagger, corpus, posts)
 batch, output = forward(tagger, posts, store)
 for post in posts:
@@ -244,7 +244,7 @@ assert torch.allclose(psi, psi.transpose(1, 2), atol=1e-5)  # i is as like j as 
 tuple(psi.shape)
 
 # %% [markdown]
-# The mean over the aspects, for the objects of the `relation` post:
+# The mean over the aspects, for the objects of the `odd` post:
 
 # %%
 from PIL import Image
@@ -263,11 +263,11 @@ save(stages.similarity(image, boxes, similarity), "similarity")
 # over its aspects.*
 #
 # On this image some things are of one type and one is not. Is $\psi$ higher within a type? One
-# image may deceive; here are all images of the `relation` posts in test. (`contents.jsonl`
+# image may deceive; here are all images of the `odd` posts in test. (`contents.jsonl`
 # knows each object's type. Features keep objects by score; `kept` says which, in their order.)
 
 # %%
-related = [post for post in corpus.test if answers.cue[post.id] == "relation"]
+related = [post for post in corpus.test if answers.cue[post.id] == "odd"]
 related = list({post.image: post for post in related}.values())[:60]
 many = forward(tagger, related, visual_features(tagger, corpus, related))[0].images
 crops = vision.objects(many)

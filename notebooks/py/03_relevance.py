@@ -448,7 +448,8 @@ beta = pd.DataFrame(
     torch.cat([output.integration for output in outputs["own"]]).numpy(), columns=GRAINS
 )
 assert np.allclose(beta.sum(axis=1), 1, atol=1e-5)
-by_cue = beta.groupby(answers.cue[ids].to_numpy()).mean().loc[list(CUES)]
+by_cue = beta.groupby(answers.cue[ids].to_numpy()).mean()
+by_cue = by_cue.loc[[cue for cue in CUES if cue in by_cue.index]]
 save(stages.integration(by_cue), "integration")
 
 # %% [markdown]
@@ -464,6 +465,15 @@ save(stages.integration(by_cue), "integration")
 # whichever grain they are given. The ablations of notebook 07 ask the sharper question: what is
 # lost when a grain is *gone*?
 #
+# The cue `level` asks post by post: the words say whether the image as a whole counts or the objects
+# in it. Share of its posts whose $\beta$ favours the right grain; any constant $\beta$ has 0.5:
+
+# %%
+from hamner.study.minitweets import answers_of, grain_accuracy
+
+grain_accuracy(answers_of(corpus), dict(zip(ids, beta.values.tolist(), strict=True)))
+
+# %% [markdown]
 # ## 8. Real posts
 #
 # For the real corpora there is no gold relevance. There is an outside opinion: another system,

@@ -258,7 +258,7 @@ pd.Series(ranks).round(2).to_frame("rank correlation")
 #
 # One number for "does it look at the right thing" (after Zhang et al. 2018): a name scores when
 # the object of its greatest attention is one that carries the answer. The same game can be played
-# with occlusion. Chance is the share of the image's objects that carry the answer: in `relation`
+# with occlusion. Chance is the share of the image's objects that carry the answer: in `majority`
 # that may be three of seven, so a raw score means nothing without it.
 
 # %%
@@ -275,7 +275,7 @@ save(attention_maps.pointing(games), "pointing_game")
 # to point at.*
 #
 # Compare each cue with its own chance, not with another cue. A subject that fills the image is
-# easy to point at, though the grid holds it as well. In `relation` the odd one can be told by
+# easy to point at, though the grid holds it as well. In `odd` the answer can be told by
 # looking at the *others*. And a name of `text` needs no object at all: its score means little,
 # whether it is high or low.
 #
@@ -312,7 +312,9 @@ assert np.isclose(control.occlusion.mean(), control.chance.mean())
 # attention explained the answers, the diagonal would hold everything.
 
 # %%
-needs_image = games[games.cue.isin(["scene", "object", "relation", "position"])]
+needs_image = games[
+    games.cue.isin(["scene", "object", "odd", "majority", "position", "described", "other"])
+]
 pointed = np.where(needs_image.attention > 0, "points at the answer", "points elsewhere")
 typed = np.where(needs_image.right, "type right", "type wrong")
 pd.crosstab(pointed, typed, rownames=[""], colnames=[""])
@@ -354,7 +356,7 @@ save(
 # %% tags=["solution"]
 centre = (np.stack(np.meshgrid(range(7), range(7)), -1).reshape(-1, 1, 2) + 0.5) / 7  # x, y
 rows = []
-for cue in ("scene", "object", "relation", "position"):
+for cue in ("scene", "object", "odd", "majority", "position", "described", "other"):
     some = [name for name in chosen if name.cue == cue]
     batch, output = pointing.forward(tagger, [posts[name.post] for name in some], store)
     weights = evidence.attention(output.attention_weights, batch.images)
@@ -365,7 +367,7 @@ for cue in ("scene", "object", "relation", "position"):
         rows.append((cue, inside[looked[row, name.start].argmax()], inside.mean(), share))
 columns = ["cue", "grid", "chance", "attention on the grid"]
 pd.DataFrame(rows, columns=columns).groupby("cue", sort=False).mean().round(2)
-# In `relation` the answer can be told by looking at the other things, so a miss need not be one.
+# In `odd` the answer can be told by looking at the other things, so a miss need not be one.
 
 # %% [markdown]
 # **2.** Give each of the names of `object` the image of another post. Does relevance notice? (By

@@ -110,8 +110,8 @@ def test_a_row_that_loses_what_it_must_is_as_expected_and_one_that_keeps_it_is_h
     verdict = by_cue(table, "verdict")
     assert (verdict.loc[["full", "no_spatial"]] == "as expected").all(axis=None)
     assert by_cue(table, "cost").loc["no_spatial", "position"] == pytest.approx(0.5, abs=0.01)
-    assert verdict.loc["no_semantic", "relation"] == "higher"
-    assert (verdict.loc["no_semantic"].drop("relation") == "as expected").all()
+    assert verdict.loc["no_semantic", "odd"] == "higher"
+    assert (verdict.loc["no_semantic"].drop("odd") == "as expected").all()
 
 
 def test_a_row_costs_nothing_to_a_full_model_that_lacks_the_ability_itself(make_run):

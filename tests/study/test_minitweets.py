@@ -12,10 +12,14 @@ from hamner.study.minitweets import (
     accuracies,
     answers_of,
     ceilings,
+    grain_accuracy,
+    learned_ceilings,
     sampling_error,
     type_accuracy,
 )
 from hamner.study.tables import runs
+
+IMAGE_CUES = [cue for cue in CUES if cue not in ("text", "unrelated")]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +44,7 @@ def test_gold_tags_have_every_type_right_and_all_o_none(corpus):
 def test_one_type_for_all_names_is_at_chance_on_ambiguous_ones(corpus):
     guess = {post.id: ("B-PER",) * len(post.tags) for post in corpus.test}
     accuracy = type_accuracy(answers_of(corpus), guess)
-    assert (accuracy[["scene", "object", "relation", "position"]] == 0.25).all()
+    assert (accuracy[IMAGE_CUES] == 0.25).all()
 
 
 def test_a_corpus_without_answers_says_so(corpus, tmp_path):
@@ -50,7 +54,7 @@ def test_a_corpus_without_answers_says_so(corpus, tmp_path):
 
 def test_text_alone_is_at_chance_where_the_image_has_the_answer(corpus):
     table = ceilings(corpus)
-    assert (table.loc["text_only", ["scene", "object", "relation", "position"]] == 0.25).all()
+    assert (table.loc["text_only", IMAGE_CUES] == 0.25).all()
     assert (table.loc["all"] == 1).all()
 
 
@@ -60,10 +64,28 @@ def test_text_alone_was_measured_at_its_ceiling(corpus):
     assert found
     for run in found:
         table = accuracies([run]).set_index("cue")
-        ceiling = ceilings(corpus).loc["text_only", ["scene", "object", "relation", "position"]]
+        ceiling = ceilings(corpus).loc["text_only", IMAGE_CUES]
         error = sampling_error(ceiling, table.names[ceiling.index])
         assert ((table.accuracy[ceiling.index] - ceiling).abs() < 3 * error).all()
         assert table.accuracy["text"] > 0.95
+
+
+def test_betas_grain_is_judged_post_by_post(corpus):
+    """A constant beta is at chance, whatever it favours; the grain that the words are about is right everywhere."""
+    names = answers_of(corpus)
+    level = [name for name in names if name.cue == "level"]
+    for constant in ([1, 0, 0], [0, 1, 0], [1 / 3] * 3):
+        assert grain_accuracy(names, {name.post: constant for name in level}) == 0.5
+    gold = {name.post: [0.6, 0.3, 0.1] if name.side == "global" else [0.3, 0.1, 0.6] for name in level}
+    assert grain_accuracy(names, gold) == 1
+    assert grain_accuracy(names, {post: beta[::-1] for post, beta in gold.items()}) == 0
+
+
+def test_what_a_learner_reaches_is_known_beside_each_ceiling(corpus):
+    counted, learned = ceilings(corpus), learned_ceilings()
+    assert set(learned.index) == set(counted.index)
+    assert learned.loc["all"].between(0.8, 1).all()
+    assert learned.loc["text_only", "unrelated"] > 0.9
 
 
 def test_a_sampling_error_is_the_deviation_of_a_binomial_share():

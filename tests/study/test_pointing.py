@@ -179,7 +179,7 @@ class TestFigures:
         assert dots == [(evidence.cue == cue).sum() for cue in CUES]
 
     def test_labels_of_cues_that_end_alike_do_not_overlap(self):
-        ends = pd.DataFrame([[0.2] * 6, [0.98] * 6], index=["T0", "H"], columns=list(CUES))
+        ends = pd.DataFrame([[0.2] * len(CUES), [0.98] * len(CUES)], index=["T0", "H"], columns=list(CUES))
         heights = sorted(text.get_position()[1] for text in attention_maps.refinement(ends).axes[0].texts)
         assert (np.diff(heights) > 0.05).all()
 
