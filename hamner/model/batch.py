@@ -13,6 +13,9 @@ from torch import Tensor
 class ImageFeatures(NamedTuple):
     """The frozen features of B posts' images: a grid of R regions and up to K >= 1 objects, each of C channels.
 
+    Each vector of C channels is standardised: its mean is 0 and its variance 1 (*ours*), because feature sources differ
+    in scale by a factor of ten. `VisualFeatures.standardised` does so once for each image.
+
     grid        (B, R, C) the backbone's last map
     objects     (B, K, C)
     boxes       (B, K, 4) x1, y1, x2, y2 as shares of the image, in [0, 1]
@@ -97,7 +100,7 @@ class AttentionWeights:
     memory [G; O_sem; O_spa]; `grain` (M,) gives each region's grain: 0 global, 1 semantic, 2 spatial.
 
     text_pool      (B, n)           of the words in s
-    vision_pool    (B, M)           of the regions in v
+    vision_pool    (B, M)           of the regions in v_g, times the share beta of their grain
     semantic       (B, h, 1+K, 1+K) between the scene (first, if the model has the grid) and the objects
     spatial        (B, h, K, K)     between the objects, by geometry
     word_to_region (B, L, h, n, M)  in each iteration

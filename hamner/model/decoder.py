@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torchcrf import CRF
 
+from hamner.model.attention import Dropout
+
 FORBIDDEN = -1e4
 """Score of a forbidden move: far below any learnt score, and finite, so that gradients stay finite."""
 
@@ -29,7 +31,7 @@ class Decoder(nn.Module):
     def __init__(self, width: int, tags: tuple[str, ...], dropout: float) -> None:
         super().__init__()
         self.tags = tags
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.classify = nn.Linear(width, len(tags))
         self.crf = CRF(len(tags), batch_first=True)
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hamner.model.attention import zero_init
+from hamner.model.attention import Dropout, zero_init
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 
@@ -70,7 +70,7 @@ class TextStage(nn.Module):
         if self.width == hidden:
             nn.init.eye_(self.project.weight)
             nn.init.zeros_(self.project.bias)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def train(self, mode: bool = True) -> TextStage:
         """Set the mode of all modules but a frozen encoder, which always stays in eval mode."""

@@ -98,7 +98,9 @@ def train(
     finished = train_run(loaded, config, run, threads=threads, allow_missing=allow_missing)
     if not PartialState().is_main_process:
         return
-    echo(f"{finished.folder}: best epoch {finished.record['best_epoch']}")
+    history, converged = finished.record["history"], finished.record.get("converged")
+    ending = "" if converged is None else f"; {'' if converged else 'not '}converged: {finished.record['reason']}"
+    echo(f"{finished.folder}: best epoch {finished.record['best_epoch']} of {len(history)}{ending}")
     for split in ("valid", "test"):
         overall = finished.record["scores"][split]["seqeval"]["overall"]
         echo(
