@@ -64,8 +64,7 @@ class Interaction(nn.Module):
             if layer < len(self.regions):
                 M, of_regions = self.regions[layer](M, T, word_mask)
                 region_to_word.append(of_regions)  # (B, h, M, n)
-        weights.word_to_region = torch.stack(word_to_region, 1) if word_to_region else None
-        weights.region_to_word = torch.stack(region_to_word, 1) if region_to_word else None
+        weights.word_to_region, weights.region_to_word = word_to_region or None, region_to_word or None
         if self.coattention is None:
             return T
         H, weights.co_regions, weights.co_words, z = self.coattention(T, M, word_mask, memory.mask, rho, grains)

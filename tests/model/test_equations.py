@@ -285,7 +285,6 @@ def test_words_are_mixed_layers_and_a_convolution_over_embeddings_and_shapes(
         columns: Matrix = []
         for i in range(n):
             embedding = batch.word_embeddings[b, i].tolist()
-            embedding = standard(embedding) if frozen else embedding
             embedding += batch.shapes[b, i].tolist() if config.word_shapes else []
             columns.append(embedding if batch.word_mask[b, i] else [0.0] * len(embedding))
         for i in range(n):
@@ -293,7 +292,7 @@ def test_words_are_mixed_layers_and_a_convolution_over_embeddings_and_shapes(
             word = h[-1]
             if layers == "mix":
                 shares = softmax(stage.mix.tolist(), [True] * of_mix)
-                word = mixed(shares, [standard(layer) if frozen else layer for layer in h])
+                word = mixed(shares, h)
             expected = linear(stage.project, word)
             if config.local_text:
                 kernel = stage.local.weight.tolist()  # (d, hidden [+ shapes], 7)
@@ -318,6 +317,19 @@ def test_a_word_is_read_at_its_first_piece_in_each_layer() -> None:
             assert torch.equal(embeddings[b, i], table[batch.pieces[b, position]])
     last, _ = build(vision=False, layers="last").text.read(batch)
     assert torch.equal(last[:, :, 0], layers[:, :, -1])
+
+
+@pytest.mark.parametrize("layers", ["last", "mix"])
+def test_a_frozen_encoder_gives_standardised_embeddings_and_in_a_mix_standardised_layers(layers: Any) -> None:
+    batch = make_batch()
+    raw, frozen = build(vision=False, layers=layers), build(vision=False, layers=layers, frozen_text=True)
+    for given, kept, standardised in zip(
+        raw.text.read(batch), frozen.text.read(batch), (layers == "mix", True), strict=True
+    ):
+        vectors, expected = kept.flatten(0, -2), given.detach().flatten(0, -2)
+        if standardised:
+            expected = torch.tensor([standard(vector) for vector in expected.tolist()])
+        torch.testing.assert_close(vectors, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_of_equal_width_the_encoders_last_layer_passes_unchanged_at_first() -> None:
@@ -702,6 +714,7 @@ def test_words_read_regions_and_these_the_new_words_in_each_iteration(iterations
     rho, beta = torch.tensor([0.3, 0.8]).double(), torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.4, 0.0]]).double()
     kept = AttentionWeights(memory.grain)
     H = stage(words, word_mask, memory, rho, beta, kept)
+    kept = kept.detached()
     for b in range(B):
         T, M = words[b].tolist(), memory.regions[b].tolist()
         of_words, of_regions = word_mask[b].tolist(), memory.mask[b].tolist()
@@ -739,6 +752,7 @@ def test_the_model_hands_each_stage_what_the_equations_say() -> None:
     kept = AttentionWeights(memory.grain)
     rho, beta = model.relevance(s, memory, kept)
     H = model.interaction(T, batch.word_mask, memory, rho, beta, kept)
+    kept = kept.detached()
     same(output.emissions, (H @ model.decoder.classify.weight.T + model.decoder.classify.bias).detach())
     same(output.relevance, rho.detach())
     same(output.integration, beta.detach())
