@@ -69,7 +69,7 @@ def row_of(config: ModelConfig) -> str:
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {"model": {"visual_dropout": 0.5}},
     "small": {
-        "epochs": 64,
+        "epochs": 48,
         "patience": 8,
         "cooldown": 10,
         "batch_size": 32,
