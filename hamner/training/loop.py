@@ -314,7 +314,9 @@ def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, 
     tokenizer = load_tokenizer(config.model.text_encoder)
     features = None if store is None else KeptFeatures(store)  # of all splits: they share images
     splits = {
-        name: prepare(posts, model, tokenizer, None if features is None else images_of(posts, features, config), appended)
+        name: prepare(
+            posts, model, tokenizer, None if features is None else images_of(posts, features, config), appended
+        )
         for name, posts in corpus.splits()
     }
     optimizer = AdamW(parameter_groups(model, config), fused=True)

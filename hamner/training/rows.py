@@ -33,7 +33,17 @@ ROWS: dict[str, dict[str, Any]] = {
 """Row -> the settings that it changes. *Stated*: the paper ablates the spatial and semantic encodings, relevance and
 iteration. The other rows are *ours*."""
 
-OF_TEXT = ("text_encoder", "frozen_text", "layers", "local_text", "global_text", "word_shapes", "dropout", "width", "heads")
+OF_TEXT = (
+    "text_encoder",
+    "frozen_text",
+    "layers",
+    "local_text",
+    "global_text",
+    "word_shapes",
+    "dropout",
+    "width",
+    "heads",
+)
 """The settings of a text-only model (`heads` must divide the width); all others are about images."""
 
 CONTROLS = ("blank_images", "shuffled_images")

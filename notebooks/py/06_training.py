@@ -194,13 +194,15 @@ table.assign(params=table.params.map(len)).rename(columns={"params": "tensors"})
 # %%
 from hamner.encoders import load_tokenizer
 from hamner.training.batching import prepare
-from hamner.training.loop import images_of
+from hamner.training.inputs import KeptFeatures, images_of
 from hamner.vision.store import FeatureStore
 
 # %%
 tokenizer = load_tokenizer(config.model.text_encoder)
 store = FeatureStore.open(tiny, config.visual, KEPT, progress=False)
-train_split = prepare(tiny.train, model, tokenizer, images_of(tiny.train, store, config))
+train_split = prepare(
+    tiny.train, model, tokenizer, images_of(tiny.train, KeptFeatures(store), config)
+)
 batch = train_split.batch(range(16))
 {name: tuple(getattr(batch, name).shape) for name in ("pieces", "tags", "grid", "objects")}
 
@@ -246,10 +248,11 @@ assert losses[-1] < 0.2 * first[0]
 # small steps let the model settle.
 
 # %%
-from hamner.training.loop import warmup_then_linear
+from hamner.training.convergence import rate_at
 
 steps = -(-len(corpus.train) // run.config.batch_size) * run.config.epochs  # of the full run
-share = [warmup_then_linear(n, int(run.config.warmup * steps), steps) for n in range(steps)]
+warmup = int(run.config.warmup * steps)
+share = [rate_at(n, warmup, falls=warmup, end=steps) for n in range(steps)]
 pd.Series(share, name="share of the peak rate").rename_axis("step").iloc[:: steps // 20].round(
     2
 ).to_frame().T
