@@ -122,7 +122,7 @@ class AttentionWeights:
     gate: Tensor | None = None
 
     def detached(self) -> AttentionWeights:
-        """The same weights without their gradients, in float32 after a pass in bfloat16, those of iterations stacked."""
+        """The same weights without their gradients, in float32 after a pass in bfloat16, iterations stacked."""
         kept = {item.name: value for item in fields(self) if (value := getattr(self, item.name)) is not None}
         for name in ("word_to_region", "region_to_word"):
             if name in kept:

@@ -26,8 +26,9 @@ from hamner.model.config import ModelConfig
 from hamner.model.intra_modality import GRAINS, Memory
 
 SHARPNESS = 4.0
-"""Bounds rho between sigmoid(-4) = 0.018 and sigmoid(4) = 0.982, and the ratio of two grains' shares by exp(8) (*ours*).
-Most images help, so that an unbounded logit saturates the sigmoid before the few misleading images can train it."""
+"""Bounds rho between sigmoid(-4) = 0.018 and sigmoid(4) = 0.982, and the ratio of two grains' shares by exp(8)
+(*ours*). Most images help, so that an unbounded logit saturates the sigmoid before the few misleading images can train
+it."""
 
 
 class Relevance(nn.Module):

@@ -3,8 +3,8 @@
 T = W_t sum_l softmax(alpha)_l h^l + Conv_7([e; word shapes])  (B, n, d)
 
 h^l is the encoder's layer l at the first piece of the word, e the piece's input embedding. With `layers="last"` the sum
-is the last layer alone. h^l and e of a frozen encoder are standardised when they are read (h^l only in a mix). Beside an
-encoder that is trained, the convolution starts at zero.
+is the last layer alone. h^l and e of a frozen encoder are standardised when they are read (h^l only in a mix). Beside
+an encoder that is trained, the convolution starts at zero.
 
 The first term sees the word in its whole post. The second sees its neighbours: the upper layers of a sentence encoder
 lose what stands right beside a word, such as "Kelso (left)". Word shapes give an uncased encoder the capitals. The text

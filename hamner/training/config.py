@@ -49,7 +49,7 @@ class TrainConfig:
     patience: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] | None = setting(
         None,
         "ours",
-        "epochs without a better F1 on valid after which the rate falls and the run ends; none: no early end",
+        "the rate falls and the run ends after so many epochs without a better F1 on valid; none: no early end",
     )
     cooldown: Annotated[int, Field(ge=0, le=MOST_EPOCHS)] = setting(
         8, "ours", "with patience: the last epochs, in which the rate falls to 0 linearly"
