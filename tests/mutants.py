@@ -97,7 +97,7 @@ MUTANTS = (
         "keys without a bias",
         ATTENTION,
         "self.key_value(memory)",
-        "nn.functional.linear(memory, self.key_value.weight, self.key_value.bias * (torch.arange(2 * query.shape[-1]) >= query.shape[-1]))",
+        "(self.key_value(memory) - nn.functional.pad(self.key_value.bias.chunk(2)[0], (0, query.shape[-1])))",
         "softmax is invariant to a bias of the keys",
     ),
     Mutant("dropout drops another share", ATTENTION, "round(share * 65_536)", "round(share * 32_768)"),

@@ -70,8 +70,9 @@ def convergence(valid_f1: Sequence[float], config: TrainConfig) -> Convergence:
             return Convergence(True, f"F1 on valid is highest in epoch {best}, {later} epochs before the last")
         return Convergence(False, f"F1 on valid is highest in epoch {best}, one of the last {LAST} of {len(valid_f1)}")
     before = falls_from(valid_f1, config) - 1
-    waiting = list(valid_f1[:before])
-    best = 1 + max(range(before), key=lambda i: waiting[i]) if before else 0
+    if not before:
+        return Convergence(False, "the rate fell from the first epoch on, so that no plateau could show")
+    best = 1 + max(range(before), key=lambda i: valid_f1[i])
     if before - best >= config.patience:
         return Convergence(True, f"F1 on valid did not rise for {config.patience} epochs after epoch {best}")
     return Convergence(

@@ -312,13 +312,11 @@ def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, 
         require_room(task.folder, sum(tensor.nbytes for tensor in learned_state(outline).values()))
     model = _drawn(config.model, encoder, config.seed, **shape)
     tokenizer = load_tokenizer(config.model.text_encoder)
+    splits = {}
     features = None if store is None else KeptFeatures(store)  # of all splits: they share images
-    splits = {
-        name: prepare(
-            posts, model, tokenizer, None if features is None else images_of(posts, features, config), appended
-        )
-        for name, posts in corpus.splits()
-    }
+    for name, posts in corpus.splits():
+        of_posts = None if features is None else images_of(posts, features, config)
+        splits[name] = prepare(posts, model, tokenizer, of_posts, appended)
     optimizer = AdamW(parameter_groups(model, config), fused=True)
     wrapped, optimizer = task.accelerator.prepare(model, optimizer)
     network: HamNer = task.accelerator.unwrap_model(wrapped)

@@ -63,10 +63,22 @@ def test_a_fall_that_begins_in_the_warm_up_ends_the_warm_up() -> None:
     [
         ([*PLATEAU, 0.6, 0.7, 0.8], PATIENT, (True, "F1 on valid did not rise for 3 epochs after epoch 3")),
         (RISING, PATIENT, (False, "F1 on valid rose in epoch 16, less than 3 epochs before the rate had to fall")),
-        ([0.1, 0.4, 0.3, 0.2, 0.3], TrainConfig(epochs=5), (True, "F1 on valid is highest in epoch 2, 3 epochs before the last")),
-        ([0.1, 0.2, 0.4, 0.2, 0.3], TrainConfig(epochs=5), (False, "F1 on valid is highest in epoch 3, one of the last 3 of 5")),
-        ([0.1], TrainConfig(epochs=1, patience=1, cooldown=4), (False, "F1 on valid rose in epoch 0, less than 1 epochs before the rate had to fall")),
+        (
+            [0.1, 0.4, 0.3, 0.2, 0.3],
+            TrainConfig(epochs=5),
+            (True, "F1 on valid is highest in epoch 2, 3 epochs before the last"),
+        ),
+        (
+            [0.1, 0.2, 0.4, 0.2, 0.3],
+            TrainConfig(epochs=5),
+            (False, "F1 on valid is highest in epoch 3, one of the last 3 of 5"),
+        ),
+        (
+            [0.1],
+            TrainConfig(epochs=1, patience=1, cooldown=4),
+            (False, "the rate fell from the first epoch on, so that no plateau could show"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_convergence_is_stated_with_its_reason(f1, config, expected) -> None:
     assert tuple(convergence(f1, config)) == expected

@@ -31,9 +31,9 @@ class Store:
     """Posts a and b share image 0, c has image 1, and d has none; counts what is read."""
 
     regions, channels, max_objects = REGIONS, CHANNELS, OBJECTS
-    image = {"a": 0, "b": 0, "c": 1}
 
     def __init__(self) -> None:
+        self.image = {"a": 0, "b": 0, "c": 1}
         self.read: list[str] = []
 
     def image_of(self, post_id: str) -> int | None:
