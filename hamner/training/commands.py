@@ -33,7 +33,7 @@ ObjectsFrom = Annotated[
 Captions = Annotated[
     list[Path] | None, typer.Option(metavar="FILE", help="Captions as a stand-in for images; repeatable.")
 ]
-Epochs = Annotated[int | None, typer.Option(help="Passes over train; the best one on valid is kept.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over train, at most; the best one on valid is kept.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. `--set encoder_lr=3e-5`; repeatable."),

@@ -423,7 +423,7 @@ def _epoch(task: _Task, prepared: _Prepared, valid_f1: list[float]) -> dict[str,
     bar = tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", disable=not task.shows_bars, unit="batch")
     steps = len(batches)
     warmup = int(config.warmup * config.epochs * steps)
-    falls = warmup if config.patience is None else (falls_from(valid_f1, config) - 1) * steps
+    falls = (falls_from(valid_f1, config) - 1) * steps
     rate = partial(rate_at, warmup=warmup, falls=falls, end=last_epoch(valid_f1, config) * steps)
     loss = _learn(task, prepared, bar, (rate(step) for step in count((epoch - 1) * steps)))
     trained = time.perf_counter()

@@ -99,11 +99,19 @@ save(training.learning_curves(full), "learning_curves")
 #
 # Two things to look for. Does the loss still fall where F1 on valid stands still? Then the model
 # learns the training posts by heart. And does F1 still rise at the last epoch? Then more epochs
-# might help.
+# might help. A record says whether its run had *converged*, and why.
 
 # %%
-best = {run.config.seed: (run.record["best_epoch"], run.config.epochs) for run in full}
-pd.DataFrame(best, index=["best epoch", "epochs"]).T.rename_axis("seed")
+endings = {
+    each.config.seed: {
+        "best epoch": each.record["best_epoch"],
+        "epochs": len(each.record["history"]),
+        "converged": each.record.get("converged"),
+        "reason": each.record.get("reason", ""),
+    }
+    for each in full
+}
+pd.DataFrame(endings).T.rename_axis("seed")
 
 # %% [markdown]
 # ### The seeds
@@ -243,16 +251,19 @@ assert losses[-1] < 0.2 * first[0]
 # %% [markdown]
 # ### The rate
 #
-# The learning rate rises over the first tenth of the steps and then falls to 0 in a line. At first
-# Adam knows little about the size of the gradients, so large steps would be wild. At the end
-# small steps let the model settle.
+# The learning rate rises over the first steps, is constant until F1 on valid has stopped rising,
+# and then falls to 0 in a line. At first Adam knows little about the size of the gradients, so
+# large steps would be wild. At the end small steps let the model settle. (Without `patience` the
+# length is fixed, and the rate falls from the end of the warm-up on.)
 
 # %%
-from hamner.training.convergence import rate_at
+from hamner.training.convergence import falls_from, rate_at
 
-steps = -(-len(corpus.train) // run.config.batch_size) * run.config.epochs  # of the full run
-warmup = int(run.config.warmup * steps)
-share = [rate_at(n, warmup, falls=warmup, end=steps) for n in range(steps)]
+valid_f1 = [epoch["valid_f1"] for epoch in run.record["history"]]  # of the full run
+per_epoch = -(-len(corpus.train) // run.config.batch_size)
+warmup = int(run.config.warmup * run.config.epochs * per_epoch)
+falls, steps = (falls_from(valid_f1, run.config) - 1) * per_epoch, len(valid_f1) * per_epoch
+share = [rate_at(n, warmup, falls, end=steps) for n in range(steps)]
 pd.Series(share, name="share of the peak rate").rename_axis("step").iloc[:: steps // 20].round(
     2
 ).to_frame().T
@@ -418,10 +429,9 @@ save(training.reliability_diagram(diagrams), "reliability_diagram")
 
 # %% tags=["solution"]
 per_epoch = -(-len(corpus.train) // run.config.batch_size)
-total = per_epoch * run.config.epochs
-print(
-    f"{total} steps of at most {run.config.batch_size} posts, {int(run.config.warmup * total)} of warm-up"
-)
+total = per_epoch * len(run.record["history"])
+rising = int(run.config.warmup * run.config.epochs * per_epoch)
+print(f"{total} steps of at most {run.config.batch_size} posts, {rising} of warm-up")
 
 # %% [markdown]
 # **2.** Early stopping: how many epochs could each seed have saved if it had stopped after two

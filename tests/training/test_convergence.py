@@ -54,8 +54,17 @@ def test_with_patience_the_rate_is_constant_until_it_falls() -> None:
     assert rates == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0]
 
 
-def test_a_fall_that_begins_in_the_warm_up_ends_the_warm_up() -> None:
-    assert [rate_at(step, warmup=10, falls=2, end=4) for step in range(5)] == [0.1, 0.2, 1, 0.5, 0]
+def test_a_rate_that_would_fall_in_the_warm_up_falls_from_its_end_on() -> None:
+    assert [rate_at(step, warmup=2, falls=0, end=4) for step in range(5)] == [0.5, 1, 1, 0.5, 0]
+    slow = TrainConfig(epochs=20, patience=1, cooldown=4, warmup=0.25)
+    assert falls_from([0.1] * 4, slow) == 17
+    assert falls_from([0.1] * 5, slow) == falls_from([0.1] * 9, slow) == 6
+
+
+def test_a_run_shorter_than_its_cooldown_has_the_rate_of_a_run_without_patience() -> None:
+    short = TrainConfig(epochs=3, patience=8, cooldown=10)
+    assert [falls_from([0.1] * done, short) for done in range(3)] == [1, 1, 1]
+    assert [last_epoch([0.1] * done, short) for done in range(4)] == [3, 3, 3, 3]
 
 
 @pytest.mark.parametrize(
