@@ -4,8 +4,8 @@ Without `patience` a run has `epochs` epochs. Its rate falls linearly from the e
 
 With `patience` the rate is constant after the warm-up until F1 on valid has not risen for `patience` epochs. Then it
 falls linearly to 0 over `cooldown` epochs, and the run ends. It falls at the earliest after the warm-up, and at the
-latest in time for the run to end after `epochs` epochs. A constant rate needs no known length, and its plateau is one of the model, not of a rate
-that is 0 already.
+latest in time for the run to end after `epochs` epochs. A constant rate needs no known length, and its plateau is one
+of the model, not of a rate that is 0 already.
 
 Every decision depends on the epochs' F1 on valid alone, which the checkpoint holds: a run that was killed and resumed
 decides as if it had not been.
