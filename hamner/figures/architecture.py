@@ -291,7 +291,7 @@ def _stage_2(page: Page, model: HamNer, top: float) -> float:
         legend.append(r"$\rho$: how much of the image reaches the words")
     if relevance.weighs:
         box, title, source = Box(*lanes.pop(0), row, HIGH), r"Integration $\mathbf{\beta}$", SOURCES["integration"]
-        shape, parameters = f"{len(GRAINS)}", None if relevance.judges else relevance.parameters()
+        shape, parameters = f"{len(GRAINS)} shares", None if relevance.judges else relevance.parameters()
         page.block("integration", box, title, shape, source, GREEN, parameters)
         legend.append(r"$\beta$: how much each grain counts in it")
     for start, x in (("sentence", page.boxes["sentence"].centre), ("memory", MEMORY_DOWN)):
