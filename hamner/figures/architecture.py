@@ -20,7 +20,7 @@ from torch import nn
 from hamner.drawing.style import BLACK, BLUE, GREEN, GREY, ORANGE, styled
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
-from hamner.model.intra_modality import PHI, SpatialBlock, Vision
+from hamner.model.intra_modality import GRAINS, PHI, SpatialBlock, Vision
 from hamner.settings import sources
 
 WIDTH = 6.4
@@ -108,9 +108,15 @@ class Page:
         shape: str,
         source: str,
         colour: str,
-        parameters: Iterable[nn.Parameter],
+        parameters: Iterable[nn.Parameter] | None,
     ) -> None:
-        """Draw a block with parameters: the shape of its output, and the number of `parameters`."""
+        """Draw a block with parameters: the shape of its output, and the number of `parameters`.
+
+        None for a block whose parameters another block shows.
+        """
+        if parameters is None:
+            self._draw(name, box, title, [shape], source, colour)
+            return
         learnt = list(parameters)
         count = f"{sum(parameter.numel() for parameter in learnt):,}"
         if not any(parameter.requires_grad for parameter in learnt):
@@ -276,18 +282,17 @@ def _stage_2(page: Page, model: HamNer, top: float) -> float:
     top += GAP / 2
     level = top + HEADING - 0.04
     row = level + 0.15
-    lanes = _lanes(JUDGES, relevance.judges + (relevance.weigh is not None))
+    lanes = _lanes(JUDGES, relevance.judges + relevance.weighs)
     legend = []
+    # One judgement gives both: its parameters stand in the first block.
     if relevance.judges:
         box, title, source = Box(*lanes.pop(0), row, HIGH), r"Relevance $\mathbf{\rho}$", SOURCES["relevance"]
-        parts = [part for name, part in relevance.named_children() if name != "weigh"]
-        parameters = [parameter for part in parts for parameter in part.parameters()]
-        page.block("relevance", box, title, "1", source, GREEN, parameters)
+        page.block("relevance", box, title, "1", source, GREEN, relevance.parameters())
         legend.append(r"$\rho$: how much of the image reaches the words")
-    if relevance.weigh is not None:
+    if relevance.weighs:
         box, title, source = Box(*lanes.pop(0), row, HIGH), r"Integration $\mathbf{\beta}$", SOURCES["integration"]
-        shape = f"{relevance.weigh.out_features}"
-        page.block("relevance.weigh", box, title, shape, source, GREEN, relevance.weigh.parameters())
+        shape, parameters = f"{len(GRAINS)} shares", None if relevance.judges else relevance.parameters()
+        page.block("integration", box, title, shape, source, GREEN, parameters)
         legend.append(r"$\beta$: how much each grain counts in it")
     for start, x in (("sentence", page.boxes["sentence"].centre), ("memory", MEMORY_DOWN)):
         for name in _judges(page):
@@ -303,7 +308,7 @@ def _stage_2(page: Page, model: HamNer, top: float) -> float:
 
 
 def _judges(page: Page) -> list[str]:
-    return [name for name in ("relevance", "relevance.weigh") if name in page.boxes]
+    return [name for name in ("relevance", "integration") if name in page.boxes]
 
 
 def _stage_3(page: Page, model: HamNer, top: float) -> tuple[float, str]:

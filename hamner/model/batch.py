@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -12,6 +12,9 @@ from torch import Tensor
 
 class ImageFeatures(NamedTuple):
     """The frozen features of B posts' images: a grid of R regions and up to K >= 1 objects, each of C channels.
+
+    Each vector of C channels is standardised: its mean is 0 and its variance 1 (*ours*), because feature sources differ
+    in scale by a factor of ten. `VisualFeatures.standardised` does so once for each image.
 
     grid        (B, R, C) the backbone's last map
     objects     (B, K, C)
@@ -97,11 +100,11 @@ class AttentionWeights:
     memory [G; O_sem; O_spa]; `grain` (M,) gives each region's grain: 0 global, 1 semantic, 2 spatial.
 
     text_pool      (B, n)           of the words in s
-    vision_pool    (B, M)           of the regions in v
+    vision_pool    (B, M)           of the regions in v_g, times the share beta of their grain
     semantic       (B, h, 1+K, 1+K) between the scene (first, if the model has the grid) and the objects
     spatial        (B, h, K, K)     between the objects, by geometry
-    word_to_region (B, L, h, n, M)  in each iteration
-    region_to_word (B, L, h, M, n)  in each iteration; without co-attention the last one does not exist
+    word_to_region (B, L, h, n, M)  in each iteration; until `detached` stacks them, L of (B, h, n, M)
+    region_to_word (B, L, h, M, n)  likewise; without co-attention the last iteration has none
     co_regions     (B, n, M)        co-attention, softmax over regions
     co_words       (B, M, n)        co-attention, softmax over words
     gate           (B, n)           z, mean over its channels (a gate: it does not sum to 1)
@@ -112,15 +115,18 @@ class AttentionWeights:
     vision_pool: Tensor | None = None
     semantic: Tensor | None = None
     spatial: Tensor | None = None
-    word_to_region: Tensor | None = None
-    region_to_word: Tensor | None = None
+    word_to_region: Tensor | Sequence[Tensor] | None = None
+    region_to_word: Tensor | Sequence[Tensor] | None = None
     co_regions: Tensor | None = None
     co_words: Tensor | None = None
     gate: Tensor | None = None
 
     def detached(self) -> AttentionWeights:
-        """The same weights without their gradients, in float32 after a pass in bfloat16."""
+        """The same weights without their gradients, in float32 after a pass in bfloat16, iterations stacked."""
         kept = {item.name: value for item in fields(self) if (value := getattr(self, item.name)) is not None}
+        for name in ("word_to_region", "region_to_word"):
+            if name in kept:
+                kept[name] = torch.stack([weights.detach() for weights in kept[name]], 1)
         return AttentionWeights(**{name: float32(value.detach()) for name, value in kept.items()})
 
 

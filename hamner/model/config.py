@@ -34,6 +34,7 @@ class ModelConfig:
     frozen_text: bool = setting(False, "ours", "do not train the text encoder")
     layers: Literal["last", "mix"] = setting("last", "ours", "the encoder's last layer, or a learned mix of all layers")
     local_text: bool = setting(True, "ours", "width-7 convolution over the encoder's word embeddings")
+    global_text: bool = setting(False, "ours", "the sentence vector is added to each word, through a linear layer")
     word_shapes: bool = setting(True, "ours", "the convolution also reads the words' shapes (capitals, digits, @, #)")
     dropout: DropoutShare = setting(
         0.1, "sibling", "dropout on word representations, in the interaction, and before the classifier"
@@ -53,7 +54,9 @@ class ModelConfig:
     absolute_geometry: bool = setting(True, "ours", "spatial encoding: each box's place in the image")
     relative_geometry: bool = setting(True, "ours", "spatial encoding: the relative position of each pair of boxes")
     relevance: bool = setting(True, "stated", "learn rho, how much an image counts; without it rho = 1 for every image")
-    integration: bool = setting(True, "stated", "learn beta, how much each grain counts; without it all count alike")
+    integration: bool = setting(
+        True, "stated", "beta, how much each grain counts, by its relevance; without it all count alike"
+    )
     iterations: Annotated[int, Field(ge=0, le=MOST_ITERATIONS)] = setting(
         2, "ours", "rounds of cross-attention between words and regions (iterating is stated)"
     )
@@ -78,5 +81,5 @@ class ModelConfig:
 
     @property
     def weighs_grains(self) -> bool:
-        """Whether beta is learnt: a single grain has nothing to be weighed against."""
+        """Whether beta follows relevance: a single grain has nothing to be weighed against."""
         return self.integration and self.grains > 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 from transformers import PreTrainedModel
 
+from hamner.model.attention import zero_init
 from hamner.model.batch import Batch, Output, float32
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.decoder import Decoder
@@ -40,26 +41,31 @@ class HamNer(nn.Module):
         if d % config.heads:
             raise ModelConfigError(f"heads ({config.heads}) must divide the text encoder's hidden size ({d})")
         self.decoder = Decoder(d, tags, config.dropout)
+        judges = config.vision and (config.relevance or config.weighs_grains)
+        self.sentence = Sentence(encoder.config.hidden_size, d) if config.global_text or judges else None
+        self.global_text = nn.Linear(d, d, bias=False) if config.global_text else None
+        if self.global_text is not None:
+            zero_init(self.global_text)
         self.vision = None
         if config.vision:
             if channels < 1:
                 raise ValueError("a model with vision needs `channels`, the number of channels of its visual features")
             self.vision = Vision(config, d, channels, classes)
-            needs_sentence = config.relevance or config.weighs_grains
-            self.sentence = Sentence(encoder.config.hidden_size, d) if needs_sentence else None
             self.relevance = Relevance(config, d)
             self.interaction = Interaction(config, d)
 
     def forward(self, batch: Batch, keep_attention: bool = False) -> Output:
         """Tag scores for each word, the loss where the batch has tags, and the attention weights on request."""
         words, last = self.text(batch)  # T (B, n, d), h (B, n, d_enc)
-        rho = beta = weights = None
+        sentence = rho = beta = weights = text_pool = None
+        if self.sentence is not None:
+            sentence, text_pool = self.sentence(last, batch.word_mask)  # s (B, d)
+        if self.global_text is not None and sentence is not None:
+            words = words + self.global_text(sentence)[:, None]
         if self.vision is not None and batch.images is not None:
             # Stage 1: each modality by itself
             memory, weights = self.vision(batch.images)  # [G; O_sem; O_spa] (B, M, d)
-            sentence = None
-            if self.sentence is not None:
-                sentence, weights.text_pool = self.sentence(last, batch.word_mask)  # s (B, d)
+            weights.text_pool = text_pool
             # Stage 2: how much does the image count, and how much each of its grains?
             rho, beta = self.relevance(sentence, memory, weights)  # (B,), (B, 3)
             # Stage 3: words and regions read one another

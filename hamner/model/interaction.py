@@ -16,7 +16,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from hamner.model.attention import Attention, FeedForward, Groups, masked_softmax, softmax_by_group, zero_init
+from hamner.model.attention import Attention, Dropout, FeedForward, Groups, masked_softmax, softmax_by_group, zero_init
 from hamner.model.batch import AttentionWeights
 from hamner.model.config import ModelConfig
 from hamner.model.intra_modality import Memory
@@ -62,10 +62,9 @@ class Interaction(nn.Module):
             T, of_words = read(T, M, memory.mask, rho, grains)
             word_to_region.append(of_words)  # (B, h, n, M)
             if layer < len(self.regions):
-                M, of_regions = self.regions[layer](M, T, word_mask, torch.ones_like(rho))
+                M, of_regions = self.regions[layer](M, T, word_mask)
                 region_to_word.append(of_regions)  # (B, h, M, n)
-        weights.word_to_region = torch.stack(word_to_region, 1) if word_to_region else None
-        weights.region_to_word = torch.stack(region_to_word, 1) if region_to_word else None
+        weights.word_to_region, weights.region_to_word = word_to_region or None, region_to_word or None
         if self.coattention is None:
             return T
         H, weights.co_regions, weights.co_words, z = self.coattention(T, M, word_mask, memory.mask, rho, grains)
@@ -74,28 +73,35 @@ class Interaction(nn.Module):
 
 
 class Reader(nn.Module):
-    """A pre-LN cross-attention block: x + scale * MHA(LN x -> LN memory), then x + scale * FF(x)."""
+    """A pre-LN cross-attention block: x + scale * MHA(LN x -> LN memory), then x + scale * FF(x).
+
+    Without `scale` it is 1.
+    """
 
     def __init__(self, config: ModelConfig, width: int) -> None:
         super().__init__()
         self.norm, self.memory_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, config.heads)
         self.feed_forward = FeedForward(width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         zero_init(self.attention.out)
         zero_init(self.feed_forward[-1])
 
     def forward(
-        self, x: Tensor, memory: Tensor, mask: Tensor, scale: Tensor, groups: Groups | None = None
+        self, x: Tensor, memory: Tensor, mask: Tensor, scale: Tensor | None = None, groups: Groups | None = None
     ) -> tuple[Tensor, Tensor]:
         """x (B, n, d) after reading the memory (B, m, d), and the attention weights (B, h, n, m).
 
         `mask` (B, m) and `groups` are of the memory; `scale` (B,) multiplies all that is added to x.
         """
-        scale = scale[:, None, None]  # (B, 1, 1)
         read, weights = self.attention(self.norm(x), self.memory_norm(memory), mask, groups=groups)
-        x = x + scale * self.dropout(read)
-        return x + scale * self.dropout(self.feed_forward(x)), weights
+        x = _added(x, self.dropout(read), scale)
+        return _added(x, self.dropout(self.feed_forward(x)), scale), weights
+
+
+def _added(x: Tensor, more: Tensor, scale: Tensor | None) -> Tensor:
+    """x + scale * more, with one number of `scale` (B,) for each post."""
+    return x + more if scale is None else torch.addcmul(x, scale[:, None, None], more)
 
 
 class CoAttention(nn.Module):
@@ -116,7 +122,7 @@ class CoAttention(nn.Module):
         self.affinity = nn.Linear(width, width, bias=False)
         self.gate = nn.Linear(3 * width, width)
         self.out = nn.Linear(2 * width, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         zero_init(self.out)
 
     def forward(
@@ -133,7 +139,7 @@ class CoAttention(nn.Module):
         Returns also the weights over the regions (B, n, M) and over the words (B, M, n), and the gate z (B, n, d).
         """
         T, M = self.norm(words), self.memory_norm(regions)
-        A = self.affinity(T) @ M.transpose(1, 2) / math.sqrt(T.shape[-1])  # (B, n, M)
+        A = self.affinity(T) / math.sqrt(T.shape[-1]) @ M.transpose(1, 2)  # (B, n, M)
         over_regions = softmax_by_group(A, region_mask[:, None, :], grains)  # (B, n, M)
         over_words = masked_softmax(A.transpose(1, 2), word_mask[:, None, :])  # (B, M, n)
         C1 = over_regions @ M  # (B, n, d)

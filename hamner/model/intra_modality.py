@@ -6,7 +6,7 @@ O     = LN(W_o f + E_c[class] + w_s score)       the objects (*stated*); this su
 O_sem = Block([g; O], psi), g = mean(G)          semantic encoding (*stated*); its form is                   *ours*
 O_spa = Block(O + place, phi)                    spatial encoding (*stated*); its form is                    *ours*
 
-F and f are standardised and, in training, some of their channels are dropped (*ours*).
+F and f are standardised (`batch.ImageFeatures`) and, in training, some of their channels are dropped (*ours*).
 
 Boxes enter the spatial block alone: a model without it reads no box. (Features still hint at an object's size: the crop
 of a small object is blurred.) Objects attend to one another by content in the semantic block alone. Without it they are
@@ -16,12 +16,14 @@ still compared in stage 3, indirectly: words read regions, and regions read word
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from hamner.model.attention import Attention, FeedForward, masked_softmax, weighted_messages
+from hamner.model.attention import Attention, Dropout, FeedForward, masked_softmax
 from hamner.model.batch import AttentionWeights, ImageFeatures
 from hamner.model.config import ModelConfig
 
@@ -79,7 +81,7 @@ class Vision(nn.Module):
         self.grid = None
         if config.global_vision:
             self.grid = nn.Sequential(
-                Standardised(dropout, alike=True), nn.Linear(channels, width), nn.LayerNorm(width)
+                ChannelDropout(dropout, alike=True), nn.Linear(channels, width), nn.LayerNorm(width)
             )
         self.objects = Objects(width, channels, classes, dropout) if config.objects else None
         self.semantic = SemanticBlock(config, width) if config.objects and config.semantic else None
@@ -111,26 +113,23 @@ class Vision(nn.Module):
         return memory, AttentionWeights(memory.grain, semantic=semantic, spatial=spatial)
 
 
-class Standardised(nn.Module):
-    """LayerNorm without learned parameters, then channel dropout in training (*ours*).
+class ChannelDropout(Dropout):
+    """Dropout of channels of frozen features in training (*ours*).
 
-    Feature sources differ in scale by a factor of ten, so each vector gets mean 0 and variance 1. With `alike`, the
-    dropped channels are the same in all vectors of an image. A frozen backbone gives each image the same features in
-    every epoch: without dropout the model memorises them.
+    With `alike`, the dropped channels are the same in all vectors of an image. A frozen backbone gives each image the
+    same features in every epoch: without dropout the model memorises them.
     """
 
-    def __init__(self, dropout: float, alike: bool = False) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
+    def __init__(self, share: float, alike: bool = False) -> None:
+        super().__init__(share)
         self.alike = alike
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, R, C) to the same shape."""
-        features = nn.functional.layer_norm(features, features.shape[-1:])
-        if not self.training:
+        if not self.training or not self.dropped:
             return features
-        kept = torch.ones_like(features[:, :1] if self.alike else features)  # (B, 1, C) or (B, R, C)
-        return features * self.dropout(kept)
+        one = features[:, :1] if self.alike else features  # (B, 1, C) or (B, R, C)
+        return features * self.kept(one.shape, features)
 
 
 class Objects(nn.Module):
@@ -138,7 +137,7 @@ class Objects(nn.Module):
 
     def __init__(self, width: int, channels: int, classes: int, dropout: float) -> None:
         super().__init__()
-        self.standardised = Standardised(dropout)
+        self.dropout = ChannelDropout(dropout)
         self.feature = nn.Linear(channels, width)
         self.label = nn.Embedding(classes, width, padding_idx=0)
         self.score = nn.Linear(1, width, bias=False)
@@ -150,7 +149,7 @@ class Objects(nn.Module):
 
     def forward(self, images: ImageFeatures) -> Tensor:
         """Features of images to O (B, K, d)."""
-        appearance = self.feature(self.standardised(images.objects))  # (B, K, d)
+        appearance = self.feature(self.dropout(images.objects))  # (B, K, d)
         return self.norm(appearance + self.label(images.classes) + self.score(images.scores[:, :, None]))
 
 
@@ -163,14 +162,28 @@ class Pairs(nn.Module):
 
     def __init__(self, config: ModelConfig, width: int, count: int) -> None:
         super().__init__()
+        self.heads = config.heads
         self.hidden = nn.Sequential(nn.Linear(count, 64), nn.GELU())
         self.bias = nn.Linear(64, config.heads, bias=False)
         self.message = nn.Linear(64, width)
 
-    def forward(self, pairs: Tensor) -> tuple[Tensor, Tensor]:
-        """Pairs (B, K, K, count) to the bias (B, h, K, K) and the message (B, K, K, d)."""
+    def forward(self, pairs: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Pairs (B, K, K, count) to the bias (B, h, K, K), and `received` with these pairs."""
         hidden = self.hidden(pairs)  # (B, K, K, 64)
-        return self.bias(hidden).permute(0, 3, 1, 2), self.message(hidden)
+        return self.bias(hidden).permute(0, 3, 1, 2), partial(self.received, hidden=hidden)
+
+    def received(self, weights: Tensor, hidden: Tensor) -> Tensor:
+        """Weighted sum of the messages that each node receives: weights (B, h, K, K) to (B, K, d).
+
+        The message from j to i is W_m hidden_ij + b, and each head weighs its own d/h channels of it. The messages are
+        never made: sum_j a_ij (W_m hidden_ij + b) = W_m (sum_j a_ij hidden_ij) + b sum_j a_ij.
+        """
+        by_node = weights.transpose(1, 2)  # (B, K, h, K)
+        gathered = by_node @ hidden  # (B, K, h, 64)
+        rows = self.message.weight.unflatten(0, (self.heads, -1))  # (h, d/h, 64)
+        bias = self.message.bias.unflatten(0, (self.heads, -1))  # (h, d/h)
+        of_heads = torch.einsum("bkhc,hec->bkhe", gathered, rows) + by_node.sum(-1, keepdim=True) * bias
+        return of_heads.flatten(2)
 
 
 class SemanticBlock(nn.Module):
@@ -207,9 +220,9 @@ class SemanticBlock(nn.Module):
         aspects = self.aspects(nodes).unflatten(-1, (ASPECTS, -1))  # (B, 1+K, a, d/a)
         unit = nn.functional.normalize(aspects, dim=-1)
         similarity = torch.einsum("biac,bjac->bija", unit, unit)  # psi (B, 1+K, 1+K, a)
-        bias, message = self.pairs(similarity)
+        bias, received = self.pairs(similarity)
         x = self.norm(nodes)
-        related, weights = self.attention(x, x, node_mask, bias, message)
+        related, weights = self.attention(x, x, node_mask, bias, received)
         nodes = nodes + related
         nodes = nodes + self.feed_forward(nodes)
         return nodes[:, -objects.shape[1] :], weights
@@ -244,9 +257,9 @@ class SpatialBlock(nn.Module):
         if self.position is not None:
             nodes = nodes + self.position(fourier(boxes))
         if self.pairs is not None:
-            bias, message = self.pairs(phi(boxes, box_mask))  # (B, h, K, K), (B, K, K, d)
+            bias, received = self.pairs(phi(boxes, box_mask))  # (B, h, K, K)
             weights = masked_softmax(bias, box_mask[:, None, None, :])
-            nodes = nodes + self.out(weighted_messages(weights, message))
+            nodes = nodes + self.out(received(weights))
         return nodes + self.feed_forward(nodes), weights
 
 

@@ -1,12 +1,16 @@
-"""Stage 2: how much does the image count for the post (rho), and how much each of its grains (beta)?
+"""Stage 2: how well does each grain of the image fit the post, and so how much does each count (beta), and all (rho)?
 
-v    = LN(sum_m a_m M_m), a = softmax_m(s^T W_k M_m / sqrt(d) - log n_grain(m))  n_g: the real regions of grain g
-rho  = sigmoid(SHARPNESS * cos(W_t s, W_v v))                                    in (0, 1), one for each post
-beta = softmax(tanh W[s; mean(G); mean(O_sem); mean(O_spa)])                     over the grains that are present
+For each grain g, with its real regions M_m:
 
-With nothing to see rho and beta are exactly 0: a post without an image, or, for a model without the grid, an image
-without objects. It is *stated* that relevance is judged, that it decides how the grains are integrated, and that both
-are learnt end to end. Both forms are *ours*.
+v_g  = LN(sum_m a_m M_m), a = softmax_m(s^T W_k M_m / sqrt(d))  the part of the grain that the sentence asks for
+c_g  = cos(W_t s, W_g v_g)                                      how well it fits the sentence
+beta = softmax_g(SHARPNESS * c_g)                               over the grains that are present
+rho  = sigmoid(SHARPNESS * max_g c_g)                           in (0, 1), one for each post
+
+One judgement decides both: a grain that fits counts more than one that does not, and the image counts as much as its
+best grain. With nothing to see rho and beta are exactly 0: a post without an image, or, for a model without the grid,
+an image without objects. It is *stated* that relevance is judged, that it guides how the grains are integrated, and
+that both are learnt end to end. Both forms are *ours*.
 """
 
 from __future__ import annotations
@@ -22,8 +26,9 @@ from hamner.model.config import ModelConfig
 from hamner.model.intra_modality import GRAINS, Memory
 
 SHARPNESS = 4.0
-"""Bounds rho between sigmoid(-4) = 0.018 and sigmoid(4) = 0.982 (*ours*). Most images help, so that an unbounded logit
-saturates the sigmoid before the few misleading images can train it."""
+"""Bounds rho between sigmoid(-4) = 0.018 and sigmoid(4) = 0.982, and the ratio of two grains' shares by exp(8)
+(*ours*). Most images help, so that an unbounded logit saturates the sigmoid before the few misleading images can train
+it."""
 
 
 class Relevance(nn.Module):
@@ -31,13 +36,15 @@ class Relevance(nn.Module):
 
     def __init__(self, config: ModelConfig, width: int) -> None:
         super().__init__()
-        self.judges, self.weigh = config.relevance, None
-        if config.relevance:
-            self.key = nn.Linear(width, width, bias=False)
+        self.judges, self.weighs = config.relevance, config.weighs_grains
+        if self.judges or self.weighs:
+            self.query = nn.Linear(width, width, bias=False)
             self.vision_norm = nn.LayerNorm(width)
-            self.of_text, self.of_vision = nn.Linear(width, width), nn.Linear(width, width)
-        if config.weighs_grains:
-            self.weigh = nn.Linear((1 + len(GRAINS)) * width, len(GRAINS))
+            self.of_text = nn.Linear(width, width)
+            present = (config.global_vision, config.objects and config.semantic, config.objects and config.spatial)
+            self.of_grain = nn.ModuleDict(
+                {grain: nn.Linear(width, width) for grain, there in zip(GRAINS, present, strict=True) if there}
+            )
 
     def forward(self, s: Tensor | None, memory: Memory, weights: AttentionWeights) -> tuple[Tensor, Tensor]:
         """Judge the image of each post.
@@ -48,29 +55,32 @@ class Relevance(nn.Module):
             weights: takes up `vision_pool`.
 
         Returns:
-            rho (B,) and beta (B, 3).
-
-        The tanh (*ours*) leaves each of three grains a share between 0.06 and 0.79. Without it the grain that helps
-        first soon takes all of the attention, and the others are never learnt.
+            rho (B,) and beta (B, 3). With `relevance=False` rho is 1, and with `integration=False` beta is uniform,
+            wherever something can be seen.
         """
-        grain = memory.grain  # (M,)
-        one_hot = grain[:, None] == torch.arange(len(GRAINS), device=grain.device)  # (M, 3)
-        members = (memory.mask[:, :, None] & one_hot).to(memory.regions.dtype)  # (B, M, 3)
-        count = members.sum(1)  # (B, 3)
-        present, size = count > 0, count.clamp(min=1)
+        masks = memory.mask.split(memory.sizes, 1)  # (B, M_g) for each grain g
+        present = torch.stack([mask.any(-1) for mask in masks], -1)  # (B, 3)
+        fit = torch.zeros_like(present, dtype=memory.regions.dtype)  # (B, 3), c_g
+        pools: list[Tensor] = []
+        if s is not None:
+            text = self.of_text(s)  # (B, d)
+            query = self.query(s)[:, :, None] / math.sqrt(s.shape[-1])  # (B, d, 1)
+            judged = []
+            for grain, regions, mask in zip(GRAINS, memory.regions.split(memory.sizes, 1), masks, strict=True):
+                a = masked_softmax((regions @ query).squeeze(-1), mask)  # (B, M_g)
+                pools.append(a)
+                if grain not in self.of_grain:
+                    judged.append(fit[:, 0])
+                    continue
+                v = self.vision_norm((a[:, None] @ regions).squeeze(1))  # (B, d)
+                judged.append(torch.cosine_similarity(text, self.of_grain[grain](v), dim=-1))
+            fit = torch.stack(judged, -1)
 
-        logits = torch.zeros_like(count)
-        if self.weigh is not None and s is not None:
-            means = torch.einsum("bmg,bmd->bgd", members, memory.regions) / size[:, :, None]  # (B, 3, d)
-            logits = self.weigh(torch.cat([s, means.flatten(1)], -1)).tanh()  # (B, 3)
-        beta = masked_softmax(logits, present)
-
-        rho = torch.ones_like(count[:, 0])
+        beta = masked_softmax(SHARPNESS * fit if self.weighs else torch.zeros_like(fit), present)
+        rho = torch.ones_like(fit[:, 0])
         if self.judges and s is not None:
-            fit = torch.einsum("bd,bmd->bm", s, self.key(memory.regions)) / math.sqrt(s.shape[-1])
-            fit = fit - size.log()[:, grain]  # 49 regions of the grid weigh no more than 5 objects (*ours*)
-            weights.vision_pool = masked_softmax(fit, memory.mask)  # (B, M)
-            v = self.vision_norm(torch.einsum("bm,bmd->bd", weights.vision_pool, memory.regions))  # (B, d)
-            similarity = torch.cosine_similarity(self.of_text(s), self.of_vision(v), dim=-1)  # (B,)
-            rho = (SHARPNESS * similarity).sigmoid()
+            rho = (SHARPNESS * fit.masked_fill(~present, -1.0).amax(-1)).sigmoid()
+        if pools:
+            shares = zip(pools, beta.unbind(-1), strict=True)
+            weights.vision_pool = torch.cat([share[:, None] * pool for pool, share in shares], -1)  # (B, M)
         return rho.masked_fill(~present.any(-1), 0.0), beta

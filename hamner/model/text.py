@@ -3,8 +3,8 @@
 T = W_t sum_l softmax(alpha)_l h^l + Conv_7([e; word shapes])  (B, n, d)
 
 h^l is the encoder's layer l at the first piece of the word, e the piece's input embedding. With `layers="last"` the sum
-is the last layer alone. h^l and e of a frozen encoder are standardised (h^l only in a mix). Beside an encoder that is
-trained, the convolution starts at zero.
+is the last layer alone. h^l and e of a frozen encoder are standardised when they are read (h^l only in a mix). Beside
+an encoder that is trained, the convolution starts at zero.
 
 The first term sees the word in its whole post. The second sees its neighbours: the upper layers of a sentence encoder
 lose what stands right beside a word, such as "Kelso (left)". Word shapes give an uncased encoder the capitals. The text
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from hamner.model.attention import zero_init
+from hamner.model.attention import Dropout, zero_init
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 
@@ -70,7 +70,7 @@ class TextStage(nn.Module):
         if self.width == hidden:
             nn.init.eye_(self.project.weight)
             nn.init.zeros_(self.project.bias)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def train(self, mode: bool = True) -> TextStage:
         """Set the mode of all modules but a frozen encoder, which always stays in eval mode."""
@@ -87,12 +87,9 @@ class TextStage(nn.Module):
             layers, embedded = batch.word_layers, batch.word_embeddings
         words = last = layers[:, :, -1]  # (B, n, d_enc)
         if self.mix is not None:
-            layers = nn.functional.layer_norm(layers, layers.shape[-1:]) if self.frozen else layers
             words = torch.einsum("l,bnld->bnd", self.mix.softmax(0), layers)
         text = self.project(words)  # (B, n, d)
         if self.local is not None:
-            if self.frozen:
-                embedded = nn.functional.layer_norm(embedded, embedded.shape[-1:])
             if self.shapes:
                 if batch.shapes is None:
                     raise TypeError("this model reads word shapes, and the batch has none: give it `shapes`")
@@ -105,7 +102,8 @@ class TextStage(nn.Module):
         """Run the encoder: its layers (B, n, L, d_enc) and input embeddings (B, n, d_enc) at each word's first piece.
 
         L is 1, the last layer, unless layers are mixed. A frozen encoder always gives the same: both can be kept and
-        given to a later batch as `word_layers` and `word_embeddings`.
+        given to a later batch as `word_layers` and `word_embeddings`. They are standardised here, once (the layers only
+        in a mix).
         """
         if batch.pieces is None or batch.piece_mask is None or batch.first_piece is None:
             raise TypeError("a batch needs either pieces, piece_mask, first_piece or word_layers, word_embeddings")
@@ -123,4 +121,8 @@ class TextStage(nn.Module):
             first = batch.pieces.gather(1, batch.first_piece)  # (B, n)
             # Detached: the embeddings get their gradient through the encoder. A second one for the whole vocabulary
             # would take as long as a layer.
-            return layers, self.encoder.get_input_embeddings()(first).detach()
+            embedded = self.encoder.get_input_embeddings()(first).detach()
+            if self.frozen:
+                embedded = nn.functional.layer_norm(embedded, embedded.shape[-1:])
+                layers = layers if self.mix is None else nn.functional.layer_norm(layers, layers.shape[-1:])
+            return layers, embedded

@@ -13,7 +13,7 @@ from hamner.corpora.tags import spans
 from hamner.tagger.confidence import FEWEST_ENTITIES, TEMPERATURES, calibrated
 from hamner.tagger.tagger import Tagger, TaggerError
 from hamner.training.identity import require_data_of
-from hamner.training.inputs import images_of, open_store, posts_seen
+from hamner.training.inputs import KeptFeatures, images_of, open_store, posts_seen
 from hamner.training.runs import CALIBRATION, Run, write_json
 from hamner.vision.store import FEATURES
 
@@ -35,7 +35,7 @@ def judged_entities(
     features_of = None
     if store is not None:
         posts_seen(posts, f"{corpus.name} {split}", store, None, allow_missing=1.0)
-        features_of = images_of(posts, store, tagger.config)
+        features_of = images_of(posts, KeptFeatures(store, limit=0), tagger.config)
     confidence: list[float] = []
     correct: list[bool] = []
     for begin in range(0, len(posts), AT_ONCE):

@@ -138,7 +138,7 @@ class Split(Dataset):
         return Item(
             number,
             window,
-            None if self.features is None else self.features(window.post),
+            None if self.features is None else self.features(window.post).standardised(),
             None if self.words is None else self.words[number],
         )
 

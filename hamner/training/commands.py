@@ -33,7 +33,7 @@ ObjectsFrom = Annotated[
 Captions = Annotated[
     list[Path] | None, typer.Option(metavar="FILE", help="Captions as a stand-in for images; repeatable.")
 ]
-Epochs = Annotated[int | None, typer.Option(help="Passes over train; the best one on valid is kept.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over train, at most; the best one on valid is kept.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Any other setting, e.g. `--set encoder_lr=3e-5`; repeatable."),
@@ -100,7 +100,9 @@ def train(
     finished = train_run(loaded, config, run, threads=threads, allow_missing=allow_missing)
     if not PartialState().is_main_process:
         return
-    echo(f"{finished.folder}: best epoch {finished.record['best_epoch']}")
+    history, converged = finished.record["history"], finished.record.get("converged")
+    ending = "" if converged is None else f"; {'' if converged else 'not '}converged: {finished.record['reason']}"
+    echo(f"{finished.folder}: best epoch {finished.record['best_epoch']} of {len(history)}{ending}")
     for split in ("valid", "test"):
         overall = finished.record["scores"][split]["seqeval"]["overall"]
         echo(

@@ -44,14 +44,22 @@ class TrainConfig:
         (), "ours", "a control: captions files; a text-only model reads each post's caption after its words"
     )
     epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] = setting(
-        4, "ours", "passes over train; the best one on valid is kept"
+        4, "ours", "passes over train, at most; the best one on valid is kept"
+    )
+    patience: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] | None = setting(
+        None,
+        "ours",
+        "the rate falls and the run ends after so many epochs without a better F1 on valid; none: no early end",
+    )
+    cooldown: Annotated[int, Field(ge=0, le=MOST_EPOCHS)] = setting(
+        8, "ours", "with patience: the last epochs, in which the rate falls to 0 linearly"
     )
     batch_size: Annotated[int, Field(ge=1, le=MOST_POSTS)] = setting(
         16, "ours", "posts per step and process", sibling=24
     )
     encoder_lr: Rate = setting(1e-4, "ours", "peak learning rate of the text encoder", sibling=3e-5)
     head_lr: Rate = setting(1e-3, "ours", "peak learning rate of everything else")
-    warmup: Share = setting(0.1, "sibling", "share of the steps in which the rate rises; then it falls to 0 linearly")
+    warmup: Share = setting(0.1, "sibling", "share of all steps in which the rate rises")
     weight_decay: Annotated[float, Field(ge=0, le=MOST_DECAY)] = setting(
         0.01, "sibling", "decay of weight matrices; none on biases, norms and single vectors"
     )

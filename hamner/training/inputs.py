@@ -61,7 +61,38 @@ def posts_seen(
     return require_seen(posts, without, where, allow_missing)
 
 
-def images_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig) -> Callable[[int], VisualFeatures]:
+IN_MEMORY = 2**31
+"""Bytes of features that training keeps in memory; those of further images are read from disk in each epoch."""
+
+
+class KeptFeatures:
+    """The standardised features of a store's posts. Each image is read and standardised once while memory lasts."""
+
+    def __init__(self, store: FeatureStore, limit: int = IN_MEMORY) -> None:
+        self._store = store
+        self._left = limit
+        self._kept: dict[int | None, VisualFeatures] = {}
+
+    def __getitem__(self, post_id: str) -> VisualFeatures:
+        """The post's standardised features. Raises what the store raises."""
+        image = self._store.image_of(post_id)
+        if image in self._kept:
+            return self._kept[image]
+        features = self._store[post_id].standardised()
+        size = features.grid.nbytes + features.objects.nbytes
+        if image is not None and size <= self._left:
+            self._left -= size
+            self._kept[image] = features
+        return features
+
+    def blank(self, post_id: str) -> VisualFeatures:
+        """A blank image (all features 0, no object) if the post has an image, and none otherwise."""
+        store = self._store
+        absent = VisualFeatures.absent(store.regions, store.channels, store.max_objects)
+        return replace(absent, image_present=self[post_id].image_present)
+
+
+def images_of(posts: Sequence[Post], features: KeptFeatures, config: TrainConfig) -> Callable[[int], VisualFeatures]:
     """A function from a post's number to its visual features, or to those that a control puts in their place.
 
     `shuffled`: the features of another post, drawn from the run's seed; each post's features are used once. The two
@@ -69,12 +100,11 @@ def images_of(posts: Sequence[Post], store: FeatureStore, config: TrainConfig) -
     `blank`: a blank image (all features 0, no object) wherever the post has an image.
     """
     if config.images == "own":
-        return lambda number: store[posts[number].id]
+        return lambda number: features[posts[number].id]
     if config.images == "blank":
-        absent = VisualFeatures.absent(store.regions, store.channels, store.max_objects)
-        return lambda number: replace(absent, image_present=store[posts[number].id].image_present)
+        return lambda number: features.blank(posts[number].id)
     other = exchanged(len(posts), config.seed)
-    return lambda number: store[posts[other[number]].id]
+    return lambda number: features[posts[other[number]].id]
 
 
 def exchanged(posts: int, seed: int, share: float = 1.0) -> dict[int, int]:

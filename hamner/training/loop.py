@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ from hamner.training.checkpoints import (
     save_weights,
 )
 from hamner.training.config import TrainConfig
+from hamner.training.convergence import convergence, falls_from, last_epoch, rate_at
 from hamner.training.identity import (
     encoder_sha256,
     identity,
@@ -57,7 +60,16 @@ from hamner.training.identity import (
     require_same,
     require_same_sums,
 )
-from hamner.training.inputs import Words, appended_texts, images_of, open_store, posts_seen, read_words, reading_of
+from hamner.training.inputs import (
+    KeptFeatures,
+    Words,
+    appended_texts,
+    images_of,
+    open_store,
+    posts_seen,
+    read_words,
+    reading_of,
+)
 from hamner.training.runs import (
     CALIBRATION,
     RETESTS,
@@ -148,13 +160,6 @@ def parameter_groups(model: HamNer, config: TrainConfig) -> list[dict[str, Any]]
         {"params": members, "lr": rate, "peak_lr": rate, "weight_decay": decay}
         for (rate, decay), members in groups.items()
     ]
-
-
-def warmup_then_linear(step: int, warmup: int, total: int) -> float:
-    """The learning rate at `step` as a share of its peak: up over `warmup` steps, then down to 0 at `total`."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return max(0.0, (total - step) / max(1, total - warmup))
 
 
 def train(
@@ -309,10 +314,11 @@ def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, 
         require_room(task.folder, sum(tensor.nbytes for tensor in learned_state(outline).values()))
     model = _drawn(config.model, encoder, config.seed, **shape)
     tokenizer = load_tokenizer(config.model.text_encoder)
-    splits = {
-        name: prepare(posts, model, tokenizer, None if store is None else images_of(posts, store, config), appended)
-        for name, posts in corpus.splits()
-    }
+    splits = {}
+    features = None if store is None else KeptFeatures(store)  # of all splits: they share images
+    for name, posts in corpus.splits():
+        of_posts = None if features is None else images_of(posts, features, config)
+        splits[name] = prepare(posts, model, tokenizer, of_posts, appended)
     optimizer = AdamW(parameter_groups(model, config), fused=True)
     wrapped, optimizer = task.accelerator.prepare(model, optimizer)
     network: HamNer = task.accelerator.unwrap_model(wrapped)
@@ -352,8 +358,9 @@ def _fit(task: _Task, prepared: _Prepared) -> Progress:
     begun_with["features"] = prepared.record["features"].get("store")
     state = _resumed(task, prepared, begun_with)
     prepared.earlier = state.seconds, state.cpu_seconds
-    for epoch in range(len(state.history) + 1, task.config.epochs + 1):
-        state.history.append(_epoch(task, prepared, epoch))
+    while len(state.history) < last_epoch(_valid_f1(state), task.config):
+        epoch = len(state.history) + 1
+        state.history.append(_epoch(task, prepared, _valid_f1(state)))
         improved = state.history[-1]["valid_f1"] > state.best_f1
         if improved:
             state.best_f1, state.best_epoch = float(state.history[-1]["valid_f1"]), epoch
@@ -368,6 +375,10 @@ def _fit(task: _Task, prepared: _Prepared) -> Progress:
             remove_weights_but(state.weights, task.folder)
         task.accelerator.wait_for_everyone()
     return state
+
+
+def _valid_f1(state: Progress) -> list[float]:
+    return [float(epoch["valid_f1"]) for epoch in state.history]
 
 
 def _spent(prepared: _Prepared) -> tuple[float, float]:
@@ -402,8 +413,9 @@ def _best_weights(folder: Path, state: Progress) -> Path:
     return named if named.exists() else folder / "model.safetensors"
 
 
-def _epoch(task: _Task, prepared: _Prepared, epoch: int) -> dict[str, int | float]:
-    """Train one epoch and score valid; returns its entry in the history."""
+def _epoch(task: _Task, prepared: _Prepared, valid_f1: list[float]) -> dict[str, int | float]:
+    """Train the epoch after those whose F1 on valid is given, and score valid; returns its entry in the history."""
+    epoch = len(valid_f1) + 1
     config, accelerator = task.config, task.accelerator
     begun = time.perf_counter()
     seed = 10_000 * config.seed + epoch
@@ -412,7 +424,10 @@ def _epoch(task: _Task, prepared: _Prepared, epoch: int) -> dict[str, int | floa
     batches = prepared.splits["train"].batches(config.batch_size, seed, *share)
     bar = tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", disable=not task.shows_bars, unit="batch")
     steps = len(batches)
-    loss = _learn(task, prepared, bar, (epoch - 1) * steps, config.epochs * steps)
+    warmup = int(config.warmup * config.epochs * steps)
+    falls = (falls_from(valid_f1, config) - 1) * steps
+    rate = partial(rate_at, warmup=warmup, falls=falls, end=last_epoch(valid_f1, config) * steps)
+    loss = _learn(task, prepared, bar, (rate(step) for step in count((epoch - 1) * steps)))
     trained = time.perf_counter()
     if not math.isfinite(loss):
         raise RunError(
@@ -431,13 +446,12 @@ def _epoch(task: _Task, prepared: _Prepared, epoch: int) -> dict[str, int | floa
     }
 
 
-def _learn(task: _Task, prepared: _Prepared, batches: Iterable[Batch], done: int, total: int) -> float:
-    """Take the steps of one epoch, after `done` of `total` steps; returns the mean loss."""
+def _learn(task: _Task, prepared: _Prepared, batches: Iterable[Batch], rates: Iterable[float]) -> float:
+    """Take the steps of one epoch with these learning rates, as shares of the peak; returns the mean loss."""
     config, accelerator, optimizer = task.config, task.accelerator, prepared.optimizer
     prepared.model.train()
     losses = []
-    for step, batch in enumerate(batches, start=done):
-        share = warmup_then_linear(step, int(config.warmup * total), total)
+    for batch, share in zip(batches, rates, strict=False):
         for group in optimizer.param_groups:
             group["lr"] = share * group["peak_lr"]
         with autocast_of(config.precision, accelerator.device):
@@ -477,6 +491,7 @@ def _record(task: _Task, prepared: _Prepared, state: Progress) -> Run:
         record = prepared.record | {
             "history": state.history,
             "best_epoch": state.best_epoch,
+            **convergence(_valid_f1(state), task.config)._asdict(),
             "seconds": round(seconds, 1),
             "cpu_seconds": round(cpu_seconds, 1),
             "peak_memory_bytes": peak_memory(),

@@ -80,6 +80,7 @@ class Record(_Part):
     marks_apart        the marks that are words of their own in this corpus
     history            one entry an epoch
     best_epoch         the epoch of the best F1 on valid
+    converged, reason  whether the run had converged, and why (`convergence`); None and "" in earlier records
     weights_sha256     SHA-256 of model.safetensors; None: the weights were not kept, and the run cannot tag
     parameters         how many numbers the network has
     scores             split -> protocol -> scores, as fractions
@@ -96,6 +97,8 @@ class Record(_Part):
     marks_apart: list[str]
     history: list[_Epoch]
     best_epoch: Annotated[int, Field(ge=1)]
+    converged: bool | None = None
+    reason: str = ""
     seconds: Seconds
     cpu_seconds: Seconds
     peak_memory_bytes: Count | None

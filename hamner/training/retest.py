@@ -24,7 +24,7 @@ from hamner.model.hamner import HamNer
 from hamner.training.batching import Split, prepare
 from hamner.training.config import TrainConfig
 from hamner.training.identity import difference, identity, require_data_of, require_recordable
-from hamner.training.inputs import appended_texts, exchanged, images_of, open_store, posts_seen
+from hamner.training.inputs import KeptFeatures, appended_texts, exchanged, images_of, open_store, posts_seen
 from hamner.training.loop import predict, trained_model
 from hamner.training.runs import RETESTS, Run, only_user_of, remove_leftovers, write_json
 from hamner.vision.features import VisualFeatures
@@ -157,7 +157,7 @@ def prepared_test(
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)
     if shuffled and len(other) < 2:
         raise HamnerError(f"{shuffled} percent of {len(corpus.test)} posts leave no two to exchange their images")
-    own = None if store is None else _partly_exchanged(images_of(corpus.test, store, config), other)
+    own = None if store is None else _partly_exchanged(images_of(corpus.test, KeptFeatures(store), config), other)
     return model, prepare(corpus.test, model, tokenizer, own, appended)
 
 

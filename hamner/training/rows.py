@@ -33,7 +33,17 @@ ROWS: dict[str, dict[str, Any]] = {
 """Row -> the settings that it changes. *Stated*: the paper ablates the spatial and semantic encodings, relevance and
 iteration. The other rows are *ours*."""
 
-OF_TEXT = ("text_encoder", "frozen_text", "layers", "local_text", "word_shapes", "dropout", "width", "heads")
+OF_TEXT = (
+    "text_encoder",
+    "frozen_text",
+    "layers",
+    "local_text",
+    "global_text",
+    "word_shapes",
+    "dropout",
+    "width",
+    "heads",
+)
 """The settings of a text-only model (`heads` must divide the width); all others are about images."""
 
 CONTROLS = ("blank_images", "shuffled_images")
@@ -69,7 +79,9 @@ def row_of(config: ModelConfig) -> str:
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {"model": {"visual_dropout": 0.5}},
     "small": {
-        "epochs": 24,
+        "epochs": 48,
+        "patience": 8,
+        "cooldown": 10,
         "batch_size": 32,
         "head_lr": 1.5e-3,
         "weight_decay": 0.5,

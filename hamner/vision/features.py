@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -36,6 +36,7 @@ class VisualFeatures:
     object_mask   (K,) bool: True where there is an object
     box_mask      (K,) bool: True where there is an object and its box is known
     image_present whether there is an image, or a caption in its place
+    is_standardised whether each vector of the grid and of the objects has mean 0 and variance 1
     """
 
     grid: np.ndarray
@@ -46,6 +47,7 @@ class VisualFeatures:
     object_mask: np.ndarray
     box_mask: np.ndarray
     image_present: bool
+    is_standardised: bool = False
 
     @classmethod
     def absent(cls, regions: int, channels: int, max_objects: int) -> VisualFeatures:
@@ -60,6 +62,21 @@ class VisualFeatures:
             box_mask=np.zeros(max_objects, bool),
             image_present=False,
         )
+
+    def standardised(self) -> VisualFeatures:
+        """The features as the model takes them: each vector with mean 0 and variance 1, in the same precision.
+
+        A vector of equal numbers becomes 0.
+        """
+        if self.is_standardised:
+            return self
+
+        def standard(vectors: np.ndarray) -> np.ndarray:
+            exact = vectors.astype(np.float32)
+            centred = exact - exact.mean(-1, keepdims=True)
+            return (centred / np.sqrt(exact.var(-1, keepdims=True) + 1e-5)).astype(vectors.dtype)
+
+        return replace(self, grid=standard(self.grid), objects=standard(self.objects), is_standardised=True)
 
     def fault(self, classes: int | None = None) -> str | None:
         """What is wrong with the values, in a few words; None for proper features.

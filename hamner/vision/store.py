@@ -232,6 +232,10 @@ class FeatureStore:
                 return f"{name} of shape {value.shape} and type {value.dtype} instead of {shape} and {np.dtype(kind)}"
         return features.fault(len(self.class_names))
 
+    def image_of(self, post_id: str) -> int | None:
+        """A number for the post's image: posts that share an image have one number; None without features."""
+        return self._place.get(post_id)
+
     def __contains__(self, post_id: str) -> bool:
         return post_id in self._place or post_id in self._reason
 

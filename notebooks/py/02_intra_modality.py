@@ -123,13 +123,13 @@ pd.DataFrame({"share (%)": 100 * shares.double().numpy()}).round(1).T
 # $$T = W_t \sum_l \alpha_l\, \mathrm{LN}\, h^{(l)} + \operatorname{Conv}_7(\mathrm{LN}\, e)$$
 #
 # LN gives every vector mean 0 and variance 1, because the layers differ in scale. It is there for
-# a frozen encoder alone, as this one is; an encoder that learns along settles its own scale.
+# a frozen encoder alone, as this one is; an encoder that learns along settles its own scale. A
+# frozen encoder always gives the same vectors, so they are standardised once, when they are read:
+# `layers` and `embedded` are standardised already.
 
 # %%
-from torch.nn.functional import layer_norm
-
-mixed = torch.einsum("l,bnld->bnd", shares, layer_norm(layers, layers.shape[-1:]))
-nearby = layer_norm(embedded, embedded.shape[-1:]) * batch.word_mask[:, :, None]
+mixed = torch.einsum("l,bnld->bnd", shares, layers)
+nearby = embedded * batch.word_mask[:, :, None]
 local = text.local(nearby.transpose(1, 2)).transpose(1, 2)
 by_hand = text.project(mixed) + local
 
@@ -149,8 +149,7 @@ def name_vectors(side):
     words = f"Kelso ( {side} ) meets Orva at the garden party".split()
     other = replace(posts[0], words=tuple(words), tags=None)
     some, _ = forward(tagger, [other], store)
-    mix = layer_norm(some.word_layers, some.word_layers.shape[-1:])
-    mix = text.project(torch.einsum("l,bnld->bnd", shares, mix))
+    mix = text.project(torch.einsum("l,bnld->bnd", shares, some.word_layers))
     return {
         "last layer": some.word_layers[0, 0, -1],
         "mix": mix[0, 0],

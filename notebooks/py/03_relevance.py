@@ -100,46 +100,61 @@ with torch.no_grad():
 print("s:", tuple(s.shape), "| memory:", tuple(memory.regions.shape))
 
 # %% [markdown]
-# The image needs one vector as well, to be held against $s$. A plain mean of all regions would
-# be mostly background. So each region is asked how well it fits the sentence, and the image's
-# vector $v$ is the mean weighted by that fit. (The logarithm sees to it that a grain of 49
-# regions has no more say than one of five objects.)
+# The memory has three *grains* of visual knowledge: the whole image (*global*), objects by what
+# they are (*semantic*), and objects by where they are (*spatial*). Each needs one vector, to be
+# compared with $s$. A plain mean of its regions would be mostly background. So each region is
+# asked how well it fits the sentence, and the grain's vector $v_g$ is the mean weighted by that
+# fit.
 
 # %%
+from hamner.model.intra_modality import GRAINS
+
 stage = model.relevance
-grains = torch.arange(3)
-members = memory.mask[:, :, None] & (memory.grain[:, None] == grains)  # (B, M, 3)
-size = members.sum(1).clamp(min=1)  # (B, 3)
-
+vectors, region_weights = {}, {}
 with torch.no_grad():
-    fit = torch.einsum("bd,bmd->bm", s, stage.key(memory.regions)) / s.shape[-1] ** 0.5
-    fit = fit - size.log()[:, memory.grain]
-    weights = fit.masked_fill(~memory.mask, -torch.inf).softmax(dim=-1)
-    v = stage.vision_norm(torch.einsum("bm,bmd->bd", weights, memory.regions))
+    for number, grain in enumerate(GRAINS):
+        regions = memory.regions[:, memory.grain == number]  # (B, M_g, d)
+        real = memory.mask[:, memory.grain == number]  # (B, M_g)
+        fit = torch.einsum("bd,bmd->bm", stage.query(s), regions) / s.shape[-1] ** 0.5
+        weights = fit.masked_fill(~real, -torch.inf).softmax(dim=-1)
+        region_weights[grain] = weights
+        vectors[grain] = stage.vision_norm(torch.einsum("bm,bmd->bd", weights, regions))
 
 # %% [markdown]
-# The output holds the weights of the forward pass itself. Ours are the same:
-
-# %%
-assert torch.allclose(weights, output.attention_weights.vision_pool, atol=1e-5)
-assert torch.allclose(weights.sum(dim=-1), torch.ones(2))
-
-# %% [markdown]
-# Both vectors are turned into a common space, and there the angle between them is all that
-# counts: the cosine is 1 when they point the same way, $-1$ when they point apart. A sigmoid
-# makes a share of it.
+# The sentence and each grain are turned into a common space, and there the angle between them is
+# all that counts: the cosine is 1 when they point the same way, $-1$ when they point apart. The
+# image is as relevant as its best grain; a sigmoid makes a number between 0 and 1 of it.
 #
-# $$\rho = \sigma\bigl(c \cdot \cos(W_s s, W_v v)\bigr)$$
+# $$c_g = \cos(W_t s, W_g v_g) \qquad \rho = \sigma\bigl(c \cdot \max_g c_g\bigr)$$
 
 # %%
 from hamner.model.relevance import SHARPNESS
 
 with torch.no_grad():
-    cosine = torch.cosine_similarity(stage.of_text(s), stage.of_vision(v), dim=-1)
-rho = torch.sigmoid(SHARPNESS * cosine)
+    cosine = torch.stack(
+        [
+            torch.cosine_similarity(stage.of_text(s), stage.of_grain[grain](v), dim=-1)
+            for grain, v in vectors.items()
+        ],
+        dim=-1,
+    )  # (B, 3)
+rho = torch.sigmoid(SHARPNESS * cosine.max(dim=-1).values)
 assert torch.allclose(rho, output.relevance, atol=1e-5)
-both = pd.DataFrame({"cosine": cosine, "rho": rho})
+both = pd.DataFrame(cosine.numpy(), columns=GRAINS).assign(rho=rho)
 both.set_axis([answers.cue[post.id] for post in pair]).round(3)
+
+# %% [markdown]
+# The same three cosines give $\beta$, the share of each grain (section 7). The output holds the
+# weights of the regions, each times the share of its grain. Ours are the same:
+
+# %%
+beta = torch.softmax(SHARPNESS * cosine, dim=-1)
+assert torch.allclose(beta, output.integration, atol=1e-5)
+pool = torch.cat(
+    [beta[:, [number]] * region_weights[grain] for number, grain in enumerate(GRAINS)], dim=-1
+)
+assert torch.allclose(pool, output.attention_weights.vision_pool, atol=1e-5)
+assert torch.allclose(pool.sum(dim=-1), torch.ones(2))
 
 # %% [markdown]
 # Why the cosine, and why the fixed factor $c$? Because $\rho$ then cannot run away. In most
@@ -154,7 +169,7 @@ print("rho lies between {:.3f} and {:.3f}".format(*bounds))
 # %% [markdown]
 # ## 3. What the judge looks at
 #
-# The weights of $v$, drawn on the two images. A number is weight times number of regions, so
+# The weights of the regions, drawn on the two images. A number is weight times number of regions, so
 # that 1 means *as much as any*; a box holds the mean of an object's two encodings.
 
 # %%
@@ -181,7 +196,7 @@ save(stages.image_vectors(pooled), "image_vectors")
 
 # %% [markdown]
 # *Two test posts of minitweets: their images, and the weights with which regions and objects
-# enter the image's vector v.*
+# enter the vectors of the grains, times the share of each grain.*
 #
 # ## 4. True, shuffled, blank
 #
@@ -429,19 +444,15 @@ pd.DataFrame({kind: accuracy(some) for kind, some in outputs.items()}).round(1)
 #
 # ## 7. Which grain counts?
 #
-# The second number of stage 2 is $\beta$: a share for each *grain* of visual knowledge: the
-# whole image (*global*), objects by what they are (*semantic*), objects by where they are
-# (*spatial*).
+# The second result of stage 2 is $\beta$: the share of each grain. Relevance guides it: the
+# better a grain fits the sentence, the greater its share.
 #
-# $$\beta = \operatorname{softmax}(\tanh W[s;\ \bar G;\ \bar O_{sem};\ \bar O_{spa}])$$
+# $$\beta = \operatorname{softmax}_g(c \cdot c_g)$$
 #
 # In stage 3 a word attends to each grain by itself, and $\beta$ is the grain's share of that
-# attention. The tanh keeps each share from vanishing: without it the grain that helps first soon
-# takes all, and what only the others can tell is never learnt. Does $\beta$ depend on what a post
-# needs? The cue tells what that is.
+# attention. Does $\beta$ depend on what a post needs? The cue tells what that is.
 
 # %%
-from hamner.model.intra_modality import GRAINS
 from hamner.study.minitweets import CUES
 
 beta = pd.DataFrame(
@@ -456,14 +467,10 @@ save(stages.integration(by_cue), "integration")
 # *Mean of β over the test posts of each cue: how much the model gives to the whole image, to
 # objects by what they are, and to objects by where they are.*
 #
-# Read it with care. The tanh keeps each logit between $-1$ and $1$. With logits at both of these
-# ends the shares are 0.79, 0.11, 0.11, or 0.47, 0.47, 0.06: near those, $\beta$ has been driven as
-# far as it goes. (A third each can be three logits at one end, or no opinion at all.) Then ask two
-# things. Do the bars still differ from cue to cue? And is the grain with the great share the one
-# that the cue was made for? It need not be: the semantic encoding of an object, as the spatial one,
-# also holds what the object looks like, and the other parts of the model arrange themselves around
-# whichever grain they are given. The ablations of notebook 07 ask the sharper question: what is
-# lost when a grain is *gone*?
+# Ask two things. Do the bars differ from cue to cue? And is the grain with the greatest share the
+# one that the cue was made for? It need not be: both encodings of an object also hold its
+# appearance, and the other parts of the model adapt to the grains that they are given. The
+# ablations of notebook 07 ask the sharper question: what is lost without a grain?
 #
 # The cue `level` asks post by post: the words say whether the image as a whole counts or the objects
 # in it. Share of its posts whose $\beta$ favours the right grain; any constant $\beta$ has 0.5:

@@ -99,11 +99,19 @@ save(training.learning_curves(full), "learning_curves")
 #
 # Two things to look for. Does the loss still fall where F1 on valid stands still? Then the model
 # learns the training posts by heart. And does F1 still rise at the last epoch? Then more epochs
-# might help.
+# might help. A record says whether its run had *converged*, and why.
 
 # %%
-best = {run.config.seed: (run.record["best_epoch"], run.config.epochs) for run in full}
-pd.DataFrame(best, index=["best epoch", "epochs"]).T.rename_axis("seed")
+endings = {
+    each.config.seed: {
+        "best epoch": each.record["best_epoch"],
+        "epochs": len(each.record["history"]),
+        "converged": each.record.get("converged"),
+        "reason": each.record.get("reason", ""),
+    }
+    for each in full
+}
+pd.DataFrame(endings).T.rename_axis("seed")
 
 # %% [markdown]
 # ### The seeds
@@ -194,13 +202,15 @@ table.assign(params=table.params.map(len)).rename(columns={"params": "tensors"})
 # %%
 from hamner.encoders import load_tokenizer
 from hamner.training.batching import prepare
-from hamner.training.loop import images_of
+from hamner.training.inputs import KeptFeatures, images_of
 from hamner.vision.store import FeatureStore
 
 # %%
 tokenizer = load_tokenizer(config.model.text_encoder)
 store = FeatureStore.open(tiny, config.visual, KEPT, progress=False)
-train_split = prepare(tiny.train, model, tokenizer, images_of(tiny.train, store, config))
+train_split = prepare(
+    tiny.train, model, tokenizer, images_of(tiny.train, KeptFeatures(store), config)
+)
 batch = train_split.batch(range(16))
 parts = {"pieces": batch.pieces, "tags": batch.tags}
 parts |= {"grid": batch.images.grid, "objects": batch.images.objects}
@@ -243,15 +253,19 @@ assert losses[-1] < 0.2 * first[0]
 # %% [markdown]
 # ### The rate
 #
-# The learning rate rises over the first tenth of the steps and then falls to 0 in a line. At first
-# Adam knows little about the size of the gradients, so large steps would be wild. At the end
-# small steps let the model settle.
+# The learning rate rises over the first steps, is constant until F1 on valid has stopped rising,
+# and then falls to 0 in a line. At first Adam knows little about the size of the gradients, so
+# large steps would be wild. At the end small steps let the model settle. (Without `patience` the
+# length is fixed, and the rate falls from the end of the warm-up on.)
 
 # %%
-from hamner.training.loop import warmup_then_linear
+from hamner.training.convergence import falls_from, rate_at
 
-steps = -(-len(corpus.train) // run.config.batch_size) * run.config.epochs  # of the full run
-share = [warmup_then_linear(n, int(run.config.warmup * steps), steps) for n in range(steps)]
+valid_f1 = [epoch["valid_f1"] for epoch in run.record["history"]]  # of the full run
+per_epoch = -(-len(corpus.train) // run.config.batch_size)
+warmup = int(run.config.warmup * run.config.epochs * per_epoch)
+falls, steps = (falls_from(valid_f1, run.config) - 1) * per_epoch, len(valid_f1) * per_epoch
+share = [rate_at(n, warmup, falls, end=steps) for n in range(steps)]
 pd.Series(share, name="share of the peak rate").rename_axis("step").iloc[:: steps // 20].round(
     2
 ).to_frame().T
@@ -417,10 +431,9 @@ save(training.reliability_diagram(diagrams), "reliability_diagram")
 
 # %% tags=["solution"]
 per_epoch = -(-len(corpus.train) // run.config.batch_size)
-total = per_epoch * run.config.epochs
-print(
-    f"{total} steps of at most {run.config.batch_size} posts, {int(run.config.warmup * total)} of warm-up"
-)
+total = per_epoch * len(run.record["history"])
+rising = int(run.config.warmup * run.config.epochs * per_epoch)
+print(f"{total} steps of at most {run.config.batch_size} posts, {rising} of warm-up")
 
 # %% [markdown]
 # **2.** Early stopping: how many epochs could each seed have saved if it had stopped after two

@@ -27,7 +27,7 @@ SHARE = {
     "text": ["post", "text.encoder", "sentence", "text.local", "text.project", "words"],
     "objects": ["objects", "vision.objects", "vision.semantic"],
     "spatial": ["vision.spatial", "boxes", "vision.spatial.position", "phi"],
-    "image": ["grid", "vision.grid", "memory", "relevance", "relevance.weigh"],
+    "image": ["grid", "vision.grid", "memory", "relevance", "integration"],
     "rounds": [f"interaction.{side}.{number}" for number in range(2) for side in ("words", "regions")],
     "end": ["interaction.coattention", "decoder.classify", "decoder.crf", "tags"],
 }
@@ -71,13 +71,13 @@ def on_edge(point: np.ndarray, box: Bbox) -> bool:
         ("text_only", EVERYTHING - OF_TEXT),
         ("no_local_text", {"text.local"}),
         ("no_global", {"grid", "vision.grid"}),
-        ("no_objects", {*SHARE["objects"], *SHARE["spatial"], "relevance.weigh"}),
+        ("no_objects", {*SHARE["objects"], *SHARE["spatial"], "integration"}),
         ("no_semantic", {"vision.semantic"}),
         ("no_spatial", set(SHARE["spatial"])),
         ("no_absolute_geometry", {"vision.spatial.position"}),
         ("no_relative_geometry", {"phi"}),
         ("no_relevance", {"relevance"}),
-        ("no_integration", {"relevance.weigh"}),
+        ("no_integration", {"integration"}),
         ("no_iteration", set(SHARE["rounds"])),
         ("one_iteration", {"interaction.words.1", "interaction.regions.1"}),
         ("no_coattention", {"interaction.regions.1", "interaction.coattention"}),  # the last regions go unread
@@ -89,7 +89,7 @@ def test_a_row_lacks_in_the_figure_what_its_model_lacks(row: str, absent: set[st
 
 def test_where_nothing_is_judged_there_is_no_second_stage() -> None:
     figure = architecture(build(BARE))
-    assert not {"sentence", "relevance", "relevance.weigh", "boxes"} & set(blocks(figure))
+    assert not {"sentence", "relevance", "integration", "boxes"} & set(blocks(figure))
     assert not any(text.get_text().startswith("2 ") for text in figure.findobj(Text))
 
 

@@ -16,35 +16,38 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hamner.corpora.tags import TAGS
 from hamner.model.attention import (
     Attention,
+    Dropout,
     FeedForward,
     Groups,
     masked_softmax,
     softmax_by_group,
-    weighted_messages,
 )
 from hamner.model.batch import AttentionWeights, Batch, ImageFeatures
 from hamner.model.config import ModelConfig
 from hamner.model.decoder import Decoder
+from hamner.model.hamner import HamNer
 from hamner.model.interaction import CoAttention, Interaction, Reader
 from hamner.model.intra_modality import (
     FOURIER,
+    GRAINS,
     PHI,
+    ChannelDropout,
     Memory,
     Objects,
     Pairs,
     SemanticBlock,
     Sentence,
     SpatialBlock,
-    Standardised,
     Vision,
     fourier,
     phi,
 )
 from hamner.model.relevance import Relevance
 from hamner.model.text import SHAPES, TextStage
-from tests.model.conftest import FULL, build, make_batch, tiny_bert
+from tests.model.conftest import CHANNELS, FULL, build, make_batch, tiny_bert
 
 D, HEADS, B, N, K, R, C, CLASSES = 8, 2, 2, 4, 3, 3, 5, 4
 CONFIG = ModelConfig(width=D, heads=HEADS, vision=True, dropout=0.0)
@@ -158,8 +161,8 @@ def attend(
     groups: tuple[Sequence[int], Vector] | None = None,
 ) -> tuple[Matrix, Any]:
     """What one post's query reads (n, d), and the weights (h, n, m)."""
-    q, k = [linear(module.query, x) for x in query], [linear(module.key, x) for x in memory]
-    v = [linear(module.value, x) for x in memory]
+    q, both = [linear(module.query, x) for x in query], [linear(module.key_value, x) for x in memory]
+    k, v = [x[: len(x) // 2] for x in both], [x[len(x) // 2 :] for x in both]
     channels = len(q[0]) // module.heads
     read: Matrix = [[] for _ in query]
     weights: Any = []
@@ -199,8 +202,9 @@ def test_attention_without_extras_is_scaled_dot_product_attention() -> None:
     def heads(values: Tensor) -> Tensor:
         return values.view(B, -1, HEADS, D // HEADS).transpose(1, 2)
 
+    keys, values = module.key_value(memory).chunk(2, -1)
     mixed = nn.functional.scaled_dot_product_attention(
-        heads(module.query(x)), heads(module.key(memory)), heads(module.value(memory)), mask[:, None, None]
+        heads(module.query(x)), heads(keys), heads(values), mask[:, None, None]
     )
     result, _ = module(x, memory, mask)
     torch.testing.assert_close(result, module.out(mixed.transpose(1, 2).reshape(B, N, D)))
@@ -211,7 +215,12 @@ def test_attention_adds_bias_and_messages_and_keeps_the_shares(extras: tuple[str
     module, x, memory, mask = randomised(Attention(D, HEADS)), random(B, N, D), random(B, 5, D), masks(5, 3, of=5)
     mask[1, 4] = True  # no group is empty
     bias, message, shares = random(B, HEADS, N, 5), random(B, N, 5, D), random(B, 2).softmax(-1)
-    given = {"bias": bias, "message": message, "groups": Groups((2, 3), shares)}
+    by_head = message.unflatten(-1, (HEADS, -1))  # (B, n, m, h, d/h)
+    given = {
+        "bias": bias,
+        "message": lambda weights: torch.einsum("bhnm,bnmhc->bnhc", weights, by_head).flatten(2),
+        "groups": Groups((2, 3), shares),
+    }
     result, weights = module(x, memory, mask, **{name: given[name] for name in extras})
     for b in range(B):
         plain = {"bias": bias[b].tolist(), "message": message[b].tolist(), "groups": ((2, 3), shares[b].tolist())}
@@ -223,14 +232,17 @@ def test_attention_adds_bias_and_messages_and_keeps_the_shares(extras: tuple[str
 
 
 def test_a_message_passes_from_j_to_i_with_the_weight_of_i_for_j() -> None:
-    weights, message = random(B, HEADS, N, N), random(B, N, N, D)
+    module, weights, numbers = randomised(Pairs(CONFIG, D, 3)), random(B, HEADS, N, N), random(B, N, N, 3)
+    bias, received = module(numbers)
     channels = D // HEADS
     for b in range(B):
-        received = [
-            [sum(weights[b, c // channels, i, j] * message[b, i, j, c] for j in range(N)) for c in range(D)]
+        of_heads, message = pairs_of(module, numbers[b].tolist())
+        same(bias[b], of_heads)
+        expected = [
+            [sum(weights[b, c // channels, i, j] * message[i][j][c] for j in range(N)) for c in range(D)]
             for i in range(N)
         ]
-        same(weighted_messages(weights, message)[b], received)
+        same(received(weights)[b], expected)
 
 
 def test_the_feed_forward_network_is_layer_norm_and_two_layers_with_gelu_between() -> None:
@@ -273,7 +285,6 @@ def test_words_are_mixed_layers_and_a_convolution_over_embeddings_and_shapes(
         columns: Matrix = []
         for i in range(n):
             embedding = batch.word_embeddings[b, i].tolist()
-            embedding = standard(embedding) if frozen else embedding
             embedding += batch.shapes[b, i].tolist() if config.word_shapes else []
             columns.append(embedding if batch.word_mask[b, i] else [0.0] * len(embedding))
         for i in range(n):
@@ -281,7 +292,7 @@ def test_words_are_mixed_layers_and_a_convolution_over_embeddings_and_shapes(
             word = h[-1]
             if layers == "mix":
                 shares = softmax(stage.mix.tolist(), [True] * of_mix)
-                word = mixed(shares, [standard(layer) if frozen else layer for layer in h])
+                word = mixed(shares, h)
             expected = linear(stage.project, word)
             if config.local_text:
                 kernel = stage.local.weight.tolist()  # (d, hidden [+ shapes], 7)
@@ -306,6 +317,19 @@ def test_a_word_is_read_at_its_first_piece_in_each_layer() -> None:
             assert torch.equal(embeddings[b, i], table[batch.pieces[b, position]])
     last, _ = build(vision=False, layers="last").text.read(batch)
     assert torch.equal(last[:, :, 0], layers[:, :, -1])
+
+
+@pytest.mark.parametrize("layers", ["last", "mix"])
+def test_a_frozen_encoder_gives_standardised_embeddings_and_in_a_mix_standardised_layers(layers: Any) -> None:
+    batch = make_batch()
+    raw, frozen = build(vision=False, layers=layers), build(vision=False, layers=layers, frozen_text=True)
+    for given, kept, standardised in zip(
+        raw.text.read(batch), frozen.text.read(batch), (layers == "mix", True), strict=True
+    ):
+        vectors, expected = kept.flatten(0, -2), given.detach().flatten(0, -2)
+        if standardised:
+            expected = torch.tensor([standard(vector) for vector in expected.tolist()])
+        torch.testing.assert_close(vectors, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_of_equal_width_the_encoders_last_layer_passes_unchanged_at_first() -> None:
@@ -348,17 +372,16 @@ def make_images() -> ImageFeatures:
     )
 
 
-def test_features_get_mean_0_and_variance_1_each() -> None:
+def test_features_pass_unchanged_outside_training() -> None:
     features = 4 + 3 * random(B, R, C)
-    same(Standardised(0.5).eval()(features), [[standard(row) for row in some] for some in features.tolist()])
+    assert torch.equal(ChannelDropout(0.5).eval()(features), features)
 
 
 @pytest.mark.parametrize("alike", [True, False])
 def test_in_training_channels_are_dropped_for_a_whole_image_if_alike_and_else_for_each_vector(alike: bool) -> None:
     features = 4 + 3 * random(8, R, 32)
-    dropped = Standardised(0.5, alike).train()(features)
-    standardised = Standardised(0.5, alike).eval()(features)
-    half_is_dropped(torch.zeros(()).double(), dropped, standardised)
+    dropped = ChannelDropout(0.5, alike).train()(features)
+    half_is_dropped(torch.zeros(()).double(), dropped, features)
     zero = dropped == 0
     assert (zero == zero[:, :1]).all() == alike
     assert not (zero == zero[:1]).all()
@@ -367,7 +390,7 @@ def test_in_training_channels_are_dropped_for_a_whole_image_if_alike_and_else_fo
 def objects_of(stage: Objects, images: ImageFeatures, b: int) -> Matrix:
     labels, expected = stage.label.weight.tolist(), []
     for k in range(K):
-        appearance = linear(stage.feature, standard(images.objects[b, k].tolist()))
+        appearance = linear(stage.feature, images.objects[b, k].tolist())
         sort = labels[images.classes[b, k]]
         expected.append(
             layer_norm(stage.norm, plus(plus(appearance, sort), linear(stage.score, [images.scores[b, k].item()])))
@@ -521,7 +544,7 @@ def test_the_memory_is_the_grid_and_both_encodings_with_their_masks() -> None:
     assert not memory.mask[1].any()
     _, project, norm = vision.grid
     b = 0
-    G = [layer_norm(norm, linear(project, standard(row))) for row in images.grid[b].tolist()]
+    G = [layer_norm(norm, linear(project, row)) for row in images.grid[b].tolist()]
     same(memory.regions[b, :R], G)
     O = vision.objects(images)  # noqa: E741
     scene = torch.tensor([[mean(G)], [mean(G)]], dtype=torch.double)
@@ -556,36 +579,51 @@ def make_memory() -> Memory:
     return Memory(random(B, 7, D), mask, SIZES)
 
 
-def test_rho_is_a_sigmoid_of_4_times_the_cosine_of_sentence_and_pooled_regions() -> None:
-    stage, memory, s = randomised(Relevance(CONFIG, D)), make_memory(), random(B, D)
-    weights = AttentionWeights(memory.grain)
-    rho, _ = stage(s, memory, weights)
-    for b in range(B):
-        regions, mask = memory.regions[b].tolist(), memory.mask[b].tolist()
-        grain = memory.grain.tolist()
-        fit = []
-        for m in range(7):
-            size = sum(real for real, of in zip(mask, grain, strict=True) if of == grain[m])
-            fit.append(dot(s[b].tolist(), linear(stage.key, regions[m])) / math.sqrt(D) - math.log(max(size, 1)))
-        shares = softmax(fit, mask)
-        same(weights.vision_pool[b], shares)
-        v = layer_norm(stage.vision_norm, mixed(shares, regions))
-        likeness = cosine(linear(stage.of_text, s[b].tolist()), linear(stage.of_vision, v))
-        same(rho[b], sigmoid(4 * likeness))
+def judged(stage: Relevance, s: Vector, memory: Memory, b: int) -> tuple[Vector, list[bool], Matrix]:
+    """Of one post, for each grain: c_g, whether it is present, and the weights a of its regions."""
+    fits, present, weights = [], [], []
+    for number, grain in enumerate(GRAINS):
+        regions = [m for m in range(7) if memory.grain[m] == number]
+        real = [bool(memory.mask[b, m]) for m in regions]
+        known = [memory.regions[b, m].tolist() for m in regions]
+        asked = [dot(linear(stage.query, s), region) / math.sqrt(D) for region in known]
+        a = softmax(asked, real) if any(real) else [0.0] * len(real)
+        v = layer_norm(stage.vision_norm, mixed(a, known))
+        fits.append(cosine(linear(stage.of_text, s), linear(stage.of_grain[grain], v)))
+        present.append(any(real))
+        weights.append(a)
+    return fits, present, weights
 
 
-def test_beta_is_a_softmax_of_bounded_logits_over_the_present_grains() -> None:
-    stage, memory, s = randomised(Relevance(CONFIG, D)), make_memory(), random(B, D)
-    _, beta = stage(s, memory, AttentionWeights(memory.grain))
+@pytest.mark.parametrize("changes", [{}, {"relevance": False}, {"integration": False}])
+def test_rho_is_a_sigmoid_of_4_times_the_best_cosine_and_beta_a_softmax_of_4_times_all(changes: dict[str, Any]) -> None:
+    stage, memory, s = randomised(Relevance(replace(CONFIG, **changes), D)), make_memory(), random(B, D)
+    kept = AttentionWeights(memory.grain)
+    rho, beta = stage(s, memory, kept)
     for b in range(B):
-        known, present = s[b].tolist(), []
-        for grain in range(3):
-            of_grain = [
-                memory.regions[b, m].tolist() for m in range(7) if memory.grain[m] == grain and memory.mask[b, m]
-            ]
-            present.append(bool(of_grain))
-            known += mean(of_grain) if of_grain else [0.0] * D
-        same(beta[b], softmax([math.tanh(logit) for logit in linear(stage.weigh, known)], present))
+        fits, present, weights = judged(stage, s[b].tolist(), memory, b)
+        best = max(fit for fit, there in zip(fits, present, strict=True) if there)
+        same(rho[b], sigmoid(4 * best) if "relevance" not in changes else 1.0)
+        logits = [4 * fit for fit in fits] if "integration" not in changes else [0.0] * 3
+        shares = softmax(logits, present)
+        same(beta[b], shares)
+        same(kept.vision_pool[b], [share * a for share, pool in zip(shares, weights, strict=True) for a in pool])
+
+
+def test_the_grain_that_fits_the_sentence_gets_the_greatest_share() -> None:
+    stage, memory, s = randomised(Relevance(CONFIG, D)), make_memory(), random(1, D)
+    memory = replace(memory, regions=memory.regions[:1], mask=memory.mask[:1])
+    with torch.no_grad():
+        stage.of_text.weight.zero_()
+        for layer in stage.of_grain.values():
+            layer.weight.zero_()
+        stage.of_grain["spatial"].bias.copy_(torch.tensor([1.0, *[0.0] * (D - 1)]))
+        stage.of_text.bias.copy_(torch.tensor([0.0, 1.0, *[0.0] * (D - 2)]))
+        for grain, sign in (("global", 1.0), ("semantic", -1.0)):
+            stage.of_grain[grain].bias.copy_(sign * stage.of_text.bias)
+    rho, beta = stage(s, memory, AttentionWeights(memory.grain))  # cosines 1, -1 and 0
+    same(beta[0], softmax([4.0, -4.0, 0.0], [True] * 3))
+    same(rho[0], sigmoid(4.0))
 
 
 def test_an_image_with_nothing_to_see_has_no_relevance_and_no_shares() -> None:
@@ -676,6 +714,7 @@ def test_words_read_regions_and_these_the_new_words_in_each_iteration(iterations
     rho, beta = torch.tensor([0.3, 0.8]).double(), torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.4, 0.0]]).double()
     kept = AttentionWeights(memory.grain)
     H = stage(words, word_mask, memory, rho, beta, kept)
+    kept = kept.detached()
     for b in range(B):
         T, M = words[b].tolist(), memory.regions[b].tolist()
         of_words, of_regions = word_mask[b].tolist(), memory.mask[b].tolist()
@@ -713,6 +752,7 @@ def test_the_model_hands_each_stage_what_the_equations_say() -> None:
     kept = AttentionWeights(memory.grain)
     rho, beta = model.relevance(s, memory, kept)
     H = model.interaction(T, batch.word_mask, memory, rho, beta, kept)
+    kept = kept.detached()
     same(output.emissions, (H @ model.decoder.classify.weight.T + model.decoder.classify.bias).detach())
     same(output.relevance, rho.detach())
     same(output.integration, beta.detach())
@@ -722,6 +762,17 @@ def test_the_model_hands_each_stage_what_the_equations_say() -> None:
     names = ("grain", "vision_pool", "word_to_region", "region_to_word", "co_regions", "co_words", "gate")
     for name, value in (expected | {name: getattr(kept, name) for name in names}).items():
         assert torch.equal(getattr(output.attention_weights, name), value), name
+
+
+def test_with_global_text_each_word_also_reads_the_sentence() -> None:
+    model = randomised(build(FULL, vision=False, global_text=True))
+    batch = make_batch()
+    batch = batch.map(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor)
+    T, last = model.text(batch)
+    s, _ = model.sentence(last, batch.word_mask)
+    H = [[plus(word, linear(model.global_text, s[b].tolist())) for word in T[b].tolist()] for b in range(len(T))]
+    same(model(batch).emissions, [[linear(model.decoder.classify, word) for word in post] for post in H])
+    assert not HamNer(replace(FULL, global_text=True), tiny_bert(), TAGS, CHANNELS, 6).global_text.weight.any()
 
 
 # Dropout: in training half of the channels that a branch adds are 0, the others twice as large
@@ -764,3 +815,28 @@ def test_in_training_words_coattention_and_decoder_drop_channels() -> None:
 def test_tiny_bert_has_no_pooler_left_in_the_model() -> None:
     assert tiny_bert().pooler is not None
     assert build(vision=False).text.encoder.pooler is None
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_dropout_drops_this_share_of_all_elements_and_makes_up_for_it(share: float) -> None:
+    module, ones = Dropout(share), torch.ones(301, 999)
+    assert torch.equal(module.eval()(ones), ones)
+    torch.manual_seed(3)
+    first = module.train()(ones)
+    assert (first == 0).double().mean().item() == pytest.approx(share, abs=0.005)
+    assert first.mean().item() == pytest.approx(1, abs=0.02)
+    assert first.unique().tolist() == pytest.approx([0, 1 / (1 - share)], rel=1e-4)
+    # Elements beside and below one another are independent.
+    zero = (first == 0).double()
+    for pair in (zero[:, 1:] * zero[:, :-1], zero[1:] * zero[:-1], zero[:, 4:] * zero[:, :-4]):
+        assert pair.mean().item() == pytest.approx(share**2, abs=0.005)
+    torch.manual_seed(3)
+    assert torch.equal(module(ones), first)
+    assert not torch.equal(module(ones), first)
+
+
+def test_no_dropout_draws_no_random_number() -> None:
+    values = random(3, 4)
+    state = torch.get_rng_state()
+    assert torch.equal(Dropout(0.0).train()(values), values)
+    assert torch.equal(torch.get_rng_state(), state)

@@ -37,9 +37,10 @@ from hamner.training.checkpoints import (
 from hamner.training.checkpoints import (
     _sha256 as tensors_sha256,
 )
+from hamner.training.convergence import rate_at
 from hamner.training.identity import identity, images_sha256, require_same_sums
 from hamner.training.inputs import Words, read_words
-from hamner.training.loop import build_model, parameter_groups, trained_model, warmup_then_linear
+from hamner.training.loop import build_model, parameter_groups, trained_model
 from hamner.training.runs import CALIBRATION, RETESTS, surroundings
 from hamner.vision.features import VisualSource
 
@@ -86,6 +87,8 @@ def test_a_run_folder_says_what_was_run_and_what_came_out(run: Run, tiny: Corpus
     assert set(run.record["sources"].values()) <= {"stated", "sibling", "ours"}
     assert len(run.record["history"]) == 3
     assert 1 <= run.record["best_epoch"] <= 3
+    assert run.record["converged"] is False  # of three epochs the best one is among the last three
+    assert run.record["reason"].endswith("one of the last 3 of 3")
     assert set(run.record["scores"]["test"]) == {"seqeval", "strict", "repaired"}
     assert not (run.folder / "checkpoint.safetensors").exists()
 
@@ -220,6 +223,48 @@ def test_training_leaves_random_numbers_and_algorithms_as_they_were(tiny: Corpus
     assert random.getstate() == states[0]
     assert torch.equal(torch.get_rng_state(), states[1])
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_run_with_patience_ends_after_the_plateau_and_the_cooldown_also_when_it_was_cut(
+    tiny: Corpus, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    patient = replace(config, epochs=9, patience=2, cooldown=2, encoder_lr=1e-9, head_lr=1e-9)  # nothing is learnt
+    rates: list[float] = []
+
+    def noted(*given: object, **named: object) -> float:
+        rates.append(rate_at(*given, **named))
+        return rates[-1]
+
+    monkeypatch.setattr(loop, "rate_at", noted)
+    whole = train(tiny, patient, tmp_path / "whole", progress=False)
+    history = whole.record["history"]
+    assert [epoch["epoch"] for epoch in history] == [1, 2, 3, 4, 5]
+    assert (whole.record["converged"], whole.record["best_epoch"]) == (True, 1)
+    assert whole.record["reason"] == "F1 on valid did not rise for 2 epochs after epoch 1"
+    steps = len(rates) // 5
+    falling = rates[3 * steps :]
+    assert falling == [pytest.approx(1 - step / (2 * steps)) for step in range(2 * steps)]
+    before = rates[:]
+    for cut_after in (1, 3, 4):
+        rates.clear()
+        saved: list[object] = []
+
+        def cut(*given: object, enough: int = cut_after, saved: list[object] = saved) -> None:
+            save_checkpoint(*given)
+            saved.append(given)
+            if len(saved) == enough:
+                raise KeyboardInterrupt
+
+        folder = tmp_path / str(cut_after)
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "save_checkpoint", cut)
+            with pytest.raises(KeyboardInterrupt):
+                train(tiny, patient, folder, progress=False)
+        resumed = train(tiny, patient, folder, progress=False)
+        assert resumed.weights.read_bytes() == whole.weights.read_bytes()
+        assert [epoch["loss"] for epoch in resumed.record["history"]] == [epoch["loss"] for epoch in history]
+        assert resumed.record["reason"] == whole.record["reason"]
+        assert rates == before
 
 
 def test_a_finished_run_is_not_trained_again(run: Run, tiny: Corpus, config: TrainConfig):
@@ -388,15 +433,6 @@ def test_encoder_and_head_have_their_own_rates_and_vectors_no_decay(config: Trai
             assert group["weight_decay"] == (config.weight_decay if parameter.ndim > 1 else 0)
 
 
-def test_the_rate_rises_then_falls_to_zero():
-    rates = [warmup_then_linear(step, warmup=10, total=100) for step in range(101)]
-    assert rates[0] == pytest.approx(0.1)
-    assert max(rates) == rates[9] == rates[10] == 1
-    assert rates[100] == 0
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert [warmup_then_linear(step, 0, 2) for step in range(3)] == [1, 0.5, 0]
-
-
 def test_tags_are_numbered_as_the_record_assumes(config: TrainConfig):
     assert build_model(config.model, 1).decoder.tags == TAGS
 
@@ -427,7 +463,7 @@ def test_a_folder_with_other_files_is_refused_and_they_are_kept(tiny: Corpus, co
 def test_a_loss_that_is_no_number_ends_the_run(
     tiny: Corpus, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(loop, "warmup_then_linear", lambda *_: 1e30)
+    monkeypatch.setattr(loop, "rate_at", lambda *_, **__: 1e30)
     with pytest.raises(RunError, match=r"the loss of epoch \d is (nan|inf)"):
         train(tiny, config, tmp_path / "run", progress=False)
     assert not (tmp_path / "run" / "run.json").exists()

@@ -13,10 +13,10 @@ from hamner.vision.features import VisualSource
 from tests.model.conftest import FULL, build, make_batch
 
 OTHERS = {
-    "frozen_text": True, "layers": "last", "local_text": False, "word_shapes": False, "dropout": 0.2, "width": 32,
-    "heads": 2, "visual_dropout": 0.5, "global_vision": False, "objects": True, "semantic": False, "spatial": True,
-    "absolute_geometry": False, "relative_geometry": False, "relevance": False, "integration": False, "iterations": 1,
-    "coattention": False,
+    "frozen_text": True, "layers": "last", "local_text": False, "global_text": True, "word_shapes": False,
+    "dropout": 0.2, "width": 32, "heads": 2, "visual_dropout": 0.5, "global_vision": False, "objects": True,
+    "semantic": False, "spatial": True, "absolute_geometry": False, "relative_geometry": False, "relevance": False,
+    "integration": False, "iterations": 1, "coattention": False,
 }  # fmt: skip
 """A value for every setting that no text encoder needs, other than FULL's where there is another one."""
 
@@ -47,12 +47,23 @@ def test_the_full_row_and_the_controls_leave_the_config_as_it_is(row: str) -> No
     assert ablate(FULL, row) == FULL
 
 
-@pytest.mark.parametrize("row", [row for row, change in ROWS.items() if False in change.values()])
-def test_a_row_that_takes_a_part_away_takes_its_weights_away(row: str) -> None:
-    def weights(config: ModelConfig) -> int:
-        return sum(parameter.numel() for parameter in build(config).parameters())
+def weights(config: ModelConfig) -> int:
+    return sum(parameter.numel() for parameter in build(config).parameters())
 
+
+JUDGED_TOGETHER = ("no_relevance", "no_integration")
+
+
+@pytest.mark.parametrize(
+    "row", [row for row, change in ROWS.items() if False in change.values() and row not in JUDGED_TOGETHER]
+)
+def test_a_row_that_takes_a_part_away_takes_its_weights_away(row: str) -> None:
     assert weights(ablate(FULL, row)) < weights(FULL)
+
+
+def test_relevance_and_integration_are_one_judgement_whose_weights_go_with_the_second_of_them() -> None:
+    assert {weights(ablate(FULL, row)) for row in JUDGED_TOGETHER} == {weights(FULL)}
+    assert weights(replace(FULL, relevance=False, integration=False)) < weights(FULL)
 
 
 def test_a_text_only_model_of_other_text_is_not_the_row() -> None:
