@@ -129,8 +129,8 @@ def look(file: Path, item: Any, contents: dict[str, Any], number: int, vector: n
 
 
 def standardised(vectors: np.ndarray) -> np.ndarray:
-    """Each vector with mean 0 and variance 1."""
-    return (vectors - vectors.mean(-1, keepdims=True)) / vectors.std(-1, keepdims=True)
+    """Each vector with mean 0 and variance 1; a constant one, as of an empty cell, becomes 0."""
+    return (vectors - vectors.mean(-1, keepdims=True)) / np.sqrt(vectors.var(-1, keepdims=True) + 1e-5)
 
 
 def probe_art(train: list[Seen], test: list[Seen]) -> tuple[list[tuple[str, str, str, float, int]], Any, Any, Any]:

@@ -2,6 +2,9 @@
 
 A *concept* is one emoji (Twemoji in colour, Noto Emoji in line) or one brand's logo (Simple Icons). Concepts, not
 files, are divided over the splits: no icon of test occurs in train in any style.
+
+The lists hold icons whose type shows. An icon was left out if a linear probe on the backbone's features of its crops,
+trained on the other icons (6-fold, folds by icon), told its type in less than three quarters of the cases.
 """
 
 from __future__ import annotations
@@ -17,53 +20,33 @@ TOPICS = ("food", "travel", "fashion", "garden", "school")
 SHARES = {"train": 0.62, "valid": 0.1, "test": 0.28}
 
 _PEOPLE = (
-    "🧒 👦 👧 🧑 👱 👨 🧔 👩 🧓 👴 👵 👮 🕵 💂 👷 👸 👳 👲 🧕 🤵 👰 🎅 🧝 🧛 "
-    "🧑‍⚕️ 🧑‍🎓 🧑‍🏫 🧑‍⚖️ 🧑‍🌾 🧑‍🔧 🧑‍🏭 🧑‍🔬 🧑‍🎨 🧑‍🚀 🧑‍🚒 🧑‍💼 🧑‍🦰 🧑‍🦱 🧑‍🦳 🧑‍🦲 "
-    "🙋 🙅 🙆 💁 🙇 🤦 🤷 🙎 🙍 💆 💇 👶 🦸 🦹 🧙 🤶 🤴 🧏 🫅 🤰 🧘 🧑‍🎤 🧑‍💻 🧑‍🎄"
+    "🧒 👦 👧 🧑 👱 👨 🧔 👩 🧓 👴 👵 👮 🕵 👷 👸 👳 👲 🧕 🤵 👰 🎅 🧝 🧛 🧑‍⚕️ 🧑‍🎓 🧑‍🏫 🧑‍⚖️ 🧑‍🌾 🧑‍🔧 🧑‍🏭 🧑‍🔬 🧑‍🎨 🧑‍🚀 "
+    "🧑‍🚒 🧑‍💼 🧑‍🦰 🧑‍🦱 🧑‍🦳 🧑‍🦲 🙋 🙅 🙆 💁 🙇 🤷 🙎 💆 👶 🦹 🧙 🤶 🤴 🧏 🫅 🧑‍💻 🧑‍🎄"
 )
-_BUILDINGS = "🏛 🏘 🏠 🏡 🏢 🏣 🏤 🏥 🏦 🏨 🏩 🏪 🏫 🏬 🏭 🏰 ⛪ 🕌 🛕 🕍 🛖 🌃 🏙 🌆 🌇 🌉 🏗 🏯 🏟 ⛩ 🕋 "
+_BUILDINGS = "🏛 🏘 🏠 🏢 🏣 🏤 🏥 🏦 🏨 🏩 🏪 🏫 🏬 🏭 🏰 ⛪ 🕌 🛕 🕍 🛖 🌃 🏙 🌆 🌇 🌉 🏗"
 _COUNTRIES = (
-    "AD AE AR AT AU BA BB BD BE BG BO BS BW CA CH CL CM CO CR CU CZ DE DO DZ EC EE EG ES ET FI FJ FR GB GE GH "
-    "GR GT HN HR HU "
-    "ID IE IL IN IS IT JO JP KE KH KW LA LB LK LT LU LV MA MC MG MK ML MM MN MT MU MX MY NA NG NO NZ OM "
-    "PA PK PL PS "
-    "PT PY QA RO RS SA SE SG SI SK SN TH TZ UA US UY VE ZM"
+    "AD AE AR AT AU BA BB BD BE BG BO BW CA CH CL CM CO CR CU DE DO DZ EC EE EG ES ET FI FJ FR "
+    "GB GE GH GR GT HN HR HU ID IE IL IN IS IT JO KE KH KW LA LB LK LT LU LV MA MC MG MK ML MM "
+    "MN MT MU MX MY NG NO NZ OM PA PL PS PY QA RO RS SA SE SG SI SK SN TH UA US UY VE ZM"
 )
 _ANIMALS = (  # whole animals: at this size a cat's face resembles a person's
-    "🐒 🐕 🦮 🐩 🐈 🐅 🫏 🐎 🦓 🦬 🐂 "
-    "🐃 🐄 🐖 🐑 🐐 🐪 🐫 🦙 🦒 🐘 🦣 🦏 🦛 🐀 🐇 "
-    "🐿 🦫 🦇 🦦 🦨 🦘 🦡 🦃 🐓 🐤 🐦 🐧 🕊 🦅 🦆 "
-    "🦢 🦤 🦩 🦜 🪿 🐊 🦎 🐉 🦕 🦖 🐳 🐋 🐬 🦭 🐡 "
-    "🐛 🐜 🦗 🪳 🕷 🦂 🦟 🪰 🦞 🦐 "
+    "🐒 🦮 🐩 🐈 🫏 🐎 🦓 🐂 🐃 🐄 🐖 🐑 🐐 🐪 🐫 🦙 🦒 🐘 🦣 🦏 🦛 🐀 🐇 🐿 🦫 🦇 🦦 🦨 🦘 🦡 🦃 🐓 🐦 🐧 🕊 🦅 🦆 🦢 🦤 🦩 🦜 🪿 🐊 🦎 🐉 "
+    "🦕 🦖 🐳 🐋 🐬 🦭 🐛 🐜 🦗 🪳 🕷 🦂 🦟 🪰 🦞 🦐"
 )
 _LOGOS = (
-    "abbvie abstract airbnb anydesk argos atandt atlassian autodesk avianca behance "
-    "betfair "
-    "bigbluebutton blogger bluesound bmw bosch buzzfeed "
-    "caterpillar "
-    "citroen codio couchbase crunchyroll dazn deepgram dell dolby doordash dunzo ebay "
-    "ericsson etsy "
-    "expedia expo f5 facebook fiat figma flickr ford foursquare framer fujitsu fubo "
-    "gitter "
-    "glassdoor glovo googlechrome googledrive googleads graylog hackerrank hashnode hbo helpdesk "
-    "here hilton honda "
-    "houzz hp hsbc hyundai inoreader intel instagram jbl jellyfin klarna "
-    "kucoin kx lastdotfm "
-    "lg line linksys lufthansa lyft make man mastercard mazda mcafee mcdonalds medium messenger "
-    "meta metager mg "
-    "microstrategy mitsubishi moneygram monzo mubi naver netflix newrelic nike nubank nvidia oculus opel "
-    "opera origin paypal "
-    "pearson pinterest personio picnic platzi playstation plex portableappsdotcom poly qualcomm quizlet quora "
-    "revolut roblox "
-    "roboflow roku sap schneiderelectric scrapbox sega sennheiser shazam shopify "
-    "sky "
-    "spotify square steam stellar strava stripe suzuki sketchfab target tata teamviewer "
-    "telegram tesla tether "
-    "tiktok trello twitch uber ubereats ubisoft udemy uniqlo ups vagrant "
-    "vimeo visa vk vodafone "
-    "volkswagen volvo wazirx wellsfargo westernunion wish wix wykop x xero xiaomi "
-    "youtube zalando zapier "
-    "zendesk zenn zillow zoom"
+    "abbvie abstract airbnb argos atandt atlassian autodesk behance betfair bigbluebutton "
+    "blogger bluesound bmw bosch buzzfeed caterpillar citroen codio couchbase crunchyroll "
+    "deepgram dell dolby doordash dunzo ebay ericsson etsy expedia expo f5 facebook flickr "
+    "foursquare framer fujitsu fubo glassdoor glovo googlechrome googledrive googleads hashnode "
+    "hbo helpdesk here honda houzz hp hsbc hyundai intel jbl jellyfin klarna kucoin kx lg line "
+    "linksys lyft make man mastercard mazda mcafee mcdonalds medium messenger meta metager mg "
+    "microstrategy moneygram monzo naver netflix newrelic nike nubank nvidia oculus opel opera "
+    "origin paypal pearson pinterest personio platzi playstation plex portableappsdotcom poly "
+    "qualcomm quizlet quora revolut roblox roboflow roku sap schneiderelectric scrapbox sega "
+    "sennheiser shazam shopify sky spotify square steam stellar strava stripe suzuki sketchfab "
+    "target tata teamviewer telegram tiktok trello twitch uber ubisoft udemy uniqlo ups vagrant "
+    "vimeo visa vk vodafone volkswagen volvo wazirx westernunion wish wix wykop x xero xiaomi "
+    "youtube zalando zapier zendesk zenn zillow zoom"
 )
 _TOPIC_OBJECTS = {
     "food": "🥖 🥨 🥯 🥞 🧇 🧀 🍗 🍖 🥩 🍔 🍟 🍕 🌭 🥪 🌮 🌯 🫔 🥙 🍳 🥘 🍲 🥗 🍿 "
