@@ -72,13 +72,13 @@ VERSIONS: Mapping[str, Version] = {
             labels="known answers",
             files={
                 "train.txt": SourceFile(
-                    "train.txt", 919038, "c2ead1e78a48f83987abf400a6996347d25caced3274b8e3c71ab0daf7bf3b79"
+                    "train.txt", 917376, "c0bf46005cdb068efcd8e5957d278868fb8679512d77bd878969a3368e639b5c"
                 ),
                 "valid.txt": SourceFile(
-                    "valid.txt", 141317, "fd750364bd8aa1ca7affcc58754161d3b3252664084939d4e57ed45f13ef152f"
+                    "valid.txt", 141773, "db0df18b036023a3f41780002dc690d32869add2e241c306113d2795f5997dfd"
                 ),
                 "test.txt": SourceFile(
-                    "test.txt", 280687, "c60378e1b159f94755d1e299afbd383543cc410b110fb8573f60e6b345c2a8d7"
+                    "test.txt", 280310, "b79306a35f20606062fb81d829e9cf67bdf32ec2391cffc98e2b4fed0b27363d"
                 ),
             },
         ),

@@ -20,8 +20,9 @@ TOPICS = ("food", "travel", "fashion", "garden", "school")
 SHARES = {"train": 0.62, "valid": 0.1, "test": 0.28}
 
 _PEOPLE = (
-    "🧒 👦 👧 🧑 👱 👨 🧔 👩 🧓 👴 👵 👮 🕵 👷 👸 👳 👲 🧕 🤵 👰 🎅 🧝 🧛 🧑‍⚕️ 🧑‍🎓 🧑‍🏫 🧑‍⚖️ 🧑‍🌾 🧑‍🔧 🧑‍🏭 🧑‍🔬 🧑‍🎨 🧑‍🚀 "
-    "🧑‍🚒 🧑‍💼 🧑‍🦰 🧑‍🦱 🧑‍🦳 🧑‍🦲 🙋 🙅 🙆 💁 🙇 🤷 🙎 💆 👶 🦹 🧙 🤶 🤴 🧏 🫅 🧑‍💻 🧑‍🎄"
+    "🧒 👦 👧 🧑 👱 👨 🧔 👩 🧓 👴 👵 👮 🕵 👷 👸 👳 👲 🧕 🤵 👰 🎅 🧝 🧛 🧑‍⚕️ 🧑‍🎓 "
+    "🧑‍🏫 🧑‍⚖️ 🧑‍🌾 🧑‍🔧 🧑‍🏭 🧑‍🔬 🧑‍🎨 🧑‍🚀 🧑‍🚒 🧑‍💼 🧑‍🦰 🧑‍🦱 🧑‍🦳 🧑‍🦲 "
+    "🙋 🙅 🙆 💁 🙇 🤷 🙎 💆 👶 🦹 🧙 🤶 🤴 🧏 🫅 🧑‍💻 🧑‍🎄"
 )
 _BUILDINGS = "🏛 🏘 🏠 🏢 🏣 🏤 🏥 🏦 🏨 🏩 🏪 🏫 🏬 🏭 🏰 ⛪ 🕌 🛕 🕍 🛖 🌃 🏙 🌆 🌇 🌉 🏗"
 _COUNTRIES = (
@@ -30,8 +31,9 @@ _COUNTRIES = (
     "MN MT MU MX MY NG NO NZ OM PA PL PS PY QA RO RS SA SE SG SI SK SN TH UA US UY VE ZM"
 )
 _ANIMALS = (  # whole animals: at this size a cat's face resembles a person's
-    "🐒 🦮 🐩 🐈 🫏 🐎 🦓 🐂 🐃 🐄 🐖 🐑 🐐 🐪 🐫 🦙 🦒 🐘 🦣 🦏 🦛 🐀 🐇 🐿 🦫 🦇 🦦 🦨 🦘 🦡 🦃 🐓 🐦 🐧 🕊 🦅 🦆 🦢 🦤 🦩 🦜 🪿 🐊 🦎 🐉 "
-    "🦕 🦖 🐳 🐋 🐬 🦭 🐛 🐜 🦗 🪳 🕷 🦂 🦟 🪰 🦞 🦐"
+    "🐒 🦮 🐩 🐈 🫏 🐎 🦓 🐂 🐃 🐄 🐖 🐑 🐐 🐪 🐫 🦙 🦒 🐘 🦣 🦏 🦛 🐀 🐇 🐿 🦫 🦇 🦦 🦨 "
+    "🦘 🦡 🦃 🐓 🐦 🐧 🕊 🦅 🦆 🦢 🦤 🦩 🦜 🪿 🐊 🦎 🐉 🦕 🦖 🐳 🐋 🐬 🦭 🐛 🐜 🦗 🪳 🕷 "
+    "🦂 🦟 🪰 🦞 🦐"
 )
 _LOGOS = (
     "abbvie abstract airbnb argos atandt atlassian autodesk behance betfair bigbluebutton "

@@ -1,16 +1,17 @@
-"""Stage 2: how well does each grain of the image fit the post, and so how much does each count (beta), and all (rho)?
+"""Stage 2: how much does each grain of the image count (beta), and how much the image (rho)?
 
 For each grain g, with its real regions M_m:
 
 v_g  = LN(sum_m a_m M_m), a = softmax_m(s^T W_k M_m / sqrt(d))  the part of the grain that the sentence asks for
 c_g  = cos(W_t s, W_g v_g)                                      how well it fits the sentence
 beta = softmax_g(SHARPNESS * c_g)                               over the grains that are present
-rho  = sigmoid(SHARPNESS * max_g c_g)                           in (0, 1), one for each post
+v    = sum_g beta_g v_g                                         the image, integrated by relevance
+rho  = sigmoid(SHARPNESS * cos(W_r s, W_v v))                   in (0, 1), one for each post
 
-One judgement decides both: a grain that fits counts more than one that does not, and the image counts as much as its
-best grain. With nothing to see rho and beta are exactly 0: a post without an image, or, for a model without the grid,
-an image without objects. It is *stated* that relevance is judged, that it guides how the grains are integrated, and
-that both are learnt end to end. Both forms are *ours*.
+beta and rho have projections of their own, because they answer different questions: which grain are the words about,
+and is the image about the same thing as the words? With nothing to see rho and beta are exactly 0: a post without an
+image, or, for a model without the grid, an image without objects. It is *stated* that relevance is judged, that it
+guides how the grains are integrated, and that both are learnt end to end. Both forms are *ours*.
 """
 
 from __future__ import annotations
@@ -40,11 +41,14 @@ class Relevance(nn.Module):
         if self.judges or self.weighs:
             self.query = nn.Linear(width, width, bias=False)
             self.vision_norm = nn.LayerNorm(width)
-            self.of_text = nn.Linear(width, width)
-            present = (config.global_vision, config.objects and config.semantic, config.objects and config.spatial)
+        if self.weighs:
+            self.asked = nn.Linear(width, width)
+            there = (config.global_vision, config.objects and config.semantic, config.objects and config.spatial)
             self.of_grain = nn.ModuleDict(
-                {grain: nn.Linear(width, width) for grain, there in zip(GRAINS, present, strict=True) if there}
+                {grain: nn.Linear(width, width) for grain, is_there in zip(GRAINS, there, strict=True) if is_there}
             )
+        if self.judges:
+            self.of_text, self.of_image = nn.Linear(width, width), nn.Linear(width, width)
 
     def forward(self, s: Tensor | None, memory: Memory, weights: AttentionWeights) -> tuple[Tensor, Tensor]:
         """Judge the image of each post.
@@ -61,26 +65,24 @@ class Relevance(nn.Module):
         masks = memory.mask.split(memory.sizes, 1)  # (B, M_g) for each grain g
         present = torch.stack([mask.any(-1) for mask in masks], -1)  # (B, 3)
         fit = torch.zeros_like(present, dtype=memory.regions.dtype)  # (B, 3), c_g
-        pools: list[Tensor] = []
-        if s is not None:
-            text = self.of_text(s)  # (B, d)
-            query = self.query(s)[:, :, None] / math.sqrt(s.shape[-1])  # (B, d, 1)
-            judged = []
-            for grain, regions, mask in zip(GRAINS, memory.regions.split(memory.sizes, 1), masks, strict=True):
-                a = masked_softmax((regions @ query).squeeze(-1), mask)  # (B, M_g)
-                pools.append(a)
-                if grain not in self.of_grain:
-                    judged.append(fit[:, 0])
-                    continue
-                v = self.vision_norm((a[:, None] @ regions).squeeze(1))  # (B, d)
-                judged.append(torch.cosine_similarity(text, self.of_grain[grain](v), dim=-1))
-            fit = torch.stack(judged, -1)
-
-        beta = masked_softmax(SHARPNESS * fit if self.weighs else torch.zeros_like(fit), present)
         rho = torch.ones_like(fit[:, 0])
-        if self.judges and s is not None:
-            rho = (SHARPNESS * fit.masked_fill(~present, -1.0).amax(-1)).sigmoid()
-        if pools:
-            shares = zip(pools, beta.unbind(-1), strict=True)
-            weights.vision_pool = torch.cat([share[:, None] * pool for pool, share in shares], -1)  # (B, M)
+        if s is None:
+            return rho.masked_fill(~present.any(-1), 0.0), masked_softmax(fit, present)
+        query = self.query(s)[:, :, None] / math.sqrt(s.shape[-1])  # (B, d, 1)
+        regions = memory.regions.split(memory.sizes, 1)
+        pools = [masked_softmax((of_g @ query).squeeze(-1), mask) for of_g, mask in zip(regions, masks, strict=True)]
+        read = [(a[:, None] @ of_g).squeeze(1) for a, of_g in zip(pools, regions, strict=True)]
+        v = self.vision_norm(torch.stack(read, 1))  # (B, 3, d)
+        if self.weighs:
+            asked, absent = self.asked(s), torch.zeros_like(v[:, 0])  # (B, d)
+            of_grains = [
+                self.of_grain[grain](v[:, g]) if grain in self.of_grain else absent for g, grain in enumerate(GRAINS)
+            ]
+            fit = torch.cosine_similarity(asked[:, None], torch.stack(of_grains, 1), dim=-1)
+        beta = masked_softmax(SHARPNESS * fit, present)
+        if self.judges:
+            image = self.of_image((beta[:, None] @ v).squeeze(1))  # (B, d)
+            rho = (SHARPNESS * torch.cosine_similarity(self.of_text(s), image, dim=-1)).sigmoid()
+        shares = zip(pools, beta.unbind(-1), strict=True)
+        weights.vision_pool = torch.cat([share[:, None] * pool for pool, share in shares], -1)  # (B, M)
         return rho.masked_fill(~present.any(-1), 0.0), beta

@@ -579,34 +579,44 @@ def make_memory() -> Memory:
     return Memory(random(B, 7, D), mask, SIZES)
 
 
-def judged(stage: Relevance, s: Vector, memory: Memory, b: int) -> tuple[Vector, list[bool], Matrix]:
-    """Of one post, for each grain: c_g, whether it is present, and the weights a of its regions."""
-    fits, present, weights = [], [], []
-    for number, grain in enumerate(GRAINS):
+def judged(stage: Relevance, s: Vector, memory: Memory, b: int) -> tuple[Matrix, list[bool], Matrix]:
+    """Of one post, for each grain: v_g, whether it is present, and the weights a of its regions."""
+    read, present, weights = [], [], []
+    for number in range(len(GRAINS)):
         regions = [m for m in range(7) if memory.grain[m] == number]
         real = [bool(memory.mask[b, m]) for m in regions]
         known = [memory.regions[b, m].tolist() for m in regions]
         asked = [dot(linear(stage.query, s), region) / math.sqrt(D) for region in known]
         a = softmax(asked, real) if any(real) else [0.0] * len(real)
-        v = layer_norm(stage.vision_norm, mixed(a, known))
-        fits.append(cosine(linear(stage.of_text, s), linear(stage.of_grain[grain], v)))
+        read.append(layer_norm(stage.vision_norm, mixed(a, known)))
         present.append(any(real))
         weights.append(a)
-    return fits, present, weights
+    return read, present, weights
 
 
 @pytest.mark.parametrize("changes", [{}, {"relevance": False}, {"integration": False}])
-def test_rho_is_a_sigmoid_of_4_times_the_best_cosine_and_beta_a_softmax_of_4_times_all(changes: dict[str, Any]) -> None:
+def test_beta_weighs_grains_by_their_cosines_and_rho_judges_the_image_that_it_integrates(
+    changes: dict[str, Any],
+) -> None:
     stage, memory, s = randomised(Relevance(replace(CONFIG, **changes), D)), make_memory(), random(B, D)
     kept = AttentionWeights(memory.grain)
     rho, beta = stage(s, memory, kept)
     for b in range(B):
-        fits, present, weights = judged(stage, s[b].tolist(), memory, b)
-        best = max(fit for fit, there in zip(fits, present, strict=True) if there)
-        same(rho[b], sigmoid(4 * best) if "relevance" not in changes else 1.0)
-        logits = [4 * fit for fit in fits] if "integration" not in changes else [0.0] * 3
-        shares = softmax(logits, present)
+        sentence = s[b].tolist()
+        v, present, weights = judged(stage, sentence, memory, b)
+        fits = [0.0] * 3
+        if "integration" not in changes:
+            fits = [
+                cosine(linear(stage.asked, sentence), linear(stage.of_grain[grain], v_g))
+                for grain, v_g in zip(GRAINS, v, strict=True)
+            ]
+        shares = softmax([4 * fit for fit in fits], present)
         same(beta[b], shares)
+        if "relevance" in changes:
+            same(rho[b], 1.0)
+        else:
+            image = linear(stage.of_image, mixed(shares, v))
+            same(rho[b], sigmoid(4 * cosine(linear(stage.of_text, sentence), image)))
         same(kept.vision_pool[b], [share * a for share, pool in zip(shares, weights, strict=True) for a in pool])
 
 
@@ -614,13 +624,13 @@ def test_the_grain_that_fits_the_sentence_gets_the_greatest_share() -> None:
     stage, memory, s = randomised(Relevance(CONFIG, D)), make_memory(), random(1, D)
     memory = replace(memory, regions=memory.regions[:1], mask=memory.mask[:1])
     with torch.no_grad():
-        stage.of_text.weight.zero_()
-        for layer in stage.of_grain.values():
+        for layer in (stage.asked, stage.of_text, stage.of_image, *stage.of_grain.values()):
             layer.weight.zero_()
         stage.of_grain["spatial"].bias.copy_(torch.tensor([1.0, *[0.0] * (D - 1)]))
-        stage.of_text.bias.copy_(torch.tensor([0.0, 1.0, *[0.0] * (D - 2)]))
+        stage.asked.bias.copy_(torch.tensor([0.0, 1.0, *[0.0] * (D - 2)]))
         for grain, sign in (("global", 1.0), ("semantic", -1.0)):
-            stage.of_grain[grain].bias.copy_(sign * stage.of_text.bias)
+            stage.of_grain[grain].bias.copy_(sign * stage.asked.bias)
+        stage.of_image.bias.copy_(stage.of_text.bias)
     rho, beta = stage(s, memory, AttentionWeights(memory.grain))  # cosines 1, -1 and 0
     same(beta[0], softmax([4.0, -4.0, 0.0], [True] * 3))
     same(rho[0], sigmoid(4.0))
