@@ -5,6 +5,8 @@ Start with `load_corpus` and `train`; the command `hamner --help` shows the same
 
 from __future__ import annotations
 
+import os
+import platform
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +48,16 @@ __all__ = [
     "study_config",
     "train",
 ]
+
+# One set of kernels on all x86-64 processors: AVX2 and AVX-512 differ in a sum's last digits, and over a training these
+# become other predictions. torch and its libraries read the variables once, when they are loaded.
+if platform.machine() in ("x86_64", "AMD64"):
+    for _variable, _value in (
+        ("ATEN_CPU_CAPABILITY", "avx2"),
+        ("MKL_CBWR", "AVX2"),
+        ("ONEDNN_MAX_CPU_ISA", "AVX2"),
+    ):
+        os.environ.setdefault(_variable, _value)
 
 
 def __getattr__(name: str) -> Any:

@@ -284,15 +284,18 @@ def _stage_2(page: Page, model: HamNer, top: float) -> float:
     row = level + 0.15
     lanes = _lanes(JUDGES, relevance.judges + relevance.weighs)
     legend = []
-    # One judgement gives both: its parameters stand in the first block.
+    # Both pool the grains with the same parameters, which stand in the first block.
+    shared = [*relevance.query.parameters(), *relevance.vision_norm.parameters()]
     if relevance.judges:
         box, title, source = Box(*lanes.pop(0), row, HIGH), r"Relevance $\mathbf{\rho}$", SOURCES["relevance"]
-        page.block("relevance", box, title, "1", source, GREEN, relevance.parameters())
+        own = [*relevance.of_text.parameters(), *relevance.of_image.parameters()]
+        page.block("relevance", box, title, "1", source, GREEN, shared + own)
+        shared = []
         legend.append(r"$\rho$: how much of the image reaches the words")
     if relevance.weighs:
         box, title, source = Box(*lanes.pop(0), row, HIGH), r"Integration $\mathbf{\beta}$", SOURCES["integration"]
-        shape, parameters = f"{len(GRAINS)} shares", None if relevance.judges else relevance.parameters()
-        page.block("integration", box, title, shape, source, GREEN, parameters)
+        own = [*relevance.asked.parameters(), *relevance.of_grain.parameters()]
+        page.block("integration", box, title, f"{len(GRAINS)} shares", source, GREEN, shared + own)
         legend.append(r"$\beta$: how much each grain counts in it")
     for start, x in (("sentence", page.boxes["sentence"].centre), ("memory", MEMORY_DOWN)):
         for name in _judges(page):

@@ -175,6 +175,7 @@ def surroundings(device: torch.device, processes: int) -> dict[str, Any]:
         "machine": {
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "processor": platform.machine(),
+            "kernels": torch.backends.cpu.get_cpu_capability(),
             "threads": torch.get_num_threads(),
             "processes": processes,
         },

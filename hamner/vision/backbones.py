@@ -23,7 +23,6 @@ from hamner.files import hub_is_offline, read_whole
 from hamner.vision.features import BACKBONES
 
 IMAGE_SIZE = 224
-REGIONS = 49
 
 
 class WeightsError(HamnerError):
@@ -34,7 +33,7 @@ class Backbone(nn.Module):
     """A convolutional network without its classifier, frozen and always in eval mode.
 
     `name` and `weights` (SHA-256 of all parameters and buffers) identify the network, `transform_identity` the
-    preparation of its images. `channels` is C; an image of IMAGE_SIZE pixels gives R = REGIONS regions.
+    preparation of its images. `channels` is C.
     """
 
     mean: Tensor
@@ -64,13 +63,16 @@ class Backbone(nn.Module):
         return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
 
     @torch.inference_mode()
-    def grid(self, batch: Tensor) -> Tensor:
+    def grid(self, batch: Tensor, side: int | None = None) -> Tensor:
         """The last feature map of (B, 3, size, size) bytes from `transform`: (B, R, C), R = 49 for 224 pixels.
 
-        Regions go row by row from the top left.
+        Regions go row by row from the top left. With `side` they are averages of neighbouring cells, R = side * side.
         """
         scaled = ((batch.to(self.mean.device) - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        return self.network(scaled).flatten(2).transpose(1, 2)  # (B, C, h, w) -> (B, R, C)
+        cells = self.network(scaled)  # (B, C, h, w)
+        if side is not None:
+            cells = nn.functional.adaptive_avg_pool2d(cells, side)
+        return cells.flatten(2).transpose(1, 2)
 
     def pooled(self, batch: Tensor) -> Tensor:
         """The mean of `grid` over its regions: (B, C)."""

@@ -23,6 +23,7 @@ def features(
         Literal["annotations", "tiles", "maskrcnn", "none"], typer.Option(help="where objects come from")
     ] = "annotations",
     max_objects: Annotated[int, typer.Option(min=1, help="objects an image")] = 8,
+    grid_side: Annotated[int, typer.Option(min=1, max=7, help="cells a side of the grid")] = 7,
     crop_size: Annotated[int, typer.Option(min=32, max=1024, help="pixels a side of an object's crop")] = 128,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="maskrcnn: least score of an object")] = 0.5,
     weights: Annotated[
@@ -44,6 +45,7 @@ def features(
         backbone=backbone,
         objects=objects,
         max_objects=max_objects,
+        grid_side=grid_side,
         crop_size=crop_size,
         min_score=min_score,
         weights=weights,

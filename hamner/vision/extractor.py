@@ -15,7 +15,7 @@ from hamner.corpora.placeholders import about_repeated, glances_of, placeholders
 from hamner.corpora.post import Corpus, Post
 from hamner.devices import cpu_threads, existing_device
 from hamner.images import ImageError, image_sha256, open_image
-from hamner.vision.backbones import REGIONS, Backbone, load_backbone
+from hamner.vision.backbones import Backbone, load_backbone
 from hamner.vision.features import VisualFeatures, VisualSource, digest
 from hamner.vision.objects import MARGIN, ObjectFinder, Objects, crop, object_finder
 
@@ -31,21 +31,24 @@ class ImageExtractor:
     any number of cores. It is also the fastest way on several cores, which process one image each.
     """
 
-    regions = REGIONS
-
-    def __init__(self, backbone: Backbone, finder: ObjectFinder, max_objects: int, crop_size: int) -> None:
+    def __init__(
+        self, backbone: Backbone, finder: ObjectFinder, max_objects: int, crop_size: int, grid_side: int = 7
+    ) -> None:
         self.backbone = backbone
         self.finder = finder
         self.class_names = finder.class_names
         self.channels = backbone.channels
         self.max_objects = max_objects
         self.crop_size = crop_size
+        self.grid_side = grid_side
+        self.regions = grid_side**2
         self.workers = min(MOST_WORKERS, torch.get_num_threads())
         self.identity: dict[str, Any] = {
             "backbone": backbone.name,
             "weights": backbone.weights,
             "transform": backbone.transform_identity,
             "crop_size": crop_size,
+            "grid_side": grid_side,
             "margin": MARGIN,
             "finder": finder.identity,
             "threads": 1,
@@ -60,7 +63,7 @@ class ImageExtractor:
         existing_device(device)
         finder = object_finder(source, corpus_folder, device)
         backbone = load_backbone(source.backbone, source.weights, source.seed).to(device)
-        return cls(backbone, finder, source.max_objects, source.crop_size)
+        return cls(backbone, finder, source.max_objects, source.crop_size, source.grid_side)
 
     def key(self, post: Post) -> str:
         """The key of the post's features: a SHA-256 of its image's bytes and of the annotations that it has.
@@ -96,7 +99,7 @@ class ImageExtractor:
         features = VisualFeatures.absent(self.regions, self.channels, self.max_objects)
         crops = [self.backbone.transform(crop(image, box), self.crop_size) for box in objects.boxes.tolist()]
         with cpu_threads(1):
-            features.grid[:] = self.backbone.grid(self.backbone.transform(image)[None])[0].cpu()
+            features.grid[:] = self.backbone.grid(self.backbone.transform(image)[None], self.grid_side)[0].cpu()
             if crops:
                 features.objects[: len(crops)] = self.backbone.pooled(torch.stack(crops)).cpu()
         features.boxes[: len(crops)] = objects.boxes

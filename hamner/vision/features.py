@@ -118,6 +118,9 @@ class VisualSource:
     max_objects: Annotated[int, Field(ge=1, le=MAX_OBJECTS)] = setting(
         8, "ours", "K: the objects of best score are kept", sibling=5
     )
+    grid_side: Annotated[int, Field(ge=1, le=7)] = setting(
+        7, "sibling", "cells a side of the grid: with fewer than 7, cells of the backbone's feature map are averaged"
+    )
     crop_size: Annotated[int, Field(ge=32, le=1024)] = setting(
         128, "ours", "side in pixels that an object's crop is resized to for the backbone"
     )

@@ -122,10 +122,10 @@ with torch.no_grad():
 
 # %% [markdown]
 # The sentence and each grain are turned into a common space, and there the angle between them is
-# all that counts: the cosine is 1 when they point the same way, $-1$ when they point apart. The
-# image is as relevant as its best grain; a sigmoid makes a number between 0 and 1 of it.
+# all that counts: the cosine is 1 when they point the same way, $-1$ when they point apart. A
+# softmax makes shares of the three cosines: $\beta$ says how much each grain counts.
 #
-# $$c_g = \cos(W_t s, W_g v_g) \qquad \rho = \sigma\bigl(c \cdot \max_g c_g\bigr)$$
+# $$c_g = \cos(W_t s, W_g v_g) \qquad \beta = \operatorname{softmax}_g(c \cdot c_g)$$
 
 # %%
 from hamner.model.relevance import SHARPNESS
@@ -133,23 +133,34 @@ from hamner.model.relevance import SHARPNESS
 with torch.no_grad():
     cosine = torch.stack(
         [
-            torch.cosine_similarity(stage.of_text(s), stage.of_grain[grain](v), dim=-1)
+            torch.cosine_similarity(stage.asked(s), stage.of_grain[grain](v), dim=-1)
             for grain, v in vectors.items()
         ],
         dim=-1,
     )  # (B, 3)
-rho = torch.sigmoid(SHARPNESS * cosine.max(dim=-1).values)
-assert torch.allclose(rho, output.relevance, atol=1e-5)
-both = pd.DataFrame(cosine.numpy(), columns=GRAINS).assign(rho=rho)
-both.set_axis([answers.cue[post.id] for post in pair]).round(3)
-
-# %% [markdown]
-# The same three cosines give $\beta$, the share of each grain (section 7). The output holds the
-# weights of the regions, each times the share of its grain. Ours are the same:
-
-# %%
 beta = torch.softmax(SHARPNESS * cosine, dim=-1)
 assert torch.allclose(beta, output.integration, atol=1e-5)
+pd.DataFrame(beta.numpy(), columns=GRAINS, index=[answers.cue[post.id] for post in pair]).round(3)
+
+# %% [markdown]
+# So integrated, the image is one vector $v$. Whether it is about the same thing as the words is
+# another cosine, with projections of its own, and a sigmoid makes a number between 0 and 1 of it:
+#
+# $$v = \sum_g \beta_g v_g \qquad \rho = \sigma\bigl(c \cdot \cos(W_r s, W_v v)\bigr)$$
+
+# %%
+with torch.no_grad():
+    v = sum(beta[:, [number]] * vectors[grain] for number, grain in enumerate(GRAINS))  # (B, d)
+    rho = torch.sigmoid(
+        SHARPNESS * torch.cosine_similarity(stage.of_text(s), stage.of_image(v), dim=-1)
+    )
+assert torch.allclose(rho, output.relevance, atol=1e-5)
+print("rho: ", [round(value, 3) for value in rho.tolist()])
+
+# %% [markdown]
+# The output holds the weights of the regions, each times the share of its grain. Ours are the same:
+
+# %%
 pool = torch.cat(
     [beta[:, [number]] * region_weights[grain] for number, grain in enumerate(GRAINS)], dim=-1
 )
