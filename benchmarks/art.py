@@ -34,7 +34,8 @@ from hamner.minitweets import CUES
 from hamner.minitweets.ceilings import ABILITIES
 from hamner.study.measured import ART
 from hamner.study.minitweets import LEARNED
-from hamner.vision import FeatureStore, VisualSource
+from hamner.training import study_config
+from hamner.vision import FeatureStore
 from hamner.vision.objects import ANNOTATIONS, kept, read_annotations
 
 COLUMNS = ["what", "told_from", "images", "accuracy", "cases"]
@@ -65,7 +66,7 @@ class Name(NamedTuple):
 
 def main() -> None:
     corpus = load_corpus("minitweets")
-    store = FeatureStore.open(corpus, VisualSource())
+    store = FeatureStore.open(corpus, study_config("minitweets", "full").visual)
     (train, known), (test, asked) = (read(corpus, split, store) for split in ("train", "test"))
     art, crop, topic, size = probe_art(train, test)
     show(pd.DataFrame(art, columns=COLUMNS), ART)

@@ -65,9 +65,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if (self.width or self.heads) % self.heads:
             raise ModelConfigError(f"heads ({self.heads}) must divide the width ({self.width})")
-        if self.objects and not (self.semantic or self.spatial):
-            raise ModelConfigError("objects have no encoding: turn semantic or spatial on, or objects off")
-        if not self.grains:
+        if not any(self.grains):
             raise ModelConfigError("no part of the image is left: turn global_vision or objects on, or vision off")
         if not self.iterations and not self.coattention:
             raise ModelConfigError(
@@ -75,11 +73,18 @@ class ModelConfig:
             )
 
     @property
-    def grains(self) -> int:
-        """The number of grains (granularity levels) in the memory: global, semantic, spatial."""
-        return self.global_vision + (self.objects and self.semantic) + (self.objects and self.spatial)
+    def grains(self) -> tuple[bool, bool, bool]:
+        """Which grains (granularity levels) the memory holds: global, semantic, spatial.
+
+        Objects with neither encoding take the semantic grain's place as they are.
+        """
+        return (
+            self.global_vision,
+            self.objects and (self.semantic or not self.spatial),
+            self.objects and self.spatial,
+        )
 
     @property
     def weighs_grains(self) -> bool:
         """Whether beta follows relevance: a single grain has nothing to be weighed against."""
-        return self.integration and self.grains > 1
+        return self.integration and sum(self.grains) > 1

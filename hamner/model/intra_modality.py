@@ -99,6 +99,8 @@ class Vision(nn.Module):
             grains[0] = G, image_mask.expand(G.shape[:2])
         if self.objects is not None:
             O = self.objects(images)  # noqa: E741  (B, K, d)
+            if self.semantic is None and self.spatial is None:
+                grains[1] = O, object_mask
             if self.semantic is not None:
                 O_sem, semantic = self.semantic(O, object_mask, scene, image_mask)
                 grains[1] = O_sem, object_mask

@@ -43,10 +43,8 @@ class Relevance(nn.Module):
             self.vision_norm = nn.LayerNorm(width)
         if self.weighs:
             self.asked = nn.Linear(width, width)
-            there = (config.global_vision, config.objects and config.semantic, config.objects and config.spatial)
-            self.of_grain = nn.ModuleDict(
-                {grain: nn.Linear(width, width) for grain, is_there in zip(GRAINS, there, strict=True) if is_there}
-            )
+            there = zip(GRAINS, config.grains, strict=True)
+            self.of_grain = nn.ModuleDict({grain: nn.Linear(width, width) for grain, is_there in there if is_there})
         if self.judges:
             self.of_text, self.of_image = nn.Linear(width, width), nn.Linear(width, width)
 

@@ -117,7 +117,8 @@ def ablate(
     corpus: CorpusName,
     *,
     rows: Annotated[
-        list[str] | None, typer.Option("--row", metavar="ROW", help="Only this row or control; repeatable.")
+        list[str] | None,
+        typer.Option("--row", metavar="ROW", help="Only this row, control or group of rows; repeatable."),
     ] = None,
     seeds: Seeds = 3,
     preset: Preset = None,
@@ -141,18 +142,24 @@ def ablate(
     post's caption after its words; and without the three rows of geometry (unless you name them), because a phrase
     has no box.
 
+    Groups of further rows, trained where you name them: build_up (the least model that sees, then one part more in each
+    row: least, up_to_semantic, up_to_spatial, up_to_relevance, up_to_integration), alone (the least model with one
+    part: only_spatial, only_relevance, only_integration, only_iteration, only_coattention), crossed (two parts left
+    out, where one may take the other's place: one_iteration_no_semantic, no_geometry).
+
     Finished runs are skipped and unfinished ones resumed. Several processes or machines may share FOLDER: no run is
     done twice. With `--threads 1` several processes share the cores fairly.
     """
     from hamner.corpora import load_corpus
-    from hamner.training.rows import full_settings, rows_of
+    from hamner.training.rows import GROUPS, full_settings, rows_of
     from hamner.training.sweep import Part, train_sweep
 
     given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings)
     loaded = load_corpus(corpus, root)
     full = full_settings(loaded.name, given, preset)
     _report_leaks(loaded, allow_leaks)
-    train_sweep([Part(loaded, full, rows or rows_of(full))], range(1, seeds + 1), folder, threads, allow_missing)
+    named = [row for name in rows or rows_of(full) for row in GROUPS.get(name, (name,))]
+    train_sweep([Part(loaded, full, named)], range(1, seeds + 1), folder, threads, allow_missing)
 
 
 def retest(

@@ -8,7 +8,7 @@ import torch
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.settings import sources
 from hamner.training.config import TrainConfig
-from hamner.training.rows import CONTROLS, OF_TEXT, ROWS, ablate, row_of
+from hamner.training.rows import ALONE, BUILD_UP, CONTROLS, CROSSED, OF_TEXT, PARTS, ROWS, ablate, row_of
 from hamner.vision.features import VisualSource
 from tests.model.conftest import FULL, build, make_batch
 
@@ -21,7 +21,11 @@ OTHERS = {
 """A value for every setting that no text encoder needs, other than FULL's where there is another one."""
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row not in ("full", "two_iterations")])
+SEVERAL = (*BUILD_UP, *ALONE, *CROSSED)
+"""The rows that change several settings."""
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row not in ("full", "two_iterations", *SEVERAL)])
 def test_a_row_is_one_change_of_the_full_config(row: str) -> None:
     before, after = asdict(FULL), asdict(ablate(FULL, row))
     assert len([name for name in before if before[name] != after[name]]) == 1
@@ -51,19 +55,29 @@ def weights(config: ModelConfig) -> int:
     return sum(parameter.numel() for parameter in build(config).parameters())
 
 
-JUDGED_TOGETHER = ("no_relevance", "no_integration")
-
-
-@pytest.mark.parametrize(
-    "row", [row for row, change in ROWS.items() if False in change.values() and row not in JUDGED_TOGETHER]
-)
+@pytest.mark.parametrize("row", [row for row, change in ROWS.items() if False in change.values() and row != "full"])
 def test_a_row_that_takes_a_part_away_takes_its_weights_away(row: str) -> None:
     assert weights(ablate(FULL, row)) < weights(FULL)
 
 
-def test_relevance_and_integration_are_one_judgement_whose_weights_go_with_the_second_of_them() -> None:
-    assert {weights(ablate(FULL, row)) for row in JUDGED_TOGETHER} == {weights(FULL)}
-    assert weights(replace(FULL, relevance=False, integration=False)) < weights(FULL)
+def test_the_build_up_adds_one_part_in_each_row_and_ends_with_the_full_model() -> None:
+    steps = [ablate(FULL, row) for row in (*BUILD_UP, "no_coattention", "full")]
+    for before, after, part in zip(steps[:-1], steps[1:], PARTS, strict=True):
+        (setting,) = PARTS[part]
+        assert replace(before, **{setting: getattr(FULL, setting)}) == after != before
+
+
+def test_a_part_alone_is_the_only_one_that_the_least_model_gets() -> None:
+    least = ablate(FULL, "least")
+    for row in ALONE:
+        (setting,) = PARTS[row.removeprefix("only_")]
+        assert replace(least, **{setting: getattr(FULL, setting)}) == ablate(FULL, row)
+    assert {row.removeprefix("only_") for row in ALONE} | {"semantic"} == set(PARTS)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row != "two_iterations"])
+def test_no_two_rows_are_one_model_and_each_is_known_by_its_settings(row: str) -> None:
+    assert row_of(ablate(replace(ModelConfig(), vision=True), row)) == row
 
 
 def test_a_text_only_model_of_other_text_is_not_the_row() -> None:
@@ -89,7 +103,6 @@ def test_nothing_can_be_taken_from_a_text_only_model() -> None:
         ({"heads": 0}, "heads"),
         ({"iterations": -1}, "iterations"),
         ({"dropout": 1.0}, "dropout"),
-        ({"semantic": False, "spatial": False}, "objects have no encoding"),
         ({"global_vision": False, "objects": False}, "no part of the image is left"),
         ({"iterations": 0, "coattention": False}, "no word reads a region"),
     ],
