@@ -301,7 +301,7 @@ MUTANTS = (
         "(SHARPNESS * torch.cosine_similarity(self.of_text",
         "(torch.cosine_similarity(self.of_text",
     ),
-    Mutant("SHARPNESS unused in beta", RELEVANCE, "masked_softmax(SHARPNESS * fit", "masked_softmax(fit"),
+    Mutant("beta sharpened", RELEVANCE, "masked_softmax(fit, present)\n        if", "masked_softmax(SHARPNESS * fit, present)\n        if"),
     Mutant(
         "dot product for cosine in beta",
         RELEVANCE,
@@ -335,7 +335,7 @@ MUTANTS = (
         "query = self.query(s)[:, :, None]",
         "query = s[:, :, None]",
     ),
-    Mutant("beta ignores relevance", RELEVANCE, "masked_softmax(SHARPNESS * fit", "masked_softmax(0 * fit"),
+    Mutant("beta ignores relevance", RELEVANCE, "masked_softmax(fit, present)\n        if", "masked_softmax(0 * fit, present)\n        if"),
     Mutant(
         "grains' own layers exchanged", RELEVANCE, "self.of_grain[grain](v[:, g])", "self.of_grain[grain](v[:, g - 1])"
     ),
@@ -351,8 +351,8 @@ MUTANTS = (
     Mutant(
         "absent grains in beta",
         RELEVANCE,
-        "masked_softmax(SHARPNESS * fit, present)",
-        "masked_softmax(SHARPNESS * fit, torch.ones_like(present))",
+        "masked_softmax(fit, present)",
+        "masked_softmax(fit, torch.ones_like(present))",
     ),
     Mutant("rho without anything to see", RELEVANCE, "rho.masked_fill(~present.any(-1), 0.0), beta", "rho, beta"),
     # Interaction

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -44,6 +45,46 @@ def expected_and_measured(table: pd.DataFrame) -> Figure:
         axes.set_title(title)
     figure.supxlabel("type accuracy (%) by cue; frames: the ceiling is below 100", fontsize=10)
     return figure
+
+
+@styled
+def parts_added(table: pd.DataFrame) -> Figure:
+    """Draw two maps of points of type accuracy, part by cue: what each part adds in the build-up, and what alone.
+
+    `table` has the lines of `gains_of_parts`. A part without its two records is grey.
+    """
+    figure = Figure(figsize=(6.4, 3.4))
+    panels = figure.subplots(1, 2, sharey=True)
+    parts = list(dict.fromkeys(table.part))
+    for axes, way in zip(panels, ("build-up", "alone"), strict=True):
+        gains = table[table.way == way].pivot(index="part", columns="cue", values="gain").reindex(parts)[list(CUES)]
+        _draw_changes(axes, 100 * gains.astype(float), "no record" if way == "build-up" else "")
+        axes.set_title({"build-up": "added to the row above", "alone": "added to the least model"}[way])
+    figure.supxlabel("change of type accuracy (points) by cue", fontsize=10)
+    return figure
+
+
+@styled
+def lesions(table: pd.DataFrame) -> Figure:
+    """Draw a map of points of type accuracy, lesion by cue: what is lost when the trained model's part is replaced.
+
+    `table` has the lines of `lesion_table` for one row on minitweets.
+    """
+    changes = table[table.measure != "f1"].pivot(index="lesion", columns="measure", values="change")
+    changes = changes.loc[list(dict.fromkeys(table.lesion)), list(CUES)].astype(float)
+    figure = Figure(figsize=(6.4, 4.2))
+    _draw_changes(figure.subplots(), changes, "")
+    figure.supxlabel("change of type accuracy (points) by cue", fontsize=10)
+    return figure
+
+
+def _draw_changes(axes: Axes, changes: pd.DataFrame, absent: str) -> None:
+    """Draw points of change, losses in red and gains in blue; `absent` is written over rows without a number."""
+    draw_matrix(axes, changes, "{:+.0f}".format, (-60, 60), colours="RdBu")
+    for row in np.flatnonzero(changes.isna().all(axis=1)):
+        width = len(changes.columns)
+        axes.add_patch(Rectangle((0, int(row)), width, 1, facecolor=PALE, edgecolor="white", zorder=0))
+        axes.text(width / 2, row + 0.5, absent, ha="center", va="center", color=GREY, fontsize=9)
 
 
 @styled

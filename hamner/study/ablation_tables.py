@@ -27,6 +27,7 @@ from hamner.study.tables import markdown_table, name_of, results, runs_of, with_
 from hamner.training import Run
 from hamner.training.identity import difference, flat, identity
 from hamner.training.rows import (
+    CAPTION_WORDS,
     EVERY_ROW,
     OF_TEXT,
     ROWS,
@@ -55,6 +56,9 @@ ABILITY = {
 
 Every other row keeps all abilities: its ceiling is that of `all`."""
 
+OF_STUDY = tuple(row for row in EVERY_ROW if row != CAPTION_WORDS)
+"""The rows and controls that can be trained on minitweets, which has no captions."""
+
 GUESS = 1 / len(TYPES)
 """Type accuracy of a guess; `expected_beside_measured` tolerates two standard errors of it."""
 
@@ -70,19 +74,19 @@ def minitweets_runs() -> tuple[list[Run], list[Run]]:
     others: list[Run] = []
     for run in runs_of(corpus.name):
         row, seed = row_of_run(run.config), run.config.seed
-        wanted = data | {"config": study_config(corpus.name, row, seed).to_dict()} if row in STUDY_ROWS else None
+        wanted = data | {"config": study_config(corpus.name, row, seed).to_dict()} if row in OF_STUDY else None
         same = wanted is not None and difference(run.record, wanted) is None
         (chosen if same else others).append(run)
     return chosen, others
 
 
 def coverage(runs: Sequence[Run]) -> pd.DataFrame:
-    """List the study's SEEDS with and without a record: ablation rows by `recorded` and `missing`, in words."""
+    """List the study's SEEDS with and without a record: rows by `recorded` and `missing`, in words."""
     of_row: dict[str, set[int]] = {}
     for run in runs:
         of_row.setdefault(row_of_run(run.config), set()).add(run.config.seed)
     lines = {}
-    for row in STUDY_ROWS:
+    for row in OF_STUDY:
         recorded = of_row.get(row, set())
         lines[row] = {
             "recorded": ", ".join(map(str, sorted(recorded))) or "none",

@@ -96,13 +96,14 @@ def tables() -> None:
 
 def write_all_tables() -> tuple[list[Path], list[str]]:
     """Write each table that can be written; returns the files, and one reason for each run or table left out."""
-    from hamner.study import ablation_tables, lesions, published, tables
+    from hamner.study import ablation_tables, build_up, lesions, published, tables
 
     written: list[Path] = []
     with left_out() as reasons:
         for write in (
             tables.write_tables,
             ablation_tables.write_minitweets,
+            build_up.write_build_up,
             lesions.write_lesions,
             published.write_published,
         ):

@@ -125,11 +125,9 @@ with torch.no_grad():
 # all that counts: the cosine is 1 when they point the same way, $-1$ when they point apart. A
 # softmax makes shares of the three cosines: $\beta$ says how much each grain counts.
 #
-# $$c_g = \cos(W_t s, W_g v_g) \qquad \beta = \operatorname{softmax}_g(c \cdot c_g)$$
+# $$c_g = \cos(W_t s, W_g v_g) \qquad \beta = \operatorname{softmax}_g(c_g)$$
 
 # %%
-from hamner.model.relevance import SHARPNESS
-
 with torch.no_grad():
     cosine = torch.stack(
         [
@@ -138,7 +136,7 @@ with torch.no_grad():
         ],
         dim=-1,
     )  # (B, 3)
-beta = torch.softmax(SHARPNESS * cosine, dim=-1)
+beta = torch.softmax(cosine, dim=-1)
 assert torch.allclose(beta, output.integration, atol=1e-5)
 pd.DataFrame(beta.numpy(), columns=GRAINS, index=[answers.cue[post.id] for post in pair]).round(3)
 
@@ -149,6 +147,8 @@ pd.DataFrame(beta.numpy(), columns=GRAINS, index=[answers.cue[post.id] for post 
 # $$v = \sum_g \beta_g v_g \qquad \rho = \sigma\bigl(c \cdot \cos(W_r s, W_v v)\bigr)$$
 
 # %%
+from hamner.model.relevance import SHARPNESS
+
 with torch.no_grad():
     v = sum(beta[:, [number]] * vectors[grain] for number, grain in enumerate(GRAINS))  # (B, d)
     rho = torch.sigmoid(
@@ -458,7 +458,7 @@ pd.DataFrame({kind: accuracy(some) for kind, some in outputs.items()}).round(1)
 # The second result of stage 2 is $\beta$: the share of each grain. Relevance guides it: the
 # better a grain fits the sentence, the greater its share.
 #
-# $$\beta = \operatorname{softmax}_g(c \cdot c_g)$$
+# $$\beta = \operatorname{softmax}_g(c_g)$$
 #
 # In stage 3 a word attends to each grain by itself, and $\beta$ is the grain's share of that
 # attention. Does $\beta$ depend on what a post needs? The cue tells what that is.

@@ -610,7 +610,7 @@ def test_beta_weighs_grains_by_their_cosines_and_rho_judges_the_image_that_it_in
                 cosine(linear(stage.asked, sentence), linear(stage.of_grain[grain], v_g))
                 for grain, v_g in zip(GRAINS, v, strict=True)
             ]
-        shares = softmax([4 * fit for fit in fits], present)
+        shares = softmax(fits, present)
         same(beta[b], shares)
         if "relevance" in changes:
             same(rho[b], 1.0)
@@ -632,7 +632,7 @@ def test_the_grain_that_fits_the_sentence_gets_the_greatest_share() -> None:
             stage.of_grain[grain].bias.copy_(sign * stage.asked.bias)
         stage.of_image.bias.copy_(stage.of_text.bias)
     rho, beta = stage(s, memory, AttentionWeights(memory.grain))  # cosines 1, -1 and 0
-    same(beta[0], softmax([4.0, -4.0, 0.0], [True] * 3))
+    same(beta[0], softmax([1.0, -1.0, 0.0], [True] * 3))
     same(rho[0], sigmoid(4.0))
 
 

@@ -14,7 +14,7 @@ from hamner.errors import HamnerError
 from hamner.evaluation import welch, write_predictions
 from hamner.figures import comparisons
 from hamner.figures import training as training_figures
-from hamner.study import ablation_tables, minitweets
+from hamner.study import ablation_tables, build_up, minitweets
 from hamner.study.ablation_tables import (
     by_cue,
     command_of,
@@ -26,7 +26,7 @@ from hamner.study.ablation_tables import (
 from hamner.study.minitweets import CUES, answers_of, ceilings
 from hamner.study.tables import LeftOutWarning
 from hamner.training import Run, TrainConfig
-from hamner.training.rows import STUDY_ROWS, config_of_row, full_settings, of_captions
+from hamner.training.rows import BUILD_UP, EVERY_ROW, PARTS, STUDY_ROWS, config_of_row, full_settings, of_captions
 
 
 def config_of(row: str, seed: int = 1, corpus: str = "minitweets", **settings: object) -> TrainConfig:
@@ -42,7 +42,7 @@ def corpus():
 def read_once(corpus):
     """minitweets is read once for all tests of this file."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (ablation_tables, minitweets):
+        for module in (ablation_tables, build_up, minitweets):
             patch.setattr(module, "load_corpus", lambda name: corpus)
         yield
 
@@ -124,7 +124,7 @@ def test_a_row_costs_nothing_to_a_full_model_that_lacks_the_ability_itself(make_
 
 def test_the_coverage_says_which_seeds_are_missing(some_runs):
     found = coverage(some_runs)
-    assert list(found.index) == list(STUDY_ROWS)
+    assert list(found.index) == [row for row in EVERY_ROW if row != "caption_words"]
     assert found.loc["full"].tolist() == ["1, 2", "3"]
     assert found.loc["text_only"].tolist() == ["none", "1, 2, 3"]
 
@@ -266,3 +266,40 @@ def test_the_grid_has_a_ceiling_for_every_row(corpus):
 def test_the_committed_table_of_minitweets_is_that_of_the_committed_runs(tmp_path: Path) -> None:
     for path in ablation_tables.write_minitweets(tmp_path):
         assert path.read_bytes() == (project_folder() / "data" / "tables" / path.name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def built(make_run):
+    """Runs of a build-up in which the spatial encoding alone brings `position`, and one of the rows has one seed."""
+    blind = [make_run(row, seed, ability="no_geometry") for row in ("least", "up_to_semantic") for seed in (1, 2, 3)]
+    return [*blind, *(make_run("up_to_spatial", seed, ability="all") for seed in (1, 2)), make_run("only_spatial")]
+
+
+def test_a_step_of_the_build_up_adds_what_its_row_has_more_than_the_row_before(built):
+    table = build_up.gains_of_parts(built).set_index(["way", "part", "cue"])
+    spatial = table.loc["build-up", "spatial"]
+    assert spatial.seeds.eq(2).all()  # those that both rows have
+    assert spatial.loc["position", ["mean", "before"]].tolist() == pytest.approx([1, 0.5], abs=0.01)
+    assert spatial.gain["position"] == pytest.approx(0.5, abs=0.01)
+    assert spatial.gain.drop("position").abs().max() < 0.01
+    assert table.loc["build-up", "semantic"].gain.abs().max() == 0
+    assert table.loc["alone", "spatial"].seeds.eq(1).all()
+    assert table.loc["alone", "spatial"].low.isna().all()  # one seed has no interval
+
+
+def test_steps_without_records_say_so_and_each_part_has_both_ways(built):
+    table = build_up.gains_of_parts(built)
+    assert len(table) == len(build_up.STEPS) * len(CUES)
+    assert table[table.part == "iteration"].seeds.eq(0).all()
+    assert table[table.part == "iteration"].gain.isna().all()
+    for way in ("build-up", "alone"):
+        assert set(table[table.way == way].part) - {"seeing"} == set(PARTS)
+    assert [step.row for step in build_up.STEPS[: len(BUILD_UP)]] == list(BUILD_UP)
+
+
+def test_the_table_of_the_build_up_is_written_once_there_are_records(built, monkeypatch, tmp_path):
+    monkeypatch.setattr(build_up, "minitweets_runs", lambda: ([], []))
+    assert build_up.write_build_up(tmp_path) == []
+    monkeypatch.setattr(build_up, "minitweets_runs", lambda: (built, []))
+    (path,) = build_up.write_build_up(tmp_path)
+    assert len(pd.read_csv(path)) == len(build_up.STEPS) * len(CUES)
