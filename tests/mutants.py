@@ -34,8 +34,9 @@ class Mutant(NamedTuple):
     equal: str = ""
 
 
-ATTENTION, TEXT, VISION, RELEVANCE, INTERACTION, DECODER, MODEL = (
-    f"{name}.py" for name in ("attention", "text", "intra_modality", "relevance", "interaction", "decoder", "hamner")
+ATTENTION, TEXT, VISION, RELEVANCE, INTERACTION, HAM, DECODER, MODEL = (
+    f"{name}.py"
+    for name in ("attention", "text", "intra_modality", "relevance", "interaction", "ham", "decoder", "hamner")
 )
 
 MUTANTS = (
@@ -301,7 +302,12 @@ MUTANTS = (
         "(SHARPNESS * torch.cosine_similarity(self.of_text",
         "(torch.cosine_similarity(self.of_text",
     ),
-    Mutant("beta sharpened", RELEVANCE, "masked_softmax(fit, present)\n        if", "masked_softmax(SHARPNESS * fit, present)\n        if"),
+    Mutant(
+        "beta sharpened",
+        RELEVANCE,
+        "masked_softmax(fit, present)\n        if",
+        "masked_softmax(SHARPNESS * fit, present)\n        if",
+    ),
     Mutant(
         "dot product for cosine in beta",
         RELEVANCE,
@@ -335,7 +341,12 @@ MUTANTS = (
         "query = self.query(s)[:, :, None]",
         "query = s[:, :, None]",
     ),
-    Mutant("beta ignores relevance", RELEVANCE, "masked_softmax(fit, present)\n        if", "masked_softmax(0 * fit, present)\n        if"),
+    Mutant(
+        "beta ignores relevance",
+        RELEVANCE,
+        "masked_softmax(fit, present)\n        if",
+        "masked_softmax(0 * fit, present)\n        if",
+    ),
     Mutant(
         "grains' own layers exchanged", RELEVANCE, "self.of_grain[grain](v[:, g])", "self.of_grain[grain](v[:, g - 1])"
     ),
@@ -546,10 +557,11 @@ MUTANTS = (
         "crf = CRF(len(self.tags), batch_first=True); crf.load_state_dict(self.crf.state_dict()); crf = crf.float()",
     ),
     Mutant("marginals of padding", DECODER, " * word_mask[:, :, None]", ""),
-    Mutant("sentence reads T", MODEL, "self.sentence(last, batch.word_mask)", "self.sentence(words, batch.word_mask)"),
-    Mutant("global text starts at random", MODEL, "zero_init(self.global_text)", "pass"),
-    Mutant("no global text", MODEL, "words = words + self.global_text(sentence)[:, None]", "pass"),
-    Mutant("stage 3 skipped", MODEL, "words = self.interaction(", "self.interaction("),
+    Mutant("sentence reads T", MODEL, "Seen(words, batch.word_mask, layer, ", "Seen(words, batch.word_mask, words, "),
+    Mutant("fusion skipped", MODEL, "float32(self.decoder(fused.words))", "float32(self.decoder(words))"),
+    Mutant("no auxiliary loss", MODEL, "loss = loss + fused.loss", "pass"),
+    Mutant("stage 3 skipped", HAM, "return Fused(words, rho", "return Fused(seen.words, rho"),
+    Mutant("rho of fusion lost", HAM, "return Fused(words, rho, beta", "return Fused(words, 1 - rho, beta"),
     Mutant(
         "rho for beta",
         MODEL,

@@ -61,7 +61,7 @@ def architecture(model: HamNer) -> Figure:
     """
     page = Page()
     bottom, words = _stage_1(page, model), "words"
-    if model.vision is not None:
+    if model.fusion is not None:
         bottom = _stage_2(page, model, bottom)
         bottom, words = _stage_3(page, model, bottom)
     bottom = _decoder(page, model, words, bottom)
@@ -178,8 +178,8 @@ def _lanes(column: Span, count: int, gap: float = 0.1) -> list[Span]:
 def _stage_1(page: Page, model: HamNer) -> float:
     """Draw stage 1, text and image by themselves. Returns the y of its end, as do the stages below."""
     _text(page, model)
-    if model.vision is not None:
-        _image(page, model.vision, model.text.width)
+    if model.fusion is not None:
+        _image(page, model.fusion.vision, model.text.width)
     bottom = THIRD + LOW + EDGE
     page.band(0.04, bottom, "1 Intra-modality representation")
     return bottom
@@ -188,8 +188,8 @@ def _stage_1(page: Page, model: HamNer) -> float:
 def _text(page: Page, model: HamNer) -> None:
     text, shape = model.text, f"n × {model.text.width}"
     encoder, config = text.encoder, text.encoder.config
-    sentence = None if model.vision is None else model.sentence
-    column = TEXT if model.vision is not None else (TEXT[0], IMAGE[1])
+    sentence = None if model.fusion is None else model.fusion.sentence
+    column = TEXT if model.fusion is not None else (TEXT[0], IMAGE[1])
     lanes = _lanes(column, 1 + (sentence is not None) + (text.local is not None))
 
     page.tensor("post", Box(*column, INPUTS, HIGH), "Post", "n words")
@@ -276,8 +276,8 @@ def _spatial(page: Page, spatial: SpatialBlock, lane: Span, width: int) -> None:
 
 def _stage_2(page: Page, model: HamNer, top: float) -> float:
     """Draw stage 2, relevance and integration; nothing for a model without both."""
-    relevance = model.relevance
-    if model.sentence is None:
+    relevance = model.fusion.relevance
+    if model.fusion is None or model.fusion.sentence is None:
         return top
     top += GAP / 2
     level = top + HEADING - 0.04
@@ -319,7 +319,7 @@ def _stage_3(page: Page, model: HamNer, top: float) -> tuple[float, str]:
 
     Returns the y of its end, and the name of the block that the decoder reads.
     """
-    interaction, width = model.interaction, model.text.width
+    interaction, width = model.fusion.interaction, model.text.width
     top += GAP / 2
     step = LOW + 0.17
     row = top + HEADING
@@ -367,7 +367,7 @@ def _read(page: Page, words: str, regions: str, name: str) -> None:
 
 def _decoder(page: Page, model: HamNer, words: str, top: float) -> float:
     decoder, tags = model.decoder, len(model.decoder.tags)
-    colour = BLUE if model.vision is None else GREEN
+    colour = BLUE if model.fusion is None else GREEN
     top += GAP / 2
     row = top + EDGE
     level = row + LOW / 2
@@ -378,7 +378,7 @@ def _decoder(page: Page, model: HamNer, words: str, top: float) -> float:
         "decoder.crf", Box(*CRF, row, LOW), "CRF", f"{tags} × {tags}", "sibling", colour, decoder.crf.parameters()
     )
     page.tensor("tags", Box(*TAGS, row, LOW), "Tags", "n")
-    page.down(words, "decoder.classify", None if model.vision is None else WORDS_DOWN)
+    page.down(words, "decoder.classify", None if model.fusion is None else WORDS_DOWN)
     page.arrow("decoder.classify", "decoder.crf", (WORDS[1], level), (CRF[0], level))
     page.arrow("decoder.crf", "tags", (CRF[1], level), (TAGS[0], level))
     page.band(top, row + LOW + EDGE, "CRF")
@@ -398,6 +398,6 @@ def _legend(page: Page, model: HamNer, top: float) -> float:
     trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     note = f"Blocks: shape of the output · number of parameters ({count:,} in all, of which {trained:,} are trained)."
     page.axes.text(TEXT[0], top + 0.33, note, **letters)
-    of_images = "" if model.vision is None else ", R regions of the grid, K objects"
+    of_images = "" if model.fusion is None else ", R regions of the grid, K objects"
     page.axes.text(TEXT[0], top + 0.47, f"n words{of_images}.", **letters)
     return top + 0.57

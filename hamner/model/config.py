@@ -34,7 +34,6 @@ class ModelConfig:
     frozen_text: bool = setting(False, "ours", "do not train the text encoder")
     layers: Literal["last", "mix"] = setting("last", "ours", "the encoder's last layer, or a learned mix of all layers")
     local_text: bool = setting(True, "ours", "width-7 convolution over the encoder's word embeddings")
-    global_text: bool = setting(False, "ours", "the sentence vector is added to each word, through a linear layer")
     word_shapes: bool = setting(True, "ours", "the convolution also reads the words' shapes (capitals, digits, @, #)")
     dropout: DropoutShare = setting(
         0.1, "sibling", "dropout on word representations, in the interaction, and before the classifier"

@@ -116,7 +116,7 @@ def _judgement(
             sees = grains.any(-1)  # (B,) with nothing to see, rho and beta stay 0
             return rho.masked_fill(~sees, 0.0), beta.masked_fill(~sees[:, None], 0.0)
 
-        return [(model.relevance, hook)] if present(model) else []
+        return [(model.fusion.relevance, hook)] if present(model) else []
 
     return hooks
 
@@ -129,11 +129,11 @@ def _shares(beta: Tensor, grains: Tensor) -> Tensor:
 
 
 def _judges(model: HamNer) -> bool:
-    return model.vision is not None and model.config.relevance
+    return model.fusion is not None and model.config.relevance
 
 
 def _weighs(model: HamNer) -> bool:
-    return model.vision is not None and model.config.weighs_grains
+    return model.fusion is not None and model.config.weighs_grains
 
 
 def _zero(_: tuple[Any, ...], output: Tensor) -> Tensor:
@@ -143,16 +143,16 @@ def _zero(_: tuple[Any, ...], output: Tensor) -> Tensor:
 LESIONS: dict[str, Lesion] = {
     "local_text_zero": Lesion("local text", "the convolution adds nothing", _on("text", "local", by=_zero)),
     "semantic_identity": Lesion(
-        "semantic encoding", "each object keeps its own vector", _on("vision", "semantic", by=_identity)
+        "semantic encoding", "each object keeps its own vector", _on("fusion", "vision", "semantic", by=_identity)
     ),
     "spatial_identity": Lesion(
-        "spatial encoding", "each object keeps its own vector", _on("vision", "spatial", by=_identity)
+        "spatial encoding", "each object keeps its own vector", _on("fusion", "vision", "spatial", by=_identity)
     ),
     "absolute_geometry_zero": Lesion(
-        "spatial encoding", "the box's place adds nothing", _on("vision", "spatial", "position", by=_zero)
+        "spatial encoding", "the box's place adds nothing", _on("fusion", "vision", "spatial", "position", by=_zero)
     ),
     "relative_geometry_zero": Lesion(
-        "spatial encoding", "other boxes' places add nothing", _on("vision", "spatial", "out", by=_zero)
+        "spatial encoding", "other boxes' places add nothing", _on("fusion", "vision", "spatial", "out", by=_zero)
     ),
     "rho_one": Lesion(
         "relevance", "rho = 1", _judgement(_judges, lambda judged, rho, beta, grains: (torch.ones_like(rho), beta))
@@ -192,13 +192,13 @@ LESIONS: dict[str, Lesion] = {
         ),
     ),
     "iteration_identity": Lesion(
-        "iterative interaction", "words skip the iterations", _on("interaction", "words", by=_identity)
+        "iterative interaction", "words skip the iterations", _on("fusion", "interaction", "words", by=_identity)
     ),
     "regions_identity": Lesion(
-        "iterative interaction", "regions skip the iterations", _on("interaction", "regions", by=_identity)
+        "iterative interaction", "regions skip the iterations", _on("fusion", "interaction", "regions", by=_identity)
     ),
     "coattention_identity": Lesion(
-        "co-attention", "each word keeps its own vector", _on("interaction", "coattention", by=_identity)
+        "co-attention", "each word keeps its own vector", _on("fusion", "interaction", "coattention", by=_identity)
     ),
 }
 """Name -> lesion, in the order of the model. `hamner retest --shuffled 100` replaces the image itself."""

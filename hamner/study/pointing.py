@@ -82,9 +82,11 @@ def word_states(model: HamNer, batch: Batch) -> dict[str, Tensor]:
 
     T0 comes from the text stage, T1 to TL from the iterations. The decoder reads H; without co-attention H is TL.
     """
-    steps = {"T0": model.text} | {f"T{number}": read for number, read in enumerate(model.interaction.words, start=1)}
-    if model.interaction.coattention is not None:
-        steps["H"] = model.interaction.coattention
+    steps = {"T0": model.text} | {
+        f"T{number}": read for number, read in enumerate(model.fusion.interaction.words, start=1)
+    }
+    if model.fusion.interaction.coattention is not None:
+        steps["H"] = model.fusion.interaction.coattention
     caught: dict[str, Tensor] = {}
 
     def catch(step: str) -> Any:

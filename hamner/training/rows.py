@@ -75,7 +75,6 @@ OF_TEXT = (
     "frozen_text",
     "layers",
     "local_text",
-    "global_text",
     "word_shapes",
     "dropout",
     "width",

@@ -170,7 +170,7 @@ pd.DataFrame({"moved by (%)": moved}).mul(100).round(1).T
 # so it should listen to the words of the topic. Does it?
 
 # %%
-s, word_weights = model.sentence(last, batch.word_mask)
+s, word_weights = model.fusion.sentence(last, batch.word_mask)
 assert torch.allclose(word_weights, output.attention_weights.text_pool, atol=1e-5)
 count = len(posts[0].words)
 times = count * word_weights[0, :count]  # 1 = as much as any word
@@ -184,7 +184,7 @@ pd.DataFrame({"weight x words": times.numpy()}, index=posts[0].words).round(2).T
 # *scene*.
 
 # %%
-images, vision = batch.images, model.vision
+images, vision = batch.images, model.fusion.vision
 G = vision.grid(images.grid)
 g = G.mean(dim=1, keepdim=True)
 print("F:", tuple(images.grid.shape), "-> G:", tuple(G.shape), "-> g:", tuple(g.shape))

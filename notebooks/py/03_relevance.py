@@ -95,8 +95,8 @@ print("beta:", [[round(share, 3) for share in row] for row in output.integration
 model = tagger.model
 with torch.no_grad():
     words, last = model.text(batch)
-    s, word_weights = model.sentence(last, batch.word_mask)
-    memory, _ = model.vision(batch.images)
+    s, word_weights = model.fusion.sentence(last, batch.word_mask)
+    memory, _ = model.fusion.vision(batch.images)
 print("s:", tuple(s.shape), "| memory:", tuple(memory.regions.shape))
 
 # %% [markdown]
@@ -109,7 +109,7 @@ print("s:", tuple(s.shape), "| memory:", tuple(memory.regions.shape))
 # %%
 from hamner.model.intra_modality import GRAINS
 
-stage = model.relevance
+stage = model.fusion.relevance
 vectors, region_weights = {}, {}
 with torch.no_grad():
     for number, grain in enumerate(GRAINS):
@@ -138,7 +138,9 @@ with torch.no_grad():
     )  # (B, 3)
 beta = torch.softmax(cosine, dim=-1)
 assert torch.allclose(beta, output.integration, atol=1e-5)
-pd.DataFrame(beta.numpy(), columns=GRAINS, index=[answers.cue[post.id] for post in pair]).round(3)
+pd.DataFrame(beta.numpy(), columns=GRAINS, index=[answers.cue[post.id] for post in pair]).round(
+    3
+)
 
 # %% [markdown]
 # So integrated, the image is one vector $v$. Whether it is about the same thing as the words is
@@ -403,7 +405,7 @@ def with_rho(value):
     def put(module, inputs, output):
         return torch.full_like(output[0], value), *output[1:]
 
-    hook = model.relevance.register_forward_hook(put)
+    hook = model.fusion.relevance.register_forward_hook(put)
     with torch.no_grad():
         changed = [model(batch) for batch in batches]
     hook.remove()

@@ -104,7 +104,7 @@ print("iterations, heads, words, regions:", tuple(kept.word_to_region.shape[1:])
 # A *hook* lets us catch what goes into a module and what comes out, in the pass that counts.
 
 # %%
-block = tagger.model.interaction.words[0]
+block = tagger.model.fusion.interaction.words[0]
 caught = {}
 
 
@@ -289,7 +289,7 @@ save(attention_maps.refinement(probability), "refinement")
 # $$z = \sigma(W_z [T; C_1; C_2]), \qquad H = T^L + \rho \cdot z \odot W_h [C_1; C_2]$$
 
 # %%
-co = tagger.model.interaction.coattention
+co = tagger.model.fusion.interaction.coattention
 (words, regions_in, word_mask, region_mask, rho, _), (H_of_model, *_) = watch(co)
 
 # %%
@@ -368,7 +368,7 @@ save(attention_maps.gate(gates), "gate")
 # What becomes of the probabilities? Why is this not the same as the ablation row `one_iteration`?
 
 # %% tags=["solution"]
-last = tagger.model.interaction.words[-1]
+last = tagger.model.fusion.interaction.words[-1]
 hook = last.register_forward_hook(lambda module, given, result: (given[0], result[1]))
 without = steps_by_cues().loc["H"]
 hook.remove()

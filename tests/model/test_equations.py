@@ -16,7 +16,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hamner.corpora.tags import TAGS
 from hamner.model.attention import (
     Attention,
     Dropout,
@@ -28,7 +27,6 @@ from hamner.model.attention import (
 from hamner.model.batch import AttentionWeights, Batch, ImageFeatures
 from hamner.model.config import ModelConfig
 from hamner.model.decoder import Decoder
-from hamner.model.hamner import HamNer
 from hamner.model.interaction import CoAttention, Interaction, Reader
 from hamner.model.intra_modality import (
     FOURIER,
@@ -47,7 +45,7 @@ from hamner.model.intra_modality import (
 )
 from hamner.model.relevance import Relevance
 from hamner.model.text import SHAPES, TextStage
-from tests.model.conftest import CHANNELS, FULL, build, make_batch, tiny_bert
+from tests.model.conftest import FULL, build, make_batch, tiny_bert
 
 D, HEADS, B, N, K, R, C, CLASSES = 8, 2, 2, 4, 3, 3, 5, 4
 CONFIG = ModelConfig(width=D, heads=HEADS, vision=True, dropout=0.0)
@@ -757,11 +755,11 @@ def test_the_model_hands_each_stage_what_the_equations_say() -> None:
     batch = batch.map(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor)
     output = model(batch, keep_attention=True)
     T, last = model.text(batch)
-    memory, of_vision = model.vision(batch.images)
-    s, text_pool = model.sentence(last, batch.word_mask)
+    memory, of_vision = model.fusion.vision(batch.images)
+    s, text_pool = model.fusion.sentence(last, batch.word_mask)
     kept = AttentionWeights(memory.grain)
-    rho, beta = model.relevance(s, memory, kept)
-    H = model.interaction(T, batch.word_mask, memory, rho, beta, kept)
+    rho, beta = model.fusion.relevance(s, memory, kept)
+    H = model.fusion.interaction(T, batch.word_mask, memory, rho, beta, kept)
     kept = kept.detached()
     same(output.emissions, (H @ model.decoder.classify.weight.T + model.decoder.classify.bias).detach())
     same(output.relevance, rho.detach())
@@ -774,18 +772,13 @@ def test_the_model_hands_each_stage_what_the_equations_say() -> None:
         assert torch.equal(getattr(output.attention_weights, name), value), name
 
 
-def test_with_global_text_each_word_also_reads_the_sentence() -> None:
-    model = randomised(build(FULL, vision=False, global_text=True))
-    batch = make_batch()
-    batch = batch.map(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor)
-    T, last = model.text(batch)
-    s, _ = model.sentence(last, batch.word_mask)
-    H = [[plus(word, linear(model.global_text, s[b].tolist())) for word in T[b].tolist()] for b in range(len(T))]
-    same(model(batch).emissions, [[linear(model.decoder.classify, word) for word in post] for post in H])
-    assert not HamNer(replace(FULL, global_text=True), tiny_bert(), TAGS, CHANNELS, 6).global_text.weight.any()
-
-
-# Dropout: in training half of the channels that a branch adds are 0, the others twice as large
+def test_a_fusions_auxiliary_loss_is_added_to_the_decoders() -> None:
+    model, batch = build(FULL), make_batch()
+    plain = model(batch)
+    fuse = model.fusion.forward
+    model.fusion.forward = lambda seen: replace(fuse(seen), loss=torch.tensor(3.0))  # type: ignore[method-assign]
+    torch.testing.assert_close(model(batch).loss, plain.loss + 3)
+    assert model(replace(batch, tags=None)).loss is None
 
 
 def half_is_dropped(before: Tensor, after: Tensor, added: Tensor) -> None:

@@ -46,7 +46,7 @@ def test_a_post_without_an_image_is_tagged_as_if_images_did_not_exist(row: str, 
 
 def test_rho_0_is_the_text_only_model_bit_for_bit(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     model = build()
-    for side, value in ((model.relevance.of_text, 1.0), (model.relevance.of_image, -1.0)):
+    for side, value in ((model.fusion.relevance.of_text, 1.0), (model.fusion.relevance.of_image, -1.0)):
         nn.init.zeros_(side.weight)
         nn.init.constant_(side.bias, value)  # text and image point in opposite directions: cos = -1
     monkeypatch.setattr(relevance, "SHARPNESS", 1e4)  # and the sigmoid of -1e4 is 0
@@ -148,7 +148,7 @@ def test_objects_are_compared_in_the_semantic_block_alone(batch: Batch) -> None:
     images = batch.images
     objects = images.objects.clone()
     objects[:, 0] += torch.randn(objects.shape[-1], generator=torch.Generator().manual_seed(9))
-    vision = build().vision
+    vision = build().fusion.vision
     (before, weights), (after, other) = vision(images), vision(images._replace(objects=objects))
     assert torch.equal(weights.spatial, other.spatial)
     changed = [(before.regions - after.regions)[:, before.grain == grain].abs().amax(-1) for grain in (1, 2)]
@@ -210,7 +210,7 @@ def test_the_second_step_moves_what_starts_behind_a_zero(batch: Batch) -> None:
         optimizer.step()
     still = [n for n, p in model.named_parameters() if not p.grad.any() and not n.startswith("text.encoder.")]
     # The regions' own reading starts at zero as well, and is seen one step later.
-    assert all(name.startswith("interaction.regions") for name in still)
+    assert all(name.startswith("fusion.interaction.regions") for name in still)
 
 
 @pytest.mark.parametrize("frozen", [True, False])
@@ -226,7 +226,7 @@ def test_every_trainable_parameter_is_in_the_optimizer_once(row: str, frozen: bo
 def test_a_frozen_encoder_stays_in_eval_mode_and_never_changes(batch: Batch) -> None:
     model = build(frozen_text=True).train()
     assert not any(module.training for module in model.text.encoder.modules())
-    assert model.vision.training
+    assert model.fusion.vision.training
     before = {name: value.clone() for name, value in model.text.encoder.state_dict(keep_vars=True).items()}
     buffers = {name: value.clone() for name, value in model.named_buffers()}
     optimizer = SGD((p for p in model.parameters() if p.requires_grad), lr=1.0)
@@ -283,7 +283,7 @@ def test_attention_weights_are_those_of_the_pass_that_gave_the_output(model: Ham
     assert silent.attention_weights is None
     assert torch.equal(kept.emissions, silent.emissions)
     assert not kept.attention_weights.co_regions.requires_grad
-    last = model.interaction.coattention
+    last = model.fusion.interaction.coattention
     seen: dict[str, torch.Tensor] = {}
     handle = last.register_forward_hook(lambda module, given, result: seen.update(weights=result[1]))
     output = model(batch, keep_attention=True)  # dropout makes this pass unlike any other
@@ -330,10 +330,10 @@ def test_beta_is_the_share_of_its_attention_that_a_word_gives_to_a_grain(row: st
 def test_one_grain_counts_at_most_exp_2_times_as_much_as_another(batch: Batch) -> None:
     model = build()
     with torch.no_grad():
-        model.relevance.asked.weight.zero_()
+        model.fusion.relevance.asked.weight.zero_()
         for grain, sign in (("global", 1.0), ("semantic", -1.0), ("spatial", 1.0)):
-            model.relevance.of_grain[grain].weight.zero_()
-            model.relevance.of_grain[grain].bias.copy_(sign * model.relevance.asked.bias)
+            model.fusion.relevance.of_grain[grain].weight.zero_()
+            model.fusion.relevance.of_grain[grain].bias.copy_(sign * model.fusion.relevance.asked.bias)
     shares = model(batch).integration[0]
     torch.testing.assert_close(shares[0] / shares[1], torch.tensor(2.0).exp(), **TOLERANCE)
     torch.testing.assert_close(shares[0], shares[2], **TOLERANCE)
@@ -354,4 +354,4 @@ def test_channels_are_dropped_in_training_alone_and_alike_in_all_of_an_image(bat
 
 
 def reading(model: HamNer) -> list[tuple[nn.Module, str]]:
-    return [(model.vision.objects.dropout, "objects"), (model.vision.grid[0], "grid")]
+    return [(model.fusion.vision.objects.dropout, "objects"), (model.fusion.vision.grid[0], "grid")]

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -276,7 +277,7 @@ def built(make_run):
 
 
 def test_a_step_of_the_build_up_adds_what_its_row_has_more_than_the_row_before(built):
-    table = build_up.gains_of_parts(built).set_index(["way", "part", "cue"])
+    table = build_up.gains_of_parts(built).set_index(["way", "part", "cue"]).sort_index()
     spatial = table.loc["build-up", "spatial"]
     assert spatial.seeds.eq(2).all()  # those that both rows have
     assert spatial.loc["position", ["mean", "before"]].tolist() == pytest.approx([1, 0.5], abs=0.01)

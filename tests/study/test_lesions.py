@@ -108,9 +108,9 @@ def test_each_lesion_changes_the_emissions_of_posts_with_images_and_is_gone_afte
 def test_identity_of_an_encoding_hands_on_the_objects_themselves(encoder, batch, name):
     model = network(encoder)
     judged = judge(model, [batch], B, seed=1)
-    objects = caught(model, model.vision.objects, batch)[1]
+    objects = caught(model, model.fusion.vision.objects, batch)[1]
     with lesioned(model, LESIONS[f"{name}_identity"], judged):
-        memory = caught(model, model.vision, batch)[1][0]
+        memory = caught(model, model.fusion.vision, batch)[1][0]
     start = R if name == "semantic" else R + K
     assert torch.equal(memory.regions[:, start : start + K], objects)
 

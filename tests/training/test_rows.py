@@ -13,7 +13,7 @@ from hamner.vision.features import VisualSource
 from tests.model.conftest import FULL, build, make_batch
 
 OTHERS = {
-    "frozen_text": True, "layers": "last", "local_text": False, "global_text": True, "word_shapes": False,
+    "frozen_text": True, "layers": "last", "local_text": False, "word_shapes": False,
     "dropout": 0.2, "width": 32, "heads": 2, "visual_dropout": 0.5, "global_vision": False, "objects": True,
     "semantic": False, "spatial": True, "absolute_geometry": False, "relative_geometry": False, "relevance": False,
     "integration": False, "iterations": 1, "coattention": False,
