@@ -41,8 +41,10 @@ ATTENTION, TEXT, VISION, RELEVANCE, INTERACTION, HAM, DECODER, MODEL = (
 
 MUTANTS = (
     # Attention
-    Mutant("no 1/sqrt(d) in attention", ATTENTION, " / math.sqrt(q.shape[-1])", ""),
-    Mutant("1/sqrt of the width", ATTENTION, "math.sqrt(q.shape[-1])", "math.sqrt(query.shape[-1])"),
+    Mutant("another SCALE", ATTENTION, "SCALE = 8.0", "SCALE = 4.0"),
+    Mutant("SCALE unused", ATTENTION, "SCALE * unit(q)", "unit(q)"),
+    Mutant("queries of any length", ATTENTION, "SCALE * unit(q)", "SCALE * q"),
+    Mutant("keys of any length", ATTENTION, "@ unit(k)", "@ k"),
     Mutant("bias subtracted", ATTENTION, "logits = logits + bias", "logits = logits - bias"),
     Mutant("no bias", ATTENTION, "logits = logits + bias", "pass"),
     Mutant("no message", ATTENTION, "result = result + message(weights)", "pass"),

@@ -14,6 +14,12 @@ import torch
 from torch import Tensor, nn
 
 
+SCALE = 8.0
+"""Attention logits are SCALE times the cosine of query and key (query-key normalisation, Henry et al. 2020; the value is
+*ours*). With a dot product, weight decay keeps the logits so small that attention stays flat: training learns the
+images by heart before it learns which region the words name."""
+
+
 class Groups(NamedTuple):
     """Consecutive groups of keys, each with a fixed share of the attention.
 
@@ -57,6 +63,11 @@ def softmax_by_group(logits: Tensor, mask: Tensor, groups: Groups) -> Tensor:
     return torch.cat(weights, -1) * torch.cat(shares, -1)
 
 
+def unit(vectors: Tensor) -> Tensor:
+    """Vectors (..., d) scaled to length 1; a zero vector stays as it is."""
+    return nn.functional.normalize(vectors, dim=-1)
+
+
 def zero_init(layer: nn.Module) -> None:
     """Set all weights of a layer to 0: the branch that ends in it adds nothing until training changes it."""
     for parameter in layer.parameters():
@@ -88,7 +99,7 @@ class Dropout(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention (Vaswani et al. 2017) from a query to a memory, both of `width` channels."""
+    """Multi-head attention (Vaswani et al. 2017) from a query to a memory, both of `width` channels, by cosines."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -123,7 +134,7 @@ class Attention(nn.Module):
         """
         q = self.query(query).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, h, n, d/h)
         k, v = self.key_value(memory).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, h, m, d/h) each
-        logits = q / math.sqrt(q.shape[-1]) @ k.transpose(-1, -2)  # (B, h, n, m)
+        logits = SCALE * unit(q) @ unit(k).transpose(-1, -2)  # (B, h, n, m)
         if bias is not None:
             logits = logits + bias
         mask = mask[:, None, None, :]  # (B, 1, 1, m)

@@ -91,7 +91,7 @@ print("regions of the memory:", grains.value_counts(sort=False).to_dict())
 print("iterations, heads, words, regions:", tuple(kept.word_to_region.shape[1:]))
 
 # %% [markdown]
-# The memory is $M^0 = [G; O_{sem}; O_{spa}]$: 49 regions of the grid and each object twice, once by
+# The memory is $M^0 = [G; O_{sem}; O_{spa}]$: 16 regions of the grid and each object twice, once by
 # what it is and once by where it is. (Places for objects that this image lacks are masked.)
 #
 # ## 2. One iteration, by hand
@@ -124,6 +124,9 @@ def watch(module):
 
 
 # %%
+from hamner.model.attention import SCALE, unit
+
+
 def split(x):
     """(B, length, d) to (B, heads, length, d / heads)."""
     return x.unflatten(-1, (block.attention.heads, -1)).transpose(1, 2)
@@ -131,8 +134,8 @@ def split(x):
 
 memory = block.memory_norm(M)
 q = split(block.attention.query(block.norm(T)))
-k, v = split(block.attention.key(memory)), split(block.attention.value(memory))
-logits = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5  # (B, h, n, M)
+k, v = (split(half) for half in block.attention.key_value(memory).chunk(2, dim=-1))
+logits = SCALE * unit(q) @ unit(k).transpose(-1, -2)  # (B, h, n, M)
 logits = logits.masked_fill(~mask[:, None, None], -torch.inf)
 of_grains = logits.split(sizes, -1)  # the grid, then the objects' two encodings
 weights = [
@@ -151,7 +154,7 @@ assert torch.allclose(weights, kept.word_to_region[:, 0], atol=1e-5)
 # Two things in these lines carry the weight of stage 2.
 #
 # - `beta` is how much of a word's attention each grain gets; the softmax shares that out among its
-#   regions. So 49 regions of grid don't drown five objects, and no grain can shut out another.
+#   regions. So 16 regions of grid don't drown five objects, and no grain can shut out another.
 # - `rho` multiplies *all* that a word receives. If it is 0, words stay exactly as they were.
 #
 # The second is a law that the model keeps to the bit. Take the image away, and the words pass

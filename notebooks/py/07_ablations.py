@@ -74,13 +74,16 @@ pd.Series({row: change(row) for row in STUDY_ROWS}, name="what changes").to_fram
 # more parameters, or another seed.
 
 # %%
+from hamner.training.rows import GROUPS
+
+in_groups = {row for rows in GROUPS.values() for row in rows}
 assert CONTROLS == ("blank_images", "shuffled_images")
-assert set(STUDY_ROWS) == (set(ROWS) | set(CONTROLS)) - {
+assert set(STUDY_ROWS) | in_groups == (set(ROWS) | set(CONTROLS)) - {
     "two_iterations"
 }  # full has two iterations
 
 # %% [markdown]
-# ## 2. Six kinds of posts
+# ## 2. Ten kinds of posts
 #
 # Each post of minitweets has one *cue*: the place where a name's type can be read.
 #
@@ -362,7 +365,69 @@ images_needed = controls[controls.expected < 1]
 assert (images_needed["mean"] <= images_needed.expected + 0.1).all()
 
 # %% [markdown]
-# ## 7. The same rows on real tweets
+# ## 7. Built up from the least model
+#
+# Leaving out one part asks whether it is *necessary*. Where another part can learn to take its place,
+# the answer is no, and the part may still do the work in the full model. So ask from the other end: start at
+# the least model that sees, with the grid, objects as they are and one reading of them by the words, and
+# add one part in each row, in the paper's order. Beside it, each part added to the least model alone.
+
+# %%
+from hamner.study.build_up import gains_of_parts
+
+parts = gains_of_parts(found)
+save(comparisons.parts_added(parts), "parts_added")
+print(
+    f"{(parts.groupby(['way', 'part']).seeds.max() == 0).sum()} of {parts.groupby(['way', 'part']).ngroups} steps have no record yet"
+)
+
+# %% [markdown]
+# *Points of type accuracy that a part adds, by cue: left to the row before it in the build-up, right to the
+# least model. Mean over the seeds that both rows have. `seeing` is the step from text only to the least model.*
+#
+# Which of them are clear over seeds, with at least ten points and an interval (Welch's t) that
+# leaves out zero?
+
+# %%
+clear_gains = parts[(parts.gain.abs() >= 0.1) & ((parts.low > 0) | (parts.high < 0))]
+(
+    clear_gains.assign(**{name: 100 * clear_gains[name] for name in ("gain", "low", "high")})[
+        ["way", "part", "cue", "seeds", "gain", "low", "high"]
+    ].round(1)
+)
+
+# %% [markdown]
+# ## 8. Is it used? Lesions
+#
+# There is a second question. An ablation asks: is the part *necessary*? A *lesion* asks: is it *used*? It
+# leaves the trained model as it is, and replaces what one part computes at test time: by its input, by
+# nothing, by a constant, or by the value of another post. `hamner lesion` does so, and keeps the results
+# beside the runs.
+
+# %%
+from hamner.study.lesions import LESIONS, lesion_table
+
+full_runs = [run for run in found if row_of_run(run.config) == "full"]
+replaced = lesion_table(full_runs)
+pd.DataFrame(
+    [(name, lesion.part, lesion.replacement) for name, lesion in LESIONS.items()],
+    columns=["lesion", "part", "what takes its place"],
+).set_index("lesion")
+
+# %%
+if len(replaced):
+    save(comparisons.lesions(replaced), "lesions")
+else:
+    print("no results yet: hamner lesion data/runs/minitweets-full-*")
+
+# %% [markdown]
+# *Points of type accuracy that each lesion costs the trained `full` model, by cue, mean over the
+# seeds with results.*
+#
+# A part that is used and not necessary has a substitute that training finds when the part is
+# missing. A part that is neither is decoration.
+#
+# ## 9. The same rows on real tweets
 #
 # No ceilings here: nobody knows what the images of Twitter-2015 and 2017 tell. What is left is
 # F1 over seeds, and the difference to the model that sees no image. `captions`

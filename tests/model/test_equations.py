@@ -168,7 +168,7 @@ def attend(
         part = slice(head * channels, (head + 1) * channels)
         weights.append([])
         for i in range(len(query)):
-            logits = [dot(q[i][part], k[j][part]) / math.sqrt(channels) for j in range(len(memory))]
+            logits = [8 * cosine(q[i][part], k[j][part]) for j in range(len(memory))]
             if bias is not None:
                 logits = plus(logits, bias[head][i])
             weights[-1].append(softmax(logits, mask) if groups is None else by_group(logits, mask, *groups))
@@ -194,15 +194,18 @@ def test_softmax_by_group_is_a_softmax_in_each_group_times_its_share() -> None:
     same(weights, expected)
 
 
-def test_attention_without_extras_is_scaled_dot_product_attention() -> None:
+def test_attention_without_extras_is_scaled_dot_product_attention_of_unit_vectors() -> None:
     module, x, memory, mask = randomised(Attention(D, HEADS)), random(B, N, D), random(B, 5, D), masks(5, 3, of=5)
 
     def heads(values: Tensor) -> Tensor:
         return values.view(B, -1, HEADS, D // HEADS).transpose(1, 2)
 
+    def unit(values: Tensor) -> Tensor:
+        return values / values.norm(dim=-1, keepdim=True)
+
     keys, values = module.key_value(memory).chunk(2, -1)
     mixed = nn.functional.scaled_dot_product_attention(
-        heads(module.query(x)), heads(keys), heads(values), mask[:, None, None]
+        unit(heads(module.query(x))), unit(heads(keys)), heads(values), mask[:, None, None], scale=8.0
     )
     result, _ = module(x, memory, mask)
     torch.testing.assert_close(result, module.out(mixed.transpose(1, 2).reshape(B, N, D)))
