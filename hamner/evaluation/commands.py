@@ -14,7 +14,7 @@ from hamner.corpora import load_corpus
 from hamner.corpora.post import Post
 from hamner.corpora.tags import PROTOCOLS
 from hamner.escape import one_line
-from hamner.evaluation.intervals import bootstrap_interval, paired_bootstrap
+from hamner.evaluation.intervals import bootstrap_interval, clusters_of, paired_bootstrap
 from hamner.evaluation.predictions import align, read_predictions
 from hamner.evaluation.scoring import Tags, score, training_mentions
 from hamner.terminal import SafeConsole, echo_json
@@ -78,10 +78,11 @@ def assess(
     """The result of `hamner evaluate` under one protocol, as plain dicts and numbers (fractions from 0 to 1)."""
     mentions = training_mentions(training)
     scored = score(gold, predicted, protocol, posts=posts, mentions=mentions).to_dict()
-    scored["interval"] = bootstrap_interval(gold, predicted, protocol, resamples=resamples, seed=seed).to_dict()
+    drawn: dict[str, Any] = {"resamples": resamples, "seed": seed, "clusters": clusters_of(posts)}
+    scored["interval"] = bootstrap_interval(gold, predicted, protocol, **drawn).to_dict()
     if other is not None:
         scored["other"] = score(gold, other, protocol, posts=posts, mentions=mentions).to_dict()
-        test = paired_bootstrap(gold, predicted, other, protocol, resamples=resamples, seed=seed)
+        test = paired_bootstrap(gold, predicted, other, protocol, **drawn)
         scored["paired"] = test.to_dict()
     return scored
 
@@ -107,7 +108,7 @@ def print_tables(result: dict[str, Any], console: Console) -> None:
         interval = scored["interval"]
         console.print(
             f"F1 {_percent(interval['estimate'])}, {interval['level']:.0%} interval {_range(interval)} "
-            f"({interval['resamples']} bootstrap resamples of posts)",
+            f"({interval['resamples']} bootstrap resamples of posts; posts with one image are drawn together)",
             soft_wrap=True,
         )
         if "paired" in scored:

@@ -1,25 +1,28 @@
 """Uncertainty of a score: bootstrap over posts, paired test between two taggers, spread over seeds.
 
-Posts are resampled, not entities: the entities of one post share its words and its image and are not independent.
-Both bootstraps measure the variation over *test posts* with the tagger held fixed. `over_seeds` and `welch` measure the
-variation over *training runs* with the posts held fixed.
+Posts are resampled, not entities: the entities of one post share its words and its image and are not independent. Posts
+that share an image are not independent either: with `clusters` they are drawn together (`clusters_of`). Both bootstraps
+measure the variation over *test posts* with the tagger held fixed. `over_seeds` and `welch` measure the variation over
+*training runs* with the posts held fixed.
 
 References: Efron and Tibshirani, *An Introduction to the Bootstrap* (1993), chapters 13 and 16; Koehn, *Statistical
 significance tests for machine translation evaluation* (EMNLP 2004); Berg-Kirkpatrick, Burkett and Klein, *An empirical
 investigation of statistical significance in NLP* (EMNLP 2012); Davison and Hinkley, *Bootstrap Methods and their
-Application* (1997), section 4.2; Welch, *The generalization of "Student's" problem* (Biometrika 1947).
+Application* (1997), sections 3.8 (clusters) and 4.2; Welch, *The generalization of "Student's" problem* (Biometrika
+1947).
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from hamner.corpora.post import Post
 from hamner.evaluation.scoring import ScoringError, Tags, post_counts
 
 AT_ONCE = 10_000
@@ -77,9 +80,15 @@ def bootstrap_interval(
     resamples: int = 10_000,
     level: float = 0.95,
     seed: int = 0,
+    clusters: Sequence[Hashable] | None = None,
 ) -> Interval:
-    """Percentile bootstrap interval of micro F1 (a fraction) over posts drawn with replacement."""
-    return bootstrap_interval_of_mean(gold, [predicted], protocol, resamples=resamples, level=level, seed=seed)
+    """Percentile bootstrap interval of micro F1 (a fraction) over posts drawn with replacement.
+
+    With `clusters`, one for each post, the posts of a cluster are drawn together.
+    """
+    return bootstrap_interval_of_mean(
+        gold, [predicted], protocol, resamples=resamples, level=level, seed=seed, clusters=clusters
+    )
 
 
 def bootstrap_interval_of_mean(
@@ -90,9 +99,10 @@ def bootstrap_interval_of_mean(
     resamples: int = 10_000,
     level: float = 0.95,
     seed: int = 0,
+    clusters: Sequence[Hashable] | None = None,
 ) -> Interval:
     """Percentile bootstrap interval of the mean F1 of several taggers, such as seeds, each scored on each resample."""
-    counts = _side_by_side(gold, predicted, protocol)
+    counts = _by_cluster(_side_by_side(gold, predicted, protocol), clusters)
     drawn = _resampled_sums(counts, resamples, level, seed)
     low, high = _percentiles(_mean_f1(drawn), level)
     return Interval(float(_mean_f1(counts.sum(axis=0))), low, high, level, resamples)
@@ -107,6 +117,7 @@ def paired_bootstrap(
     resamples: int = 10_000,
     level: float = 0.95,
     seed: int = 0,
+    clusters: Sequence[Hashable] | None = None,
 ) -> PairedTest:
     """Paired bootstrap test of two taggers on the same posts: both are scored on each resample.
 
@@ -115,7 +126,9 @@ def paired_bootstrap(
     test of Berg-Kirkpatrick et al. (2012), who count d* > 2d. The 1 counts the observed posts themselves (Davison and
     Hinkley 1997) and keeps p above zero.
     """
-    return paired_bootstrap_of_means(gold, [predicted], [other], protocol, resamples=resamples, level=level, seed=seed)
+    return paired_bootstrap_of_means(
+        gold, [predicted], [other], protocol, resamples=resamples, level=level, seed=seed, clusters=clusters
+    )
 
 
 def paired_bootstrap_of_means(
@@ -127,13 +140,14 @@ def paired_bootstrap_of_means(
     resamples: int = 10_000,
     level: float = 0.95,
     seed: int = 0,
+    clusters: Sequence[Hashable] | None = None,
 ) -> PairedTest:
     """Paired bootstrap test of two groups of taggers by their mean F1, such as the seeds of two ablation rows.
 
     The trained taggers are held fixed: the interval does not cover the variation over further seeds.
     """
     ours = _side_by_side(gold, predicted, protocol)
-    counts = np.concatenate([ours, _side_by_side(gold, others, protocol)], axis=1)
+    counts = _by_cluster(np.concatenate([ours, _side_by_side(gold, others, protocol)], axis=1), clusters)
 
     def difference(sums: np.ndarray) -> np.ndarray:
         return _mean_f1(sums[..., : ours.shape[1]]) - _mean_f1(sums[..., ours.shape[1] :])
@@ -169,6 +183,26 @@ def welch(values: Sequence[float], others: Sequence[float], level: float = 0.95)
     return float(interval.low), float(interval.high)
 
 
+def clusters_of(posts: Sequence[Post]) -> list[str]:
+    """The cluster of each post: posts that share an image's file are in one; a post without an image is its own."""
+    return [f"post {post.id}" if post.image is None else f"image {post.image.name}" for post in posts]
+
+
+def bootstrap_share(
+    right: Sequence[bool],
+    clusters: Sequence[Hashable],
+    *,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Percentile bootstrap interval of the share of cases that are `right`, over clusters of cases drawn together."""
+    cases = np.stack([np.asarray(right, dtype=np.int64), np.ones(len(right), dtype=np.int64)], axis=1)
+    drawn = _resampled_sums(_by_cluster(cases, clusters), resamples, level, seed)
+    low, high = _percentiles(drawn[:, 0] / drawn[:, 1], level)
+    return Interval(float(cases[:, 0].mean()), low, high, level, resamples)
+
+
 def wilson(share: float, count: int) -> tuple[float, float]:
     """Wilson's 95 % interval (1927) of a share measured on `count` cases; it stays within 0 and 1."""
     z = statistics.NormalDist().inv_cdf(0.975)
@@ -182,6 +216,18 @@ def _side_by_side(gold: Sequence[Tags], taggers: Sequence[Sequence[Tags]], proto
     if not taggers:
         raise ScoringError("no predictions to resample: at least one tagger is needed")
     return np.concatenate([post_counts(gold, predicted, protocol) for predicted in taggers], axis=1)
+
+
+def _by_cluster(counts: np.ndarray, clusters: Sequence[Hashable] | None) -> np.ndarray:
+    """Counts (posts, columns) added up over the posts of each cluster: (clusters, columns)."""
+    if clusters is None:
+        return counts
+    if len(clusters) != len(counts):
+        raise ScoringError(f"{len(clusters)} clusters for {len(counts)} posts: each post needs one")
+    numbers = {cluster: number for number, cluster in enumerate(dict.fromkeys(clusters))}
+    summed = np.zeros((len(numbers), counts.shape[1]), counts.dtype)
+    np.add.at(summed, [numbers[cluster] for cluster in clusters], counts)
+    return summed
 
 
 def _resampled_sums(counts: np.ndarray, resamples: int, level: float, seed: int) -> np.ndarray:

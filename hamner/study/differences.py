@@ -16,6 +16,7 @@ from hamner.evaluation import (
     Interval,
     align,
     bootstrap_interval_of_mean,
+    clusters_of,
     paired_bootstrap_of_means,
     read_predictions,
 )
@@ -60,6 +61,7 @@ def differences(
     for run in runs:
         name = name_of(run)
         groups.setdefault((name["encoder"], name["source"]), []).append(run)
+    drawn: dict[str, Any] = {"resamples": resamples, "clusters": clusters_of(posts)}
     lines: list[dict[str, Any]] = []
     for (encoder, source), group in sorted(groups.items()):
         text_only = groups.get((encoder, ""), []) if source else []
@@ -75,7 +77,7 @@ def differences(
         for row in sorted(by_row([*group, *others]), key=place):
             intervals: dict[tuple[int, ...], Interval] = {}
             for reference in [name for name in references if name in tagged and name != row] or [""]:
-                for line in _lines(gold, tagged[row], tagged.get(reference, {}), resamples, intervals):
+                for line in _lines(gold, tagged[row], tagged.get(reference, {}), drawn, intervals):
                     lines.append(name_of(group[0]) | {"row": row, "reference": reference} | line)
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
@@ -84,23 +86,24 @@ def _lines(
     gold: list[Any],
     mine: dict[int, Any],
     others: dict[int, Any],
-    resamples: int,
+    drawn: dict[str, Any],
     intervals: dict[tuple[int, ...], Interval],
 ) -> list[dict[str, Any]]:
     """Compare one row with one reference, tags by seed: a line for each seed, and one for the mean.
 
-    `intervals` caches the intervals of the row's F1 by seeds: they are the same for every reference.
+    `drawn` holds the options of the bootstrap. `intervals` caches the intervals of the row's F1 by seeds: they are the
+    same for every reference.
     """
     lines = []
     shared = sorted(mine.keys() & others.keys())
     for name, seeds in [*((str(seed), [seed]) for seed in sorted(mine)), ("mean", shared or sorted(mine))]:
         tags, key = [mine[seed] for seed in seeds], tuple(seeds)
         if key not in intervals:
-            intervals[key] = bootstrap_interval_of_mean(gold, tags, resamples=resamples)
+            intervals[key] = bootstrap_interval_of_mean(gold, tags, **drawn)
         interval = intervals[key]
         line: dict[str, Any] = {"seed": name, "f1": interval.estimate, "low": interval.low, "high": interval.high}
         if set(seeds) <= set(shared):
-            test = paired_bootstrap_of_means(gold, tags, [others[seed] for seed in seeds], resamples=resamples)
+            test = paired_bootstrap_of_means(gold, tags, [others[seed] for seed in seeds], **drawn)
             line |= {"difference": test.difference, "difference_low": test.low, "difference_high": test.high}
         line = {key: value if key == "seed" else 100 * value for key, value in line.items()}
         if set(seeds) <= set(shared):

@@ -13,7 +13,13 @@ from typing import Any
 import pandas as pd
 
 from hamner.corpora import Post
-from hamner.evaluation import align, bootstrap_interval_of_mean, paired_bootstrap_of_means, read_predictions
+from hamner.evaluation import (
+    align,
+    bootstrap_interval_of_mean,
+    clusters_of,
+    paired_bootstrap_of_means,
+    read_predictions,
+)
 from hamner.study.tables import by_row, name_of
 from hamner.training import Run
 from hamner.training.retest import retests
@@ -63,15 +69,16 @@ def generalisation(
             posts = tests[corpus]
             aligned = {seed: align(posts, read_predictions(file, posts)) for seed, file in sorted(of_seed.items())}
             gold = next(iter(aligned.values()))[0]
+            drawn: dict[str, Any] = {"resamples": resamples, "clusters": clusters_of(posts)}
             mine = tagged[corpus, shuffled] = {seed: predicted for seed, (_, predicted) in aligned.items()}
             own = tagged.get((corpus, 0), {}) if shuffled else {}
             for seed, chosen in [*((str(seed), [seed]) for seed in mine), ("mean", list(mine))]:
                 tags = [mine[seed] for seed in chosen]
-                interval = bootstrap_interval_of_mean(gold, tags, resamples=resamples)
+                interval = bootstrap_interval_of_mean(gold, tags, **drawn)
                 percent = {"f1": interval.estimate, "low": interval.low, "high": interval.high}
                 line: dict[str, Any] = common | {"tested_on": corpus, "shuffled": shuffled, "seed": seed}
                 if own.keys() >= set(chosen):
-                    pair = paired_bootstrap_of_means(gold, tags, [own[seed] for seed in chosen], resamples=resamples)
+                    pair = paired_bootstrap_of_means(gold, tags, [own[seed] for seed in chosen], **drawn)
                     percent |= {"difference": pair.difference, "difference_low": pair.low, "difference_high": pair.high}
                     line["p_value"] = pair.p_value
                 lines.append(line | {measure: 100 * value for measure, value in percent.items()})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from scipy.stats import t as student_t
 
+from hamner.corpora import Post
 from hamner.evaluation import (
     ScoringError,
     bootstrap_interval,
     bootstrap_interval_of_mean,
+    bootstrap_share,
+    clusters_of,
     intervals,
     over_seeds,
     paired_bootstrap,
@@ -48,6 +52,48 @@ def test_the_interval_agrees_with_resampling_posts_one_by_one():
         values.append(score([gold[i] for i in drawn], [predicted[i] for i in drawn]).overall.f1)
     interval = bootstrap_interval(gold, predicted)
     assert (interval.low, interval.high) == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.015)
+
+
+def test_posts_of_one_cluster_are_drawn_together():
+    gold, predicted = tagged(60, 100)
+    clusters = [number // 4 for number in range(100)]  # all right or all wrong: 25 cases, not 100
+    one, many = (bootstrap_interval(gold, predicted, clusters=of) for of in (clusters, list(range(100))))
+    assert one.estimate == many.estimate
+    assert one.high - one.low == pytest.approx(2 * (many.high - many.low), rel=0.1)
+    few = bootstrap_interval(*tagged(15, 25))
+    assert (one.low, one.high) == (few.low, few.high)
+
+
+def test_clusters_of_their_own_change_nothing_and_hold_for_the_paired_test_too():
+    gold, predicted = tagged(60, 100)
+    _, other = tagged(52, 100)
+    assert bootstrap_interval(gold, predicted, clusters=list(range(100))) == bootstrap_interval(gold, predicted)
+    clusters = [number // 4 for number in range(100)]
+    test = paired_bootstrap(gold, predicted, other, clusters=clusters)
+    few = paired_bootstrap(*tagged(15, 25), tagged(13, 25)[1])
+    assert (test.low, test.high, test.p_value) == (few.low, few.high, few.p_value)
+
+
+def test_each_post_needs_a_cluster():
+    with pytest.raises(ScoringError, match="99 clusters for 100 posts"):
+        bootstrap_interval(*tagged(60, 100), clusters=range(99))
+
+
+def test_posts_with_one_image_are_one_cluster_and_posts_without_are_none():
+    posts = [Post("1", ("a",)), Post("2", ("a",)), *(Post(id, ("a",), image=Path("p1.png")) for id in ("3", "p1.png"))]
+    one, two, three, four = clusters_of(posts)
+    assert three == four
+    assert len({one, two, three}) == 3
+
+
+def test_the_interval_of_a_share_resamples_clusters_of_cases():
+    right = [number < 60 for number in range(100)]
+    share = bootstrap_share(right, [number // 4 for number in range(100)])
+    few = bootstrap_interval(*tagged(15, 25))  # each cluster is one post whose precision and recall are 0 or 1
+    assert share.estimate == 0.6
+    rates = np.random.default_rng(0).binomial(25, 0.6, 10_000) / 25
+    assert (share.low, share.high) == pytest.approx(np.quantile(rates, [0.025, 0.975]), abs=0.03)
+    assert share.high - share.low > few.high - few.low
 
 
 def test_drawing_in_parts_changes_nothing(monkeypatch):
