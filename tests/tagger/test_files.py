@@ -101,7 +101,7 @@ def test_all_posts_of_a_file_are_tagged_in_its_order(command: Typer, run: Run, p
 
 
 def test_lines_of_standard_input_come_out_as_lines_of_json(command: Typer, run: Run) -> None:
-    given = io.BytesIO(b"Kelso meets Orva\n\n  Moss \n")
+    given = "\ufeffKelso meets Orva\n\n  Moss \n".encode()
     result = CliRunner().invoke(command, ["--file", "-", "--run", str(run.folder), "--json"], input=given)
     assert result.exit_code == 0, result.output
     posts = [json.loads(line) for line in result.stdout.splitlines()]
