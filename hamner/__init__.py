@@ -6,6 +6,7 @@ Start with `load_corpus` and `train`; the command `hamner --help` shows the same
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("hamner")
     # Each name is imported when it is first used: `import hamner` alone loads no torch, torchvision or matplotlib.
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)

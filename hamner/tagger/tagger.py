@@ -118,7 +118,7 @@ class Tagger:
         return cls(Run.load(Path(folder)), device)
 
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]  # a str is a Sequence too, and taken for one text
         self, text: str, image: ImageInput | None = ..., *, features: VisualFeatures | None = ...
     ) -> TaggedPost: ...
     @overload

@@ -97,6 +97,8 @@ def train(
     loaded = load_corpus(corpus, root)
     config = config_of_row(full_settings(loaded.name, given, preset), row, seed)
     _report_leaks(loaded, allow_leaks)
+    if PartialState().is_main_process and not config.model.vision:
+        echo("training on words alone: with --row full the tagger reads images too")
     finished = train_run(loaded, config, run, threads=threads, allow_missing=allow_missing)
     if not PartialState().is_main_process:
         return
