@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -30,12 +31,13 @@ from hamner.tagger.words import split_words
 from hamner.training.batching import prepare
 from hamner.training.loop import trained_model
 from hamner.training.runs import CALIBRATION, Run
-from hamner.vision.features import VisualFeatures
+from hamner.vision.features import ANNOTATIONS, VisualFeatures
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hamner.vision.extractor import ImageExtractor
+    from hamner.vision.objects import ImageObject
 
 BATCH = 16
 MOST_POSTS = 4096
@@ -108,6 +110,7 @@ class Tagger:
         self.temperature = read_temperature(run.folder)
         self.apart = tuple(run.record["marks_apart"])
         self._extractor = extractor
+        self._annotations: dict[Path, dict[str, list[ImageObject]]] = {}
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str = "cpu") -> Tagger:
@@ -251,7 +254,7 @@ class Tagger:
             features = None
             notes.append("the run is text-only: it reads no image")
         elif pixels is not None:
-            features, names, note = self._features_of_image(pixels)
+            features, names, note = self._features_of_image(pixels, image)
             notes += note
         elif features is None or not features.image_present:
             features = None
@@ -275,7 +278,9 @@ class Tagger:
         if wrong:
             raise TaggerError(f"the features {wrong}: compute them with its source, {self.config.visual}")
 
-    def _features_of_image(self, image: Image.Image) -> tuple[VisualFeatures, tuple[str, ...], list[str]]:
+    def _features_of_image(
+        self, image: Image.Image, given: ImageInput | None
+    ) -> tuple[VisualFeatures, tuple[str, ...], list[str]]:
         """The features of a user's image, the names of its objects, and the notes about them."""
         assert self.config.visual is not None
         if self.config.visual.backbone == "captions":
@@ -289,6 +294,12 @@ class Tagger:
 
             source = replace(self.config.visual, objects="tiles") if annotated else self.config.visual
             self._extractor = ImageExtractor.load(source, Path(), str(self.device))
+        if annotated and (listed := self._annotated(given)) is not None:
+            from hamner.vision.objects import Objects
+
+            known = self.run.record["features"]["class_names"]
+            features = self._extractor.encode(image, Objects.of(listed, known, self.config.visual.max_objects))
+            return features, tuple(known[id] if id else "" for id in features.classes), []
         objects = self._extractor.finder.find(Path(), image)
         features = self._extractor.encode(image, objects)
         names = tuple(self._extractor.class_names[id] if id else "" for id in features.classes)
@@ -298,9 +309,27 @@ class Tagger:
         unknown = replace(features, classes=np.zeros_like(features.classes))
         note = (
             "objects are five fixed tiles of unknown class: the run was trained on objects with class names, and "
-            "this image has none"
+            f"no {ANNOTATIONS} beside this image names any"
         )
         return unknown, names, [note]
+
+    def _annotated(self, image: ImageInput | None) -> list[ImageObject] | None:
+        """The objects that an annotations file beside the image, or beside its folder, lists for it; None without one.
+
+        Raises AnnotationError for a file that cannot be read.
+        """
+        if not isinstance(image, str | Path):
+            return None
+        from hamner.vision.objects import read_annotations  # loads torchvision
+
+        folder = Path(os.path.abspath(image)).parent
+        for file in (folder / ANNOTATIONS, folder.parent / ANNOTATIONS):
+            if os.path.isfile(file):
+                if file not in self._annotations:
+                    self._annotations[file] = read_annotations(file)
+                if (objects := self._annotations[file].get(Path(image).name)) is not None:
+                    return objects
+        return None
 
     @torch.no_grad()
     def _tag(self, asked: Sequence[_Asked], evidence: bool, batch_size: int) -> list[TaggedPost]:

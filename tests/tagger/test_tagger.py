@@ -26,6 +26,7 @@ from hamner.training import Run, RunError
 from hamner.training.checkpoints import CheckpointError
 from hamner.vision import ImageError, VisualSource
 from hamner.vision.extractor import ImageExtractor
+from hamner.vision.objects import AnnotationError, ImageObject, Objects
 
 TEXT = (
     "RT @fan : Kelso (left) meets Orva near the old port of Tallin tonight #couch 👨\u200d👩\u200d👧 https://t.co/a1b2"
@@ -240,6 +241,38 @@ def test_a_run_that_learnt_from_annotated_objects_sees_tiles_of_unknown_class(
     features.classes[:] = 0
     assert tagger(TEXT, features=features).tags == post.tags
     assert tagger(TEXT, features=features).relevance == post.relevance
+
+
+@pytest.mark.parametrize("place", ["images", ""])
+def test_an_image_that_stands_beside_its_annotations_is_tagged_with_them(
+    make_run, extractor: ImageExtractor, photo: Path, tmp_path: Path, place: str
+) -> None:
+    run = make_run("annotations")
+    run.record["features"]["class_names"] = ["(none)", "badge", "card"]
+    tagger = Tagger(run, extractor=extractor)
+    copy = tmp_path / place / "p1.png"
+    copy.parent.mkdir(exist_ok=True)
+    Image.open(photo).save(copy)
+    objects = [
+        {"box": [0.1, 0.1, 0.5, 0.9], "class": name, "score": score} for name, score in (("card", 0.5), ("?", 0.9))
+    ]
+    lines = [{"image": "p1.png", "objects": objects}, {"image": "p2.png", "objects": []}]
+    (tmp_path / "annotations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    post = tagger(TEXT, copy)
+    assert not any("tiles" in note for note in post.notes)
+    assert [item.name for item in post.entities[0].evidence.objects] == ["", "card"]  # best score first; "?" is unknown
+    known = [ImageObject(tuple(item["box"]), item["class"], item["score"]) for item in objects]
+    features = extractor.encode(Image.open(copy).convert("RGB"), Objects.of(known, ["(none)", "badge", "card"], 8))
+    assert tagger(TEXT, features=features).tags == post.tags
+    copy.rename(copy.with_name("p3.png"))  # a name without a line
+    assert any("tiles" in note for note in tagger(TEXT, copy.with_name("p3.png")).notes)
+
+
+def test_damaged_annotations_beside_an_image_are_named(make_run, photo: Path, tmp_path: Path) -> None:
+    Image.open(photo).save(tmp_path / "p1.png")
+    (tmp_path / "annotations.jsonl").write_text("{\n")
+    with pytest.raises(AnnotationError, match=r"annotations\.jsonl:1"):
+        Tagger(make_run("annotations"))(TEXT, tmp_path / "p1.png")
 
 
 def test_a_run_that_learnt_from_captions_names_the_remedy(make_run, photo: Path) -> None:
