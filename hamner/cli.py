@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -13,18 +15,17 @@ from typer.rich_utils import rich_format_error
 from hamner.corpora.commands import app as corpora
 from hamner.errors import HamnerError
 from hamner.escape import one_line, shortened
-from hamner.evaluation.commands import evaluate
 from hamner.minitweets.commands import build
 from hamner.reproduction.commands import figures, reproduce, students
 from hamner.study.commands import lesion, measure, tables
 from hamner.tagger.commands import calibrate, tag
 from hamner.terminal import echo, survive_any_encoding
 from hamner.training.commands import ablate, retest, sweep, train
+from hamner.training.evaluate import evaluate
 from hamner.vision.commands import features
 
 app = typer.Typer(
     name="hamner",
-    help="Find names in tweets from their words and their images.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -45,6 +46,21 @@ app.command()(figures)
 app.command()(reproduce)
 app.command()(students)
 app.command()(measure)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        echo(f"hamner {version('hamner')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Find names in tweets from their words and their images."""
 
 
 def main() -> None:

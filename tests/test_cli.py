@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+import hamner
 from hamner import cli
 
 TEXT = "IMGID:1\nKelso\tB-PER\nran\tO\n\n"
@@ -162,3 +165,24 @@ def test_a_device_that_computes_nothing_is_none(monkeypatch, capsys, tmp_path):
 def test_a_number_beyond_all_measure_is_one_line(option, message, monkeypatch, capsys, tmp_path):
     assert status_of(["features", "minitweets", option, "9" * 20, "--folder", str(tmp_path)], monkeypatch) == 1
     assert message in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    assert status_of(["--version"], monkeypatch) == 0
+    assert capsys.readouterr().out.strip() == f"hamner {version('hamner')}" == f"hamner {hamner.__version__}"
+    assert (Path(hamner.__file__).parent / "py.typed").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("hamner train minit", ["minitweets"]),
+        ("hamner train minitweets --row no_sp", ["no_spatial"]),
+        ("hamner ablate minitweets --row text_", ["text_only"]),
+    ],
+)
+def test_the_shell_completes_corpora_and_rows(words: str, completed: list[str]) -> None:
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_HAMNER_COMPLETE": "complete_bash"}
+    script = Path(sys.executable).with_name("hamner")
+    told = subprocess.run([script], capture_output=True, text=True, env=os.environ | asked, check=False)
+    assert told.stdout.split() == completed

@@ -69,8 +69,8 @@ class NameSpan(NamedTuple):
     type: str
 
 
-def read_table(file: Path | str) -> pd.DataFrame:
-    """The table in a CSV file; every value is a string, as it stands there.
+def read_table(file: Path | str, needed: Sequence[str] = ("id", "text")) -> pd.DataFrame:
+    """The table in a CSV file, with the columns that are `needed`; every value is a string, as it stands there.
 
     The columns are parted by commas, semicolons, tabs or `|`: the first line decides. Text is UTF-8, or UTF-16 with a
     byte order mark (Excel's "Unicode text"). Ids keep their zeros and all their digits, and a post "NA" is a text.
@@ -103,7 +103,7 @@ def read_table(file: Path | str) -> pd.DataFrame:
             if not row:
                 continue
             if not columns:
-                columns = _columns(row, file)
+                columns = _columns(row, file, needed)
             elif len(row) != len(columns):
                 wrong = f"{len(row)} values, but there are {len(columns)} columns ({', '.join(columns)})"
                 remedy = f'put values that hold a "{delimiter}" or a line end into double quotes'
@@ -118,11 +118,11 @@ def read_table(file: Path | str) -> pd.DataFrame:
     return table if "image" in table else table.assign(image="")
 
 
-def _columns(row: list[str], file: Path) -> list[str]:
+def _columns(row: list[str], file: Path, needed: Sequence[str]) -> list[str]:
     """The column names in the first row; known ones in lower case. Raises CorpusError for missing or repeated names."""
     columns = [name.strip().casefold() if name.strip().casefold() in COLUMNS else name.strip() for name in row]
     shown = ", ".join(repr(name[:40]) for name in columns)
-    if missing := [name for name in ("id", "text") if name not in columns]:
+    if missing := [name for name in needed if name not in columns]:
         raise CorpusError(
             f"{file}:1: no column {' and no column '.join(missing)} among {shown}; name it in the first line"
         )

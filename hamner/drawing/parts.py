@@ -17,7 +17,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from hamner.drawing.style import BLACK
+from hamner.drawing.colours import BLACK
 
 MAP = "viridis"
 """Colour map over an image, such as attention: dark is low, light is high."""

@@ -1,7 +1,7 @@
 """One style for all figures, and how a figure is saved and shown.
 
-Colours come from Okabe and Ito, *Color Universal Design* (2008): people with any colour vision tell them apart. Maps
-run from light to dark in one hue for the same reason. Figures are at most 6.7 inches wide: their letters stay readable
+Colours are those of `colours`: people with any colour vision tell them apart. Maps run from light to dark in one hue
+for the same reason. Figures are at most 6.7 inches wide: their letters stay readable
 at half a page.
 """
 
@@ -21,17 +21,12 @@ from matplotlib.text import Text
 from PIL import Image
 
 from hamner.corpora.registry import project_folder
+from hamner.drawing.colours import BLUE, GREEN, PALE, SKY, VERMILION
 from hamner.escape import figure_text
 from hamner.files import written_whole
 
 P = ParamSpec("P")
 
-BLACK, GREY, PALE = "#000000", "#7f7f7f", "#e3e3e3"
-ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
-BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-BROWN, OLIVE = "#8C5A2B", "#7A8B00"  # two more, for the cues of minitweets alone
-
-TYPE_COLOURS = {"PER": BLUE, "LOC": GREEN, "ORG": ORANGE, "MISC": PURPLE}
 CORPUS_COLOURS = {"twitter2015": BLUE, "twitter2015-original": SKY, "twitter2017": VERMILION, "minitweets": GREEN}
 CORPUS_NAMES = {
     "twitter2015": "Twitter-2015",

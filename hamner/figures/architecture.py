@@ -17,7 +17,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.path import Path
 from torch import nn
 
-from hamner.drawing.style import BLACK, BLUE, GREEN, GREY, ORANGE, styled
+from hamner.drawing.colours import BLACK, BLUE, GREEN, GREY, ORANGE
+from hamner.drawing.style import styled
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
 from hamner.model.intra_modality import GRAINS, PHI, SpatialBlock, Vision

@@ -17,8 +17,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
+from hamner.drawing.colours import BLACK, BLUE, BROWN, GREEN, GREY, OLIVE, ORANGE, PALE, PURPLE, SKY, VERMILION
 from hamner.drawing.parts import MAP, colour_bar, draw_box, draw_image, draw_regions, scale_from_0, steady, write_in
-from hamner.drawing.style import BLACK, BLUE, BROWN, GREEN, GREY, OLIVE, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
+from hamner.drawing.style import styled
 from hamner.evaluation import wilson
 from hamner.minitweets import CUES
 from hamner.tagger.evidence import Evidence, entropy

@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from hamner.drawing.colours import BLACK, BLUE, GREY, ORANGE, PALE, VERMILION
 from hamner.drawing.matrix import draw_matrix
 from hamner.drawing.parts import shared_legend
-from hamner.drawing.style import BLACK, BLUE, CORPUS_NAMES, GREY, ORANGE, PALE, VERMILION, styled
+from hamner.drawing.style import CORPUS_NAMES, styled
 from hamner.evaluation import welch
 from hamner.minitweets import CUES
 from hamner.study.ablation_tables import by_cue

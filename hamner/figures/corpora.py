@@ -9,19 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from hamner.drawing.colours import BLACK, BLUE, GREY, ORANGE, PALE, PURPLE, TYPE_COLOURS
 from hamner.drawing.parts import stacked_shares
-from hamner.drawing.style import (
-    BLACK,
-    BLUE,
-    CORPUS_COLOURS,
-    CORPUS_NAMES,
-    GREY,
-    ORANGE,
-    PALE,
-    PURPLE,
-    TYPE_COLOURS,
-    styled,
-)
+from hamner.drawing.style import CORPUS_COLOURS, CORPUS_NAMES, styled
 
 
 @styled

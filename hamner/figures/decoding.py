@@ -10,8 +10,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from hamner.drawing.colours import BLUE, GREY, ORANGE, PALE, VERMILION
 from hamner.drawing.matrix import draw_matrix
-from hamner.drawing.style import BLUE, GREY, ORANGE, PALE, VERMILION, styled
+from hamner.drawing.style import styled
 from hamner.evaluation import Interval
 
 

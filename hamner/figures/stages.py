@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
 
+from hamner.drawing.colours import BLACK, BLUE, GREY, ORANGE, PALE, SKY, TYPE_COLOURS, VERMILION
 from hamner.drawing.matrix import draw_matrix
 from hamner.drawing.parts import (
     HALO,
@@ -27,7 +28,7 @@ from hamner.drawing.parts import (
     steady,
     write_in,
 )
-from hamner.drawing.style import BLACK, BLUE, GREY, ORANGE, PALE, SKY, TYPE_COLOURS, VERMILION, styled
+from hamner.drawing.style import styled
 from hamner.model.intra_modality import GRAINS
 from hamner.tagger.post import TaggedPost
 

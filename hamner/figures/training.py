@@ -9,8 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
+from hamner.drawing.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from hamner.drawing.parts import steady
-from hamner.drawing.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, styled
+from hamner.drawing.style import styled
 from hamner.evaluation import Reliability
 from hamner.training import Run
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from hamner.corpora.post import Post
 from hamner.corpora.reader import read_posts
+from hamner.drawing.colours import TYPE_COLOURS
 from hamner.drawing.parts import ink
-from hamner.drawing.style import TYPE_COLOURS
 from hamner.files import written_whole
 
 

@@ -118,12 +118,18 @@ def figures(
 
 
 def _sources(only: Sequence[str] | None) -> list[Path]:
-    """The sources of the notebooks with these numbers, or of all. Raises HamnerError for a number without notebook."""
+    """The sources of the notebooks with these numbers (5 is 05), or of all.
+
+    Raises HamnerError for a number without notebook.
+    """
     sources = _notebooks().notebook_sources()
-    if unknown := sorted(set(only or []) - {source.stem[:2] for source in sources}):
-        numbers = f"{sources[0].stem[:2]} to {sources[-1].stem[:2]}"
-        raise HamnerError(f"no notebook has the number {' or '.join(unknown)}; give two digits, {numbers}")
-    return [source for source in sources if not only or source.stem[:2] in only]
+    wanted = {number.zfill(2) for number in only or []}
+    if unknown := sorted(wanted - {source.stem[:2] for source in sources}):
+        raise HamnerError(
+            f"no notebook has the number {' or '.join(unknown)}; there are {sources[0].stem[:2]} to "
+            f"{sources[-1].stem[:2]}"
+        )
+    return [source for source in sources if not wanted or source.stem[:2] in wanted]
 
 
 def _trained_model(sources: Sequence[Path]) -> Run | None:

@@ -20,6 +20,7 @@ from hamner.study.differences import differences
 from hamner.study.generalisation import generalisation
 from hamner.study.relatedness import agreement, by_score, read_scores
 from hamner.study.tables import leave_out, name_of, runs_of, with_predictions, without_mixtures
+from hamner.study.votes import votes
 from hamner.training import Run
 from hamner.training.batching import windows
 from hamner.training.rows import row_of_run
@@ -28,6 +29,7 @@ STATISTICS = "statistics.csv"
 LENGTHS = "lengths.csv"
 DIFFERENCES = "differences.csv"
 GENERALISATION = "generalisation.csv"
+VOTES = "votes.csv"
 AGREEMENT = "agreement.csv"
 RELATEDNESS = "relatedness.csv"
 ART = "art.csv"
@@ -78,8 +80,8 @@ def measure(root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
-def measure_runs(root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Compute `differences` and `generalisation` of the runs under data/runs on the real corpora.
+def measure_runs(root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Compute `differences`, `generalisation` and `votes` of the runs under data/runs on the real corpora.
 
     A run that cannot be read or compared is left out, with a LeftOutWarning.
 
@@ -90,7 +92,8 @@ def measure_runs(root: Path | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     runs = {name: comparable(with_predictions(without_mixtures(runs_of(name)), tests)) for name in REAL}
     tables = [differences(runs[name], tests[name]) for name in REAL]
     retested = generalisation([run for of_corpus in runs.values() for run in of_corpus], tests)
-    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True), retested
+    voted = pd.concat([votes(runs[name], tests[name]) for name in REAL], ignore_index=True)
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True), retested, voted
 
 
 def comparable(runs: Sequence[Run]) -> list[Run]:
@@ -159,7 +162,7 @@ def write_measured(root: Path | None = None, scores: Path | None = None, folder:
     if scores is not None:  # first, so that a mistyped folder is reported at once
         made.append(((AGREEMENT, RELATEDNESS), lambda: measure_relatedness(scores)))
     made.append(((STATISTICS, LENGTHS), lambda: measure(root)))
-    made.append(((DIFFERENCES, GENERALISATION), lambda: measure_runs(root)))
+    made.append(((DIFFERENCES, GENERALISATION, VOTES), lambda: measure_runs(root)))
     paths = []
     for names, make in made:
         for name, table in zip(names, make(), strict=True):
@@ -177,6 +180,11 @@ def measured_differences() -> pd.DataFrame:
 def measured_generalisation() -> pd.DataFrame:
     """Read the committed `generalisation` of the real corpora."""
     return _table(GENERALISATION).fillna({"source": ""})
+
+
+def measured_votes() -> pd.DataFrame:
+    """Read the committed `votes` on the real corpora."""
+    return _table(VOTES).fillna({"source": ""})
 
 
 def measured_relatedness() -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from tqdm.auto import tqdm
 
 from hamner.errors import HamnerError
 from hamner.escape import one_line
@@ -16,7 +18,9 @@ from hamner.terminal import SafeConsole, echo, echo_json
 
 if TYPE_CHECKING:
     from hamner.tagger.evidence import Evidence
+    from hamner.tagger.files import GivenPost
     from hamner.tagger.post import TaggedPost
+    from hamner.tagger.tagger import Tagger
 
 
 FIGURE_FORMS = ("png", "svg", "pdf")
@@ -24,23 +28,43 @@ FIGURE_FORMS = ("png", "svg", "pdf")
 
 
 def tag(
-    text: Annotated[str, typer.Argument(help="The post's raw text; if it begins with -, last and after --.")],
+    text: Annotated[
+        str | None,
+        typer.Argument(help="The post's raw text; if it begins with -, last and after --.", show_default=False),
+    ] = None,
+    *,
     run: Annotated[Path, typer.Option(help="Folder of a finished run with its weights.")],
     image: Annotated[Path | None, typer.Option(help="The post's image.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     figure: Annotated[Path | None, typer.Option(help="Also draw the post into this file: .png, .svg or .pdf.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Tag all posts of a file instead: .csv, .tsv, .jsonl, or - for lines of standard input."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, max=4096, help="With --file: posts that are read together.")] = 16,
     device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda.")] = "cpu",
 ) -> None:
-    """Tag the names in one post of your own, with its image or without.
+    """Tag the names in a post of your own, with its image or without, or in all posts of a file.
 
     The score is the probability that exactly these words are an entity of this type. "without image" is the score of
     the same words when the model sees no image. Below the table, each entity is followed by the object or region with
     the most attention, and by the one whose masking lowers the score most. `--json` prints all values.
+
+    A file's posts stand in a column or key `text`; `id` and `image`, a file beside it, may be there too. Each post is
+    printed in a line, its entities in brackets; with `--json` it is a line of JSON. Attention and masking are left out.
     """
+    if (text is None) == (file is None):
+        raise typer.BadParameter("give a TEXT, or a file of posts with --file")
+    if file is not None and (image is not None or figure is not None):
+        raise typer.BadParameter("--image and --figure are for one TEXT; in a file each post names its own image")
     if figure is not None:
         _require_figure_form(figure)
+    if file is not None:
+        tag_file(file, run, device, batch_size, as_json)
+        return
     from hamner.tagger.tagger import Tagger  # here, because torch takes seconds to load
 
+    assert text is not None
     post = Tagger.from_pretrained(run, device)(text, image)
     if as_json:
         echo_json(post.to_dict())
@@ -48,6 +72,56 @@ def tag(
         print_post(post, SafeConsole())
     if figure is not None:
         save_figure(post, figure)
+
+
+def tag_file(file: Path, run: Path, device: str, batch_size: int, as_json: bool) -> None:
+    """Tag the posts of a file and print each in a line, in the file's order."""
+    from hamner.tagger.files import given_posts
+    from hamner.tagger.tagger import Tagger
+
+    posts = given_posts(file)
+    tagger = Tagger.from_pretrained(run, device)
+    count, seen = 0, set[str]()
+    with tqdm(unit="post", desc="tagged", disable=None) as bar:
+        while some := list(islice(posts, batch_size)):
+            for given, post in zip(some, _tagged(tagger, some, batch_size), strict=True):
+                count += 1
+                name = given.id or str(count)
+                if as_json:
+                    echo_json({"id": name} | post.to_dict(), indent=None)
+                else:
+                    relevance = "" if post.relevance is None else f"  (relevance {post.relevance:.2f})"
+                    echo(one_line(f"{name}  {in_brackets(post)}{relevance}"))
+                for note in post.notes:
+                    if note not in seen:  # once for all posts
+                        seen.add(note)
+                        echo(f"note: {one_line(note)}", error=True)
+            bar.update(len(some))
+    if not count:
+        raise HamnerError(f"{file}: no posts")
+
+
+def _tagged(tagger: Tagger, some: list[GivenPost], batch_size: int) -> list[TaggedPost]:
+    """The posts of one batch, tagged. Raises HamnerError, naming the post at fault."""
+    images = [given.image for given in some]
+    try:
+        return tagger.many([given.text for given in some], images, evidence=False, batch_size=batch_size)
+    except HamnerError:
+        for given in some:  # one by one, to name the post at fault
+            try:
+                tagger.many([given.text], [given.image], evidence=False)
+            except HamnerError as error:
+                raise HamnerError(f"{given.where}: {error}") from error
+        raise
+
+
+def in_brackets(post: TaggedPost) -> str:
+    """The text with each entity in brackets, its type and its score behind it: `[Kelso PER 0.93] runs`."""
+    parts, begin = [], 0
+    for entity in post.entities:
+        parts += [post.text[begin : entity.start], f"[{entity.text} {entity.type} {entity.score:.2f}]"]
+        begin = entity.end
+    return "".join([*parts, post.text[begin:]])
 
 
 def print_post(post: TaggedPost, console: Console) -> None:

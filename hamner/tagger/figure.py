@@ -16,8 +16,9 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from hamner.drawing.colours import BLACK, GREY, TYPE_COLOURS
 from hamner.drawing.parts import HALO, MAP, colour_bar, draw_box, draw_image, draw_regions, scale_from_0
-from hamner.drawing.style import BLACK, GREY, TYPE_COLOURS, Drawn, styled
+from hamner.drawing.style import Drawn, styled
 from hamner.escape import figure_text
 from hamner.images import load_image
 from hamner.tagger.evidence import AttendedObject

@@ -62,9 +62,14 @@ class TaggedPost:
     image: ImageInput | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `entities` as from `Entity.to_dict`, `evidence` in the same order."""
+        """Plain values for JSON; `entities` as from `Entity.to_dict`, `evidence` in the same order.
+
+        spaCy draws it: `displacy.render(post.to_dict(), style="ent", manual=True)` reads `text`, `ents` and `title`.
+        """
         return {
             "text": self.text,
+            "title": None,
+            "ents": [{"start": one.start, "end": one.end, "label": one.type} for one in self.entities],
             "words": list(self.words),
             "tags": list(self.tags),
             "entities": [entity.to_dict() for entity in self.entities],
@@ -74,6 +79,12 @@ class TaggedPost:
             "calibrated": self.calibrated,
             "notes": list(self.notes),
         }
+
+    def _repr_html_(self) -> str:
+        """The words with their entities and the image, as a notebook shows the last value of a cell."""
+        from hamner.tagger.html import html_of
+
+        return html_of(self)
 
     def show(self) -> Figure:
         """Draw the words with their entities, and the image with its boxes and each entity's attention.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
@@ -29,14 +31,23 @@ from hamner.tagger.words import split_words
 from hamner.training.batching import prepare
 from hamner.training.loop import trained_model
 from hamner.training.runs import CALIBRATION, Run
-from hamner.vision.features import VisualFeatures
+from hamner.vision.features import ANNOTATIONS, VisualFeatures
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hamner.vision.extractor import ImageExtractor
+    from hamner.vision.objects import ImageObject
 
 BATCH = 16
+MOST_POSTS = 4096
+"""Upper bound on the batch size, to catch typing errors."""
+
+BLANKS = frozenset(" \t\n\r\f\v")
+"""White space that no word of a corpus holds."""
 
 Text = str | Sequence[str]
+"""A post: its raw text, or its words."""
 
 
 class TaggerError(HamnerError):
@@ -71,6 +82,9 @@ class Tagger:
 
         tagger = Tagger.from_pretrained("data/runs/...")
         post = tagger("Kelso (left) meets Orva", image="photo.jpg")
+        post = tagger(words=["Kelso", "(left)", "meets", "Orva"], image="photo.jpg")
+        posts = tagger(["Kelso meets Orva", "Orva left"])           # a list of texts: a batch
+        for post in tagger(line for line in open("posts.txt")): ...  # a generator: one batch at a time
 
     The same post always gets the same tags and scores. `extractor` turns images into features; by default it is made
     from the run's visual source with the first image.
@@ -96,6 +110,7 @@ class Tagger:
         self.temperature = read_temperature(run.folder)
         self.apart = tuple(run.record["marks_apart"])
         self._extractor = extractor
+        self._annotations: dict[Path, dict[str, list[ImageObject]]] = {}
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str = "cpu") -> Tagger:
@@ -105,17 +120,60 @@ class Tagger:
         """
         return cls(Run.load(Path(folder)), device)
 
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a str is a Sequence too, and taken for one text
+        self, text: str, image: ImageInput | None = ..., *, features: VisualFeatures | None = ...
+    ) -> TaggedPost: ...
+    @overload
     def __call__(
-        self, text: Text, image: ImageInput | None = None, *, features: VisualFeatures | None = None
-    ) -> TaggedPost:
-        """Tag one post: a raw text or its words, and its image as a file, a PIL image, or None.
+        self, *, words: Sequence[str], image: ImageInput | None = ..., features: VisualFeatures | None = ...
+    ) -> TaggedPost: ...
+    @overload
+    def __call__(
+        self, text: Sequence[Text], image: Sequence[ImageInput | None] | None = ..., *, batch_size: int = ...
+    ) -> list[TaggedPost]: ...
+    @overload
+    def __call__(self, text: Iterator[Text], *, batch_size: int = ...) -> Iterator[TaggedPost]: ...
 
-        `features` of the run's own visual source (`FeatureStore`) replace the features of the image, which is then only
-        drawn: a post of a corpus is tagged with its annotated objects, or with its caption, in this way.
+    def __call__(
+        self,
+        text: Any = None,
+        image: Any = None,
+        *,
+        words: Sequence[str] | None = None,
+        features: VisualFeatures | None = None,
+        batch_size: int = BATCH,
+    ) -> TaggedPost | list[TaggedPost] | Iterator[TaggedPost]:
+        """Tag a post, or a batch of posts.
 
-        Raises HamnerError when there are no words, or the image cannot be opened or encoded.
+        Args:
+            text: a raw text; or a list of texts, a batch, to a list of tagged posts (`many`); or an iterator of texts,
+                to an iterator of tagged posts.
+            image: the post's image as a file, a PIL image, or None; for a list of texts a list of as many.
+            words: the words of one post, in place of its text.
+            features: features of the run's own visual source (`FeatureStore`) in place of those of the image, which is
+                then only drawn: a post of a corpus is tagged with its annotated objects, or with its caption, in this
+                way. For one post; `many` takes a list of them.
+            batch_size: posts that are read together.
+
+        Raises HamnerError when there are no words, or an image cannot be opened or encoded.
         """
-        return self.many([text], [image], features=[features])[0]
+        if (text is None) == (words is None):
+            raise TaggerError("give a text, a list of texts, or the words of one post as words=[...]")
+        if words is not None or isinstance(text, str):
+            return self.many([words if words is not None else text], [image], features=[features])[0]
+        if features is not None:
+            raise TaggerError("features are of one post: for several, tagger.many(texts, features=[...])")
+        if isinstance(text, Iterator):
+            if image is not None:
+                raise TaggerError("an iterator of texts has no images: give lists of texts and of images")
+            require_batch_size(batch_size)
+            return self._one_by_one(text, batch_size)
+        return self.many(text, image, batch_size=batch_size)
+
+    def _one_by_one(self, texts: Iterator[Text], batch_size: int) -> Iterator[TaggedPost]:
+        while some := list(islice(texts, batch_size)):
+            yield from self.many(some, batch_size=batch_size)
 
     def many(
         self,
@@ -124,10 +182,17 @@ class Tagger:
         *,
         features: Sequence[VisualFeatures | None] | None = None,
         evidence: bool = True,
+        batch_size: int = BATCH,
     ) -> list[TaggedPost]:
-        """Tag several posts in batches. Without `evidence` no occlusion is computed, which is faster."""
-        if isinstance(texts, str):
-            raise TaggerError("many takes a list of texts; for one text call the tagger itself")
+        """Tag several posts, each a raw text or a list of its words, `batch_size` at a time.
+
+        Without `evidence` no occlusion is computed, which is faster.
+        """
+        if isinstance(texts, str) or not isinstance(texts, Sequence):
+            raise TaggerError(f"several posts are a list of texts, not {type(texts).__name__}: for one, tagger(text)")
+        if isinstance(images, str) or not isinstance(images, Sequence | None):
+            raise TaggerError("the images of several posts are a list, one or None for each text")
+        require_batch_size(batch_size)
         images = [None] * len(texts) if images is None else images
         given = [None] * len(texts) if features is None else features
         if not len(texts) == len(images) == len(given):
@@ -135,11 +200,47 @@ class Tagger:
                 f"{len(texts)} texts with {len(images)} images and {len(given)} features: give every text one of each"
             )
         tagged: list[TaggedPost] = []
-        for begin in range(0, len(texts), BATCH):
-            some = slice(begin, begin + BATCH)
+        for begin in range(0, len(texts), batch_size):
+            some = slice(begin, begin + batch_size)
             asked = [self._asked(*one) for one in zip(texts[some], images[some], given[some], strict=True)]
-            tagged += self._tag(asked, evidence)
+            tagged += self._tag(asked, evidence, batch_size)
         return tagged
+
+    def frame(
+        self, table: pd.DataFrame, text: str = "text", image: str | None = None, *, batch_size: int = BATCH
+    ) -> pd.DataFrame:
+        """The entities of the posts in a table, a line for each; `table.join(...)` puts them beside their posts.
+
+        Args:
+            table: a row for each post.
+            text: the column of the raw texts.
+            image: the column of the images (files or PIL images); a missing value or "" is a post without one.
+            batch_size: posts that are read together.
+
+        Returns:
+            entity, type, score, start, end (in characters), relevance; the index is that of the posts. A post without
+            an entity has no line.
+
+        Raises HamnerError for a column that is not there, a text that is none, or an image that cannot be opened.
+        """
+        import pandas as pd  # here, because tagging needs no pandas
+
+        for column in (text, *([] if image is None else [image])):
+            if column not in table:
+                raise TaggerError(f"the table has no column {column!r}; it has {', '.join(map(repr, table.columns))}")
+        for index, value in table[text].items():
+            if not isinstance(value, str):
+                raise TaggerError(f"row {index!r}: {text} is {value!r}, no text: leave the row out, or fill it")
+        images = None if image is None else [one if _is_given(one) else None for one in table[image]]
+        posts = self.many(list(table[text]), images, evidence=False, batch_size=batch_size)
+        columns = ["entity", "type", "score", "start", "end", "relevance"]
+        lines = [
+            (index, one.text, one.type, one.score, one.start, one.end, post.relevance)
+            for index, post in zip(table.index, posts, strict=True)
+            for one in post.entities
+        ]
+        found = pd.DataFrame([line[1:] for line in lines], columns=columns)
+        return found.set_index(pd.Index([line[0] for line in lines], name=table.index.name, dtype=table.index.dtype))
 
     def _asked(self, text: Text, image: ImageInput | None, features: VisualFeatures | None) -> _Asked:
         notes: list[str] = []
@@ -153,7 +254,7 @@ class Tagger:
             features = None
             notes.append("the run is text-only: it reads no image")
         elif pixels is not None:
-            features, names, note = self._features_of_image(pixels)
+            features, names, note = self._features_of_image(pixels, image)
             notes += note
         elif features is None or not features.image_present:
             features = None
@@ -177,7 +278,9 @@ class Tagger:
         if wrong:
             raise TaggerError(f"the features {wrong}: compute them with its source, {self.config.visual}")
 
-    def _features_of_image(self, image: Image.Image) -> tuple[VisualFeatures, tuple[str, ...], list[str]]:
+    def _features_of_image(
+        self, image: Image.Image, given: ImageInput | None
+    ) -> tuple[VisualFeatures, tuple[str, ...], list[str]]:
         """The features of a user's image, the names of its objects, and the notes about them."""
         assert self.config.visual is not None
         if self.config.visual.backbone == "captions":
@@ -191,6 +294,12 @@ class Tagger:
 
             source = replace(self.config.visual, objects="tiles") if annotated else self.config.visual
             self._extractor = ImageExtractor.load(source, Path(), str(self.device))
+        if annotated and (listed := self._annotated(given)) is not None:
+            from hamner.vision.objects import Objects
+
+            known = self.run.record["features"]["class_names"]
+            features = self._extractor.encode(image, Objects.of(listed, known, self.config.visual.max_objects))
+            return features, tuple(known[id] if id else "" for id in features.classes), []
         objects = self._extractor.finder.find(Path(), image)
         features = self._extractor.encode(image, objects)
         names = tuple(self._extractor.class_names[id] if id else "" for id in features.classes)
@@ -200,17 +309,35 @@ class Tagger:
         unknown = replace(features, classes=np.zeros_like(features.classes))
         note = (
             "objects are five fixed tiles of unknown class: the run was trained on objects with class names, and "
-            "this image has none"
+            f"no {ANNOTATIONS} beside this image names any"
         )
         return unknown, names, [note]
 
+    def _annotated(self, image: ImageInput | None) -> list[ImageObject] | None:
+        """The objects that an annotations file beside the image, or beside its folder, lists for it; None without one.
+
+        Raises AnnotationError for a file that cannot be read.
+        """
+        if not isinstance(image, str | Path):
+            return None
+        from hamner.vision.objects import read_annotations  # loads torchvision
+
+        folder = Path(os.path.abspath(image)).parent
+        for file in (folder / ANNOTATIONS, folder.parent / ANNOTATIONS):
+            if os.path.isfile(file):
+                if file not in self._annotations:
+                    self._annotations[file] = read_annotations(file)
+                if (objects := self._annotations[file].get(Path(image).name)) is not None:
+                    return objects
+        return None
+
     @torch.no_grad()
-    def _tag(self, asked: Sequence[_Asked], evidence: bool) -> list[TaggedPost]:
+    def _tag(self, asked: Sequence[_Asked], evidence: bool, batch_size: int) -> list[TaggedPost]:
         posts = [Post(str(number), one.words) for number, one in enumerate(asked)]
         split = prepare(posts, self.model, self.tokenizer, _features_of(asked))
         read: list[list[_Read]] = [[] for _ in asked]
-        for begin in range(0, len(split), BATCH):
-            numbers = range(begin, min(begin + BATCH, len(split)))
+        for begin in range(0, len(split), batch_size):
+            numbers = range(begin, min(begin + batch_size, len(split)))
             of_post = [split.windows[number].post for number in numbers]
             names = [asked[post].names if evidence else None for post in of_post]
             with autocast_of(self.config.precision, self.device):
@@ -277,6 +404,17 @@ class Tagger:
         )
 
 
+def _is_given(image: Any) -> bool:
+    """Whether a cell of a table holds an image: None, NaN and "" hold none."""
+    return image is not None and image != "" and image == image
+
+
+def require_batch_size(size: int) -> None:
+    """Raise TaggerError unless a batch can have this size."""
+    if type(size) is not int or not 1 <= size <= MOST_POSTS:
+        raise TaggerError(f"batch_size must be a whole number from 1 to {MOST_POSTS:,}, not {size!r}")
+
+
 def read_temperature(folder: Path) -> float | None:
     """The temperature that `calibrate` wrote into a run's folder, None if it wrote none.
 
@@ -311,6 +449,11 @@ def _words(text: Text, apart: Sequence[str]) -> tuple[str, tuple[str, ...], tupl
         empty = [number for number, word in enumerate(text) if not isinstance(word, str) or not word]
         if empty:
             raise TaggerError(f"word {empty[0]} is {text[empty[0]]!r}: each word must be a string of some characters")
+        if blanks := [number for number, word in enumerate(text) if not BLANKS.isdisjoint(word)]:
+            raise TaggerError(
+                f"word {blanks[0]} is {text[blanks[0]]!r}, which holds a blank: a word has none. Several texts are a "
+                "batch, tagger([text, text]); a list inside that list is the words of one post"
+            )
         ends = np.cumsum([len(word) + 1 for word in text]).tolist()
         offsets = [(end - 1 - len(word), end - 1) for word, end in zip(text, ends, strict=True)]
         text = " ".join(text)

@@ -18,7 +18,25 @@ if TYPE_CHECKING:
 
 # torch takes seconds to load, and `hamner --help` should not wait for it: so it is imported inside the commands.
 
-CorpusName = Annotated[str, typer.Argument(help="A known corpus (`hamner corpora list`) or your own folder.")]
+
+def _corpora(begun: str) -> list[str]:
+    """The known corpora that begin so, for the shell to complete."""
+    from hamner.corpora.registry import VERSIONS
+
+    return [name for name in VERSIONS if name.startswith(begun)]
+
+
+def _rows(begun: str) -> list[str]:
+    """The rows and controls that begin so, for the shell to complete."""
+    from hamner.training.rows import EVERY_ROW, GROUPS
+
+    return [row for row in (*EVERY_ROW, *GROUPS) if row.startswith(begun)]
+
+
+CorpusName = Annotated[
+    str,
+    typer.Argument(help="A known corpus (`hamner corpora list`) or your own folder.", autocompletion=_corpora),
+]
 Preset = Annotated[
     str | None,
     typer.Option(help="`standard`, `small` or `paper`. [default: small for minitweets, standard for others]"),
@@ -59,7 +77,10 @@ def train(
     *,
     row: Annotated[
         str,
-        typer.Option(help="`text_only`, `full`, or any row of `hamner ablate --help`: the full model without a part."),
+        typer.Option(
+            help="`text_only`, `full`, or any row of `hamner ablate --help`: the full model without a part.",
+            autocompletion=_rows,
+        ),
     ] = "text_only",
     seed: Annotated[int, typer.Option(help="Fixes initial weights, batch order and dropout.")] = 1,
     preset: Preset = None,
@@ -97,6 +118,8 @@ def train(
     loaded = load_corpus(corpus, root)
     config = config_of_row(full_settings(loaded.name, given, preset), row, seed)
     _report_leaks(loaded, allow_leaks)
+    if PartialState().is_main_process and not config.model.vision:
+        echo("training on words alone: with --row full the tagger reads images too")
     finished = train_run(loaded, config, run, threads=threads, allow_missing=allow_missing)
     if not PartialState().is_main_process:
         return
@@ -118,7 +141,12 @@ def ablate(
     *,
     rows: Annotated[
         list[str] | None,
-        typer.Option("--row", metavar="ROW", help="Only this row, control or group of rows; repeatable."),
+        typer.Option(
+            "--row",
+            metavar="ROW",
+            help="Only this row, control or group of rows; repeatable.",
+            autocompletion=_rows,
+        ),
     ] = None,
     seeds: Seeds = 3,
     preset: Preset = None,

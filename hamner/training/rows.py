@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,12 +95,19 @@ def ablate(config: ModelConfig, row: str) -> ModelConfig:
     Raises ModelConfigError for an unknown row, and for a `config` without vision.
     """
     if row not in ROWS and row not in CONTROLS:
-        raise ModelConfigError(f"unknown ablation row {row!r}; there are {', '.join((*ROWS, *CONTROLS))}")
+        raise ModelConfigError(f"unknown ablation row {row!r}{known(row, (*ROWS, *CONTROLS))}")
     if not config.vision:
         raise ModelConfigError("ablation rows are changes of the full model: its config needs vision=True")
     if row == "text_only":
         return ModelConfig(**{name: getattr(config, name) for name in OF_TEXT})
     return replace(config, **ROWS.get(row, {}))
+
+
+def known(name: str, names: Iterable[str]) -> str:
+    """The end of an error about an unknown name: the nearest known ones, if any is near, and all of them."""
+    near = difflib.get_close_matches(name, names := list(names), n=2, cutoff=0.6)
+    question = f": did you mean {' or '.join(near)}?" if near else ";"
+    return f"{question} there are {', '.join(names)}".replace("? there", "? There")
 
 
 def row_of(config: ModelConfig) -> str:
@@ -149,7 +157,7 @@ code for a sibling paper (MGCMT), because this paper's own are unknown; the epoc
 def preset(name: str) -> dict[str, Any]:
     """The settings of a preset, nested as in `TrainConfig.to_dict`. Raises HamnerError for an unknown name."""
     if name not in PRESETS:
-        raise HamnerError(f"unknown preset {name!r}; there are {', '.join(PRESETS)}")
+        raise HamnerError(f"unknown preset {name!r}{known(name, PRESETS)}")
     return PRESETS[name]
 
 

@@ -100,7 +100,7 @@ def first_right(cue):
 
 # %%
 def tag(post):
-    return tagger(post.words, image=post.image, features=store[post.id])
+    return tagger(words=post.words, image=post.image, features=store[post.id])
 
 
 tagged = tag(first_right("position"))
@@ -159,10 +159,10 @@ for type in ("PER", "LOC", "ORG", "MISC"):
     images[f"shows {type}"] = next(s for s in about_it if spans(s.tags)[0].type == type)
 images["another topic"] = post  # its own image
 tagged = {
-    title: tagger(post.words, image=other.image, features=store[other.id])
+    title: tagger(words=post.words, image=other.image, features=store[other.id])
     for title, other in images.items()
 }
-tagged["no image"] = tagger(post.words)
+tagged["no image"] = tagger(words=post.words)
 
 # %%
 from hamner.drawing.style import save
@@ -288,7 +288,7 @@ SWAP = {"left": "right", "right": "left"}
 sided = (p for p in plain if answers.side[p.id] == "horizontal" and "left" in p.words)
 post = next(p for p in sided if "right" in p.words and predicted[p.id] == p.tags)
 for words in (post.words, tuple(SWAP.get(word, word) for word in post.words)):
-    found = tagger(words, image=post.image, features=store[post.id]).entities
+    found = tagger(words=words, image=post.image, features=store[post.id]).entities
     print(" ".join(words), [(entity.text, entity.type) for entity in found], sep="\n")
 
 # %% [markdown]

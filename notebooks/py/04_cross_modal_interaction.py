@@ -77,7 +77,7 @@ store = pointing.visual_features(tagger, corpus, [posts[name.post] for name in c
 plain = [one for one in chosen if all(word.isascii() for word in posts[one.post].words)]
 name = next(one for one in plain if one.cue == "position")
 post = posts[name.post]
-tagger(post.words, post.image, features=store[post.id]).show()
+tagger(words=post.words, image=post.image, features=store[post.id]).show()
 
 # %% [markdown]
 # One forward pass gives all that we need: its output holds the attention weights of *this* pass;

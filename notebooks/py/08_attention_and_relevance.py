@@ -89,7 +89,7 @@ len(chosen)
 # %%
 def tag(name):
     post = posts[name.post]
-    return tagger(post.words, post.image, features=store[post.id])
+    return tagger(words=post.words, image=post.image, features=store[post.id])
 
 
 def first(cue):

@@ -6,9 +6,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from hamner.corpora import load_corpus
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
-from hamner.evaluation.commands import evaluate
+from hamner.training.evaluate import evaluate
+from tests.records import complete_record
 
 GOLD = {
     "train": [("1", [("Kelso", "B-PER"), ("won", "O")]), ("2", [("Orva", "B-ORG")])],
@@ -70,6 +72,40 @@ def test_json_names_the_text_that_was_scored_and_how(run):
     assert result["sha256"]
     assert result["protocols"]["seqeval"]["interval"]["resamples"] == 200
     assert result["protocols"]["seqeval"]["seen"]["gold"] == 1
+
+
+@pytest.fixture
+def trained(tmp_path, corpus):
+    """The folder of a run on the corpus, with its record and its predictions."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_predictions(folder / "predictions.jsonl.gz", PREDICTED)
+    record = complete_record(corpus={"name": corpus.name, "sha256": load_corpus(corpus).sha256})
+    (folder / "run.json").write_text(json.dumps(record))
+    return folder
+
+
+def test_a_runs_folder_is_scored_on_its_own_corpus(run, trained, corpus):
+    app = typer.Typer()
+    app.command()(evaluate)
+    options = ["--resamples", "200", "--json"]
+    own = CliRunner().invoke(app, [str(trained), "--from", str(corpus.parent), *options])
+    assert own.exit_code == 0, own.output
+    of_file = json.loads(run("predicted", "--json").output)
+    assert json.loads(own.output)["protocols"] == of_file["protocols"]
+    compared = json.loads(run(str(trained), "worse", "--json").output)
+    assert compared["protocols"]["seqeval"]["paired"]["difference"] > 0
+
+
+def test_a_run_has_predictions_on_test_alone_and_a_file_needs_its_corpus_named(run, trained, corpus):
+    valid = run(str(trained), "--split", "valid")
+    assert isinstance(valid.exception, HamnerError)
+    assert "on test alone" in str(valid.exception)
+    app = typer.Typer()
+    app.command()(evaluate)
+    unnamed = CliRunner().invoke(app, [str(trained / "predictions.jsonl.gz")])
+    assert unnamed.exit_code == 2
+    assert "--corpus" in unnamed.output
 
 
 def test_a_corpus_is_found_by_name_in_the_folder_that_is_given(run, corpus):

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hamner.corpora import project_folder
-from hamner.drawing import style
+from hamner.drawing import colours, style
 from hamner.figures import architecture, attention_maps, comparisons, corpora, decoding, stages, training
 
 FIGURES = project_folder() / "figures"
@@ -154,6 +154,6 @@ def test_no_figure_module_reads_a_file(module: ModuleType) -> None:
     assert not {"os", "io", "pathlib", "load_corpus", "project_folder"} & set(imported)
 
 
-@pytest.mark.parametrize("colour", [style.TYPE_COLOURS, style.CORPUS_COLOURS], ids=["types", "corpora"])
+@pytest.mark.parametrize("colour", [colours.TYPE_COLOURS, style.CORPUS_COLOURS], ids=["types", "corpora"])
 def test_no_two_things_share_a_colour(colour: dict[str, str]) -> None:
     assert len(set(colour.values())) == len(colour)

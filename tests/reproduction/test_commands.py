@@ -96,9 +96,14 @@ def test_a_changed_figure_is_reported(project: Path) -> None:
 def test_a_number_that_no_notebook_has_is_refused(project: Path) -> None:
     result = reproduce("--only", "77")
     assert result.exit_code == 1
-    assert str(result.exception) == "no notebook has the number 77; give two digits, 01 to 02"
+    assert str(result.exception) == "no notebook has the number 77; there are 01 to 02"
     one_of_two = reproduce("--only", "01", "--only", "3")
-    assert "no notebook has the number 3;" in str(one_of_two.exception)  # also beside one that there is
+    assert "no notebook has the number 03;" in str(one_of_two.exception)  # also beside one that there is
+
+
+def test_a_number_may_be_given_without_its_zero(project: Path) -> None:
+    reproduce("--only", "01")
+    assert "01_good: as committed" in reproduce("--only", "1").stdout
 
 
 def test_a_notebook_that_shows_the_model_has_it_trained_and_compared(project: Path, monkeypatch) -> None:

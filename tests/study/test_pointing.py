@@ -101,7 +101,7 @@ class TestWhatWasSeen:
     def test_attention_and_drops_equal_the_evidence_of_the_tagger(self, evidence, tagger, posts, names, store):
         compared = 0
         for post, name in zip(posts, names, strict=True):
-            for entity in tagger(post.words, features=store[post.id]).entities:
+            for entity in tagger(words=post.words, features=store[post.id]).entities:
                 if entity.words == (name.start, name.end - 1) and name.end == name.start + 1:
                     rows = evidence[evidence.post == post.id]
                     of_tagger = entity.evidence.objects

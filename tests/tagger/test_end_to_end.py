@@ -60,12 +60,12 @@ def test_the_full_model_trains_on_posts_with_their_images(run: Run, imaged: Corp
 def test_a_post_is_tagged_with_its_image(run: Run, imaged: Corpus) -> None:
     tagger = Tagger.from_pretrained(run.folder)
     for post in imaged.test[::7]:
-        tagged = tagger(post.words, post.image)
+        tagged = tagger(words=post.words, image=post.image)
         assert tagged.words == post.words
         assert len(tagged.tags) == len(post.words)
         assert tagged.relevance is not None
         assert 0 < tagged.relevance < 1
-        without = tagger(post.words)
+        without = tagger(words=post.words)
         assert without.relevance is None
         tagged.show()
 

@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from hamner.training import Run, RunError
 from hamner.training.checkpoints import CheckpointError
 from hamner.vision import ImageError, VisualSource
 from hamner.vision.extractor import ImageExtractor
+from hamner.vision.objects import AnnotationError, ImageObject, Objects
 
 TEXT = (
     "RT @fan : Kelso (left) meets Orva near the old port of Tallin tonight #couch 👨\u200d👩\u200d👧 https://t.co/a1b2"
@@ -59,7 +62,7 @@ def test_entities_are_where_their_offsets_say(tagger: Tagger, photo: Path) -> No
 
 def test_words_are_tagged_as_the_text_that_they_came_from(tagger: Tagger, photo: Path) -> None:
     post = tagger(TEXT, photo)
-    again = tagger(post.words, photo)
+    again = tagger(words=post.words, image=photo)
     assert again.tags == post.tags
     assert again.text == " ".join(post.words)
     assert [entity.score for entity in again.entities] == [entity.score for entity in post.entities]
@@ -129,7 +132,7 @@ def test_a_post_longer_than_the_encoder_takes_is_put_together_again(
     together = tagger._together
     monkeypatch.setattr(tagger, "_together", lambda asked, parts: read.extend(parts) or together(asked, parts))
     words = TEXT.split() * 12
-    post = tagger(words, photo)
+    post = tagger(words=words, image=photo)
     assert len(post.tags) == len(words)
     assert "windows" in post.notes[-1]
     assert post.entities[-1].words[1] > 100
@@ -240,6 +243,38 @@ def test_a_run_that_learnt_from_annotated_objects_sees_tiles_of_unknown_class(
     assert tagger(TEXT, features=features).relevance == post.relevance
 
 
+@pytest.mark.parametrize("place", ["images", ""])
+def test_an_image_that_stands_beside_its_annotations_is_tagged_with_them(
+    make_run, extractor: ImageExtractor, photo: Path, tmp_path: Path, place: str
+) -> None:
+    run = make_run("annotations")
+    run.record["features"]["class_names"] = ["(none)", "badge", "card"]
+    tagger = Tagger(run, extractor=extractor)
+    copy = tmp_path / place / "p1.png"
+    copy.parent.mkdir(exist_ok=True)
+    Image.open(photo).save(copy)
+    objects = [
+        {"box": [0.1, 0.1, 0.5, 0.9], "class": name, "score": score} for name, score in (("card", 0.5), ("?", 0.9))
+    ]
+    lines = [{"image": "p1.png", "objects": objects}, {"image": "p2.png", "objects": []}]
+    (tmp_path / "annotations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    post = tagger(TEXT, copy)
+    assert not any("tiles" in note for note in post.notes)
+    assert [item.name for item in post.entities[0].evidence.objects] == ["", "card"]  # best score first; "?" is unknown
+    known = [ImageObject(tuple(item["box"]), item["class"], item["score"]) for item in objects]
+    features = extractor.encode(Image.open(copy).convert("RGB"), Objects.of(known, ["(none)", "badge", "card"], 8))
+    assert tagger(TEXT, features=features).tags == post.tags
+    copy.rename(copy.with_name("p3.png"))  # a name without a line
+    assert any("tiles" in note for note in tagger(TEXT, copy.with_name("p3.png")).notes)
+
+
+def test_damaged_annotations_beside_an_image_are_named(make_run, photo: Path, tmp_path: Path) -> None:
+    Image.open(photo).save(tmp_path / "p1.png")
+    (tmp_path / "annotations.jsonl").write_text("{\n")
+    with pytest.raises(AnnotationError, match=r"annotations\.jsonl:1"):
+        Tagger(make_run("annotations"))(TEXT, tmp_path / "p1.png")
+
+
 def test_a_run_that_learnt_from_captions_names_the_remedy(make_run, photo: Path) -> None:
     tagger = Tagger(make_run(visual=VisualSource.from_captions("captions.txt")))
     with pytest.raises(TaggerError, match="was trained on captions and cannot read an image: tag without one, or"):
@@ -288,13 +323,14 @@ def test_a_image_that_cannot_be_opened_is_one_error_that_names_it(
     [
         ("", "no words"),
         (" \n", "no words"),
-        ([], "no words"),
-        (["a", ""], "word 1"),
-        ([3], "word 0"),
+        ([[]], "no words"),
+        ([["a", ""]], "word 1"),
+        ([[3]], "word 0"),
         ("a \udce9", "half"),
-        (None, "not None"),
-        (math.nan, "not nan"),
-        ({"a", "b"}, "a text or a list of words"),
+        ([None], "not None"),
+        ([math.nan], "not nan"),
+        ([{"a", "b"}], "a text or a list of words"),
+        (math.nan, "several posts are a list of texts, not float"),
     ],
 )
 def test_a_post_without_words_is_an_error(text: object, message: str, text_only: Tagger) -> None:
@@ -303,8 +339,8 @@ def test_a_post_without_words_is_an_error(text: object, message: str, text_only:
 
 
 def test_words_may_be_anything_that_is_not_empty(text_only: Tagger) -> None:
-    words = ["\u200d", " ", "a b", "x" * 5000, "$a_b^c$", "[bold]"]
-    assert text_only(words).words == tuple(words)
+    words = ["\u200d", "\u3000", "a\u00a0b", "x" * 5000, "$a_b^c$", "[bold]"]
+    assert text_only(words=words).words == tuple(words)
 
 
 def test_loading_leaves_the_random_numbers_of_others_alone(run: Run) -> None:
@@ -361,7 +397,7 @@ def test_calibrating_fits_on_valid_and_later_taggers_use_it(make_run, tmp_path: 
 
 def test_a_temperature_from_next_to_nothing_is_refused_and_nothing_is_written(make_run, tmp_path: Path) -> None:
     run = make_run(objects=None)
-    tags = Tagger(run)(TEXT.split()).tags
+    tags = Tagger(run)(words=TEXT.split()).tags
     corpus = Corpus("tiny", tmp_path, (), (Post("1", tuple(TEXT.split()), tags),), (), run.record["corpus"]["sha256"])
     with pytest.raises(TaggerError, match=r"predicts \d+ entities in valid, and a temperature needs at least 50"):
         calibrate(run, corpus)
@@ -432,8 +468,72 @@ def test_a_calibration_that_is_no_file_is_refused_at_once(make_run) -> None:
 
 
 def test_one_text_is_not_taken_for_many(text_only: Tagger) -> None:
-    with pytest.raises(TaggerError, match="many takes a list of texts"):
+    with pytest.raises(TaggerError, match="several posts are a list of texts, not str"):
         text_only.many("ab")
+
+
+def test_a_list_of_texts_is_a_batch_and_words_are_one_post(text_only: Tagger) -> None:
+    texts = [TEXT, "Kelso (left) meets Orva", TEXT.split()]
+    posts = text_only(texts, batch_size=2)
+    assert [post.text for post in posts] == [TEXT, texts[1], " ".join(texts[2])]
+    alone = [text_only(TEXT), text_only(texts[1]), text_only(words=texts[2])]
+    assert [(post.words, post.tags) for post in posts] == [(post.words, post.tags) for post in alone]
+    assert text_only([]) == []
+    assert [post.text for post in text_only(["Kelso", "Orva"])] == ["Kelso", "Orva"]  # two posts, not two words
+
+
+def test_images_of_a_batch_stand_beside_its_texts(tagger: Tagger, photo: Path) -> None:
+    one, other = tagger([TEXT, TEXT], [photo, None])
+    assert one.relevance is not None
+    assert other.relevance is None
+    with pytest.raises(TaggerError, match="list, one or None for each text"):
+        tagger([TEXT, TEXT], str(photo))
+
+
+def test_a_generator_is_read_one_batch_at_a_time(text_only: Tagger) -> None:
+    given = []
+
+    def texts() -> Iterator[str]:
+        for number in range(5):
+            given.append(number)
+            yield f"Kelso {number}"
+
+    posts = text_only(texts(), batch_size=2)
+    assert given == []
+    assert next(posts).text == "Kelso 0"
+    assert given == [0, 1]
+    assert [post.text for post in posts] == [f"Kelso {number}" for number in range(1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "message"),
+    [
+        ((), {}, "give a text, a list of texts, or the words"),
+        ((TEXT,), {"words": ["Kelso"]}, "give a text, a list of texts, or the words"),
+        ((["Kelso"],), {"features": 1}, r"tagger\.many\(texts, features="),
+        ((iter(["Kelso"]), "a.png"), {}, "an iterator of texts has no images"),
+        (([TEXT],), {"batch_size": 0}, "batch_size must be a whole number from 1 to 4,096, not 0"),
+        ((["Kelso", 7],), {}, "a post is a text or a list of words, not 7"),
+        ((7,), {}, "several posts are a list of texts, not int"),
+        (({"Kelso": 1},), {}, "several posts are a list of texts, not dict"),
+    ],
+)
+def test_what_is_neither_a_post_nor_a_batch_is_one_clear_error(
+    text_only: Tagger, given: tuple[Any, ...], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TaggerError, match=message):
+        text_only(*given, **options)
+
+
+def test_a_wrong_batch_size_is_an_error_in_a_generator_too(text_only: Tagger) -> None:
+    with pytest.raises(TaggerError, match="batch_size"):
+        next(text_only(iter([TEXT]), batch_size="2"))
+
+
+@pytest.mark.parametrize("word", ["Kelso Moss", "Kelso\n", " ", "a\tb"])
+def test_a_word_with_a_blank_is_refused_and_the_remedy_named(text_only: Tagger, word: str) -> None:
+    with pytest.raises(TaggerError, match=r"word 1 is .*holds a blank.*batch, tagger\(\[text, text\]\)"):
+        text_only(words=["Orva", word])
 
 
 def test_images_are_neither_fetched_nor_empty() -> None:

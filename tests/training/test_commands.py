@@ -249,7 +249,7 @@ def test_a_run_in_half_precision_is_tested_and_tags_in_half_precision(arguments,
     tags, tagger = read_predictions(run.predictions), Tagger(run)
     store = inputs.open_store(tiny, run.config, Path("data/features"), "cpu", progress=False)
     for post in tiny.test:
-        tagged = tagger(post.words, features=store[post.id])
+        tagged = tagger(words=post.words, features=store[post.id])
         assert [entity.type for entity in tagged.entities] == [span.type for span in spans(tags[post.id])]
 
     shutil.copytree("half", "whole", ignore=shutil.ignore_patterns("retests"))

@@ -88,6 +88,8 @@ def test_a_text_only_model_of_other_text_is_not_the_row() -> None:
 def test_an_unknown_row_is_an_error_that_lists_the_rows() -> None:
     with pytest.raises(ModelConfigError, match=r"no_magic.*no_spatial.*blank_images"):
         ablate(FULL, "no_magic")
+    with pytest.raises(ModelConfigError, match=r"'no_spacial': did you mean no_spatial( or |\?)"):
+        ablate(FULL, "no_spacial")
 
 
 def test_nothing_can_be_taken_from_a_text_only_model() -> None:

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from hamner.corpora import load_corpus
-from hamner.corpora.post import Post
+from hamner.corpora.post import Corpus, Post
 from hamner.corpora.tags import PROTOCOLS
+from hamner.errors import HamnerError
 from hamner.escape import one_line
 from hamner.evaluation.intervals import bootstrap_interval, clusters_of, paired_bootstrap
 from hamner.evaluation.predictions import align, read_predictions
@@ -22,11 +23,16 @@ from hamner.terminal import SafeConsole, echo_json
 
 def evaluate(
     predictions: Annotated[
-        Path, typer.Argument(help="JSON lines with id and tags (.jsonl or .jsonl.gz), or CoNLL columns, tag last.")
+        Path,
+        typer.Argument(
+            help="A run's folder; or JSON lines with id and tags (.jsonl or .jsonl.gz), or CoNLL columns, tag last."
+        ),
     ],
-    other: Annotated[Path | None, typer.Argument(help="A second predictions file; both are compared.")] = None,
+    other: Annotated[Path | None, typer.Argument(help="A second run or file; both are compared.")] = None,
     *,
-    corpus: Annotated[str, typer.Option(help="Name or folder of the corpus.")],
+    corpus: Annotated[
+        str | None, typer.Option(help="Name or folder of the corpus. [default: that of the run]", show_default=False)
+    ] = None,
     root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")] = None,
     split: Annotated[Literal["train", "valid", "test"], typer.Option(help="The split that was tagged.")] = "test",
     protocol: Annotated[
@@ -36,13 +42,14 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Score a predictions file: overall, per type, seen and unseen entities, with a bootstrap interval over posts.
+    """Score a run or a predictions file: overall, per type, seen and unseen, with a bootstrap interval over posts.
 
     Reads hamner's predictions.jsonl and the CoNLL files of other systems: columns with the word first and the
     predicted tag last, posts in the corpus's order or under IMGID lines. With OTHER, a paired bootstrap test compares
     the two.
     """
-    source = load_corpus(corpus, root)
+    source = _corpus_of(predictions, corpus, root)
+    predictions, other = _file_of(predictions, split), None if other is None else _file_of(other, split)
     posts = source[split]
     gold, predicted = align(posts, read_predictions(predictions, posts))
     other_tags = None if other is None else align(posts, read_predictions(other, posts))[1]
@@ -62,6 +69,29 @@ def evaluate(
         echo_json(result)
     else:
         print_tables(result, SafeConsole())
+
+
+def _corpus_of(predictions: Path, corpus: str | None, root: Path | None) -> Corpus:
+    """The corpus that is named; else that of the run. Raises HamnerError for a file whose corpus nobody names."""
+    if not predictions.is_dir():
+        if corpus is None:
+            raise typer.BadParameter("a file does not say which corpus it tags: name it with --corpus")
+        return load_corpus(corpus, root)
+    from hamner.training.own_corpus import corpus_of_run  # loads torch
+    from hamner.training.runs import Run
+
+    return corpus_of_run(Run.load(predictions), corpus, root)
+
+
+def _file_of(predictions: Path, split: str) -> Path:
+    """The file with the predictions of a run, which are of test; a file is its own."""
+    if not predictions.is_dir():
+        return predictions
+    from hamner.training.runs import Run  # loads torch
+
+    if split != "test":
+        raise HamnerError(f"{predictions} keeps its predictions on test alone: leave --split {split} out")
+    return Run.load(predictions).predictions
 
 
 def assess(
