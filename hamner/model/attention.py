@@ -13,7 +13,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-
 SCALE = 8.0
 """Attention logits are SCALE times the cosine of query and key (query-key normalisation, Henry et al. 2020; the value is
 *ours*). With a dot product, weight decay keeps the logits so small that attention stays flat: training learns the

@@ -377,9 +377,8 @@ from hamner.study.build_up import gains_of_parts
 
 parts = gains_of_parts(found)
 save(comparisons.parts_added(parts), "parts_added")
-print(
-    f"{(parts.groupby(['way', 'part']).seeds.max() == 0).sum()} of {parts.groupby(['way', 'part']).ngroups} steps have no record yet"
-)
+recorded_steps = parts.groupby(["way", "part"]).seeds.max()
+print(f"{(recorded_steps == 0).sum()} of {len(recorded_steps)} steps have no record yet")
 
 # %% [markdown]
 # *Points of type accuracy that a part adds, by cue: left to the row before it in the build-up, right to the
