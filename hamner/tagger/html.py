@@ -39,15 +39,15 @@ def html_of(post: TaggedPost) -> str:
         except HamnerError as error:
             lines.append(f"the image cannot be shown: {error}")
     notes = "".join(f'<div style="font-size:.85em;color:{GREY}">{_text(line)}</div>' for line in lines)
-    words = f'<div style="line-height:2.4">{"".join(parts)}</div>'
+    words = f'<div style="line-height:2.4;white-space:pre-wrap">{"".join(parts)}</div>'
     return (
-        '<div style="display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start">'
+        '<div class="tex2jax_ignore mathjax_ignore" style="display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start">'
         f'{picture}<div style="flex:1 1 18em">{words}{notes}</div></div>'
     )
 
 
 def _text(text: str) -> str:
-    return escape(visible(text)).replace("\n", "<br>")
+    return escape(visible(text))
 
 
 def _mark(entity: Entity) -> str:
