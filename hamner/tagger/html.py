@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 SIDE = 320
 """Longest side of the image in pixels."""
 
-_MARK = "padding:.3em .5em;margin:0 .2em;border-radius:.35em;border:1.5px solid {colour};background:{colour}26"
-_LABEL = "font-size:.75em;font-weight:bold;margin-left:.5em;color:{colour}"
+_MARK = (
+    "padding:.3em .5em;margin:0 .2em;border-radius:.35em;border:1.5px solid {colour};background:{colour}33;"
+    "-webkit-box-decoration-break:clone;box-decoration-break:clone"  # a name over two lines has two whole frames
+)
+_LABEL = "font-size:.75em;font-weight:bold;margin-left:.5em;opacity:.75;white-space:nowrap"
 
 
 def html_of(post: TaggedPost) -> str:
@@ -52,7 +55,7 @@ def _text(text: str) -> str:
 
 def _mark(entity: Entity) -> str:
     colour = TYPE_COLOURS.get(entity.type, GREY)
-    label = f'<span style="{_LABEL.format(colour=colour)}">{_text(entity.type)} {entity.score:.2f}</span>'
+    label = f'<span style="{_LABEL}">{_text(entity.type)} {entity.score:.2f}</span>'
     return f'<mark style="{_MARK.format(colour=colour)};color:inherit">{_text(entity.text)}{label}</mark>'
 
 
