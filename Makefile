@@ -9,7 +9,6 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
-export UV_LINK_MODE ?= copy
 
 .PHONY: help install lock reproduce students kills test mutants test-browser lint clean
 

@@ -94,7 +94,7 @@ def read_table(file: Path | str, needed: Sequence[str] = ("id", "text")) -> pd.D
     try:
         delimiter = csv.Sniffer().sniff(first, DELIMITERS).delimiter
     except csv.Error:  # a single column
-        delimiter = ","
+        delimiter = "\t" if file.suffix.lower() == ".tsv" else ","
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     records: list[list[str]] = []
     columns: list[str] = []

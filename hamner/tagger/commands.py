@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -53,8 +55,10 @@ def tag(
     A file's posts stand in a column or key `text`; `id` and `image`, a file beside it, may be there too. Each post is
     printed in a line, its entities in brackets; with `--json` it is a line of JSON. Attention and masking are left out.
     """
-    if (text is None) == (file is None):
+    if text is None and file is None:
         raise typer.BadParameter("give a TEXT, or a file of posts with --file")
+    if text is not None and file is not None:
+        raise typer.BadParameter("give a TEXT or --file, not both")
     if file is not None and (image is not None or figure is not None):
         raise typer.BadParameter("--image and --figure are for one TEXT; in a file each post names its own image")
     if figure is not None:
@@ -75,44 +79,81 @@ def tag(
 
 
 def tag_file(file: Path, run: Path, device: str, batch_size: int, as_json: bool) -> None:
-    """Tag the posts of a file and print each in a line, in the file's order."""
+    """Tag the posts of a file and print each in a line, in the file's order.
+
+    Posts with an empty text are left out and named. Posts before one at fault are printed.
+    """
     from hamner.tagger.files import given_posts
     from hamner.tagger.tagger import Tagger
 
     posts = given_posts(file)
     tagger = Tagger.from_pretrained(run, device)
-    count, seen = 0, set[str]()
+    ids, empty, notes = set[str](), list[str](), Counter[str]()
+    number, fault = 0, None
     with tqdm(unit="post", desc="tagged", disable=None) as bar:
-        while some := list(islice(posts, batch_size)):
-            for given, post in zip(some, _tagged(tagger, some, batch_size), strict=True):
-                count += 1
-                name = given.id or str(count)
+        while fault is None:
+            some, fault, last = _next_posts(posts, batch_size, ids)
+            empty += [given.where for given in some if not given.text.strip()]
+            some = [given for given in some if given.text.strip()]
+            tagged, wrong = _tagged(tagger, some, batch_size)
+            fault = wrong or fault
+            for given, post in zip(some, tagged, strict=False):
+                number += 1
+                notes.update(post.notes)
                 if as_json:
-                    echo_json({"id": name} | post.to_dict(), indent=None)
+                    echo_json({"id": given.id or None, "number": number} | post.to_dict(), indent=None)
                 else:
                     relevance = "" if post.relevance is None else f"  (relevance {post.relevance:.2f})"
-                    echo(one_line(f"{name}  {in_brackets(post)}{relevance}"))
-                for note in post.notes:
-                    if note not in seen:  # once for all posts
-                        seen.add(note)
-                        echo(f"note: {one_line(note)}", error=True)
-            bar.update(len(some))
-    if not count:
+                    echo(one_line(f"{given.id or f'({number})'}  {in_brackets(post)}{relevance}"))
+            bar.update(len(tagged))
+            if last:
+                break
+    for note, count in notes.items():
+        echo(f"note on {count} of {number} posts: {one_line(note)}", error=True)
+    if empty:
+        echo(f"left out for want of a text: {one_line(', '.join(empty[:5]))} ({len(empty)} in all)", error=True)
+    if fault is not None:
+        raise fault
+    if not number:
         raise HamnerError(f"{file}: no posts")
 
 
-def _tagged(tagger: Tagger, some: list[GivenPost], batch_size: int) -> list[TaggedPost]:
-    """The posts of one batch, tagged. Raises HamnerError, naming the post at fault."""
-    images = [given.image for given in some]
+def _next_posts(
+    posts: Iterator[GivenPost], count: int, ids: set[str]
+) -> tuple[list[GivenPost], HamnerError | None, bool]:
+    """The next posts, the fault that ends them, and whether they are the last; `ids` are those before them."""
+    some: list[GivenPost] = []
     try:
-        return tagger.many([given.text for given in some], images, evidence=False, batch_size=batch_size)
+        for given in islice(posts, count):
+            if given.id and given.id in ids:
+                return (
+                    some,
+                    HamnerError(f"{given.where}: the id {given.id} is there twice; give each post its own"),
+                    True,
+                )
+            ids.add(given.id)
+            some.append(given)
+    except HamnerError as error:
+        return some, error, True
+    return some, None, len(some) < count
+
+
+def _tagged(tagger: Tagger, some: list[GivenPost], batch_size: int) -> tuple[list[TaggedPost], HamnerError | None]:
+    """The posts of one batch, tagged up to the first one at fault, and its error, which names it."""
+    options: dict[str, Any] = {"evidence": False, "batch_size": batch_size}
+    try:
+        names = [given.where for given in some]
+        return tagger.many(
+            [given.text for given in some], [given.image for given in some], names=names, **options
+        ), None
     except HamnerError:
-        for given in some:  # one by one, to name the post at fault
+        tagged: list[TaggedPost] = []
+        for given in some:
             try:
-                tagger.many([given.text], [given.image], evidence=False)
+                tagged += tagger.many([given.text], [given.image], names=[given.where], **options)
             except HamnerError as error:
-                raise HamnerError(f"{given.where}: {error}") from error
-        raise
+                return tagged, error
+        return tagged, None
 
 
 def in_brackets(post: TaggedPost) -> str:

@@ -17,7 +17,7 @@ STANDARD_INPUT = Path("-")
 
 
 class GivenPost(NamedTuple):
-    """A post in a file: `where` names its line for an error, `id` is "" without one."""
+    """A post in a file: `where` names its row or line for an error, `id` is "" without one."""
 
     where: str
     id: str
@@ -30,7 +30,7 @@ def given_posts(file: Path) -> Iterator[GivenPost]:
 
     A table (.csv, .tsv) has a column `text`, and `id` and `image` if you like (see `hamner.corpora.own.read_table`). A
     line of JSON (.jsonl, .ndjson) is a text, or an object with these keys. From standard input (`-`) each line is a
-    text. Empty lines are no posts.
+    text. Empty lines are no posts; a post with an empty text is one, for the caller to leave out.
 
     Raises HamnerError, naming the line, for what is none of these.
     """
@@ -59,7 +59,7 @@ def _of_table(file: Path) -> Iterator[GivenPost]:
 
     for number, row in enumerate(read_table(file, needed=("text",)).to_dict("records"), start=1):
         image = Path(file.parent, row["image"]) if row["image"].strip() else None
-        yield GivenPost(f"{file}: post {number}", row.get("id", ""), row["text"], image)
+        yield GivenPost(f"{file}: row {number}", row.get("id", ""), row["text"], image)
 
 
 def _of_json(file: Path) -> Iterator[GivenPost]:
@@ -74,9 +74,11 @@ def _of_json(file: Path) -> Iterator[GivenPost]:
         fields = {"text": given} if isinstance(given, str) else given
         if not isinstance(fields, dict) or not isinstance(fields.get("text"), str):
             raise HamnerError(f'{where}: no text; write {{"text": "...", "image": "photo.jpg", "id": "7"}}')
-        image, id = fields.get("image"), fields.get("id", "")
+        image, id = fields.get("image"), fields.get("id")
         if not isinstance(image, str | None):
             raise HamnerError(f"{where}: image is {image!r:.60}; write the name of a file, or leave it out")
-        if not isinstance(id, str | int):
+        if not isinstance(id, str | int | None) or isinstance(id, bool):
             raise HamnerError(f"{where}: id is {id!r:.60}; write a text or a whole number")
-        yield GivenPost(where, str(id), fields["text"], Path(file.parent, image) if image else None)
+        yield GivenPost(
+            where, "" if id is None else str(id), fields["text"], Path(file.parent, image) if image else None
+        )

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 SIDE = 320
 """Longest side of the image in pixels."""
 
-_MARK = "padding:.3em .5em;margin:0 .2em;border-radius:.35em;border:1.5px solid {colour};background:{colour}26"
-_LABEL = "font-size:.75em;font-weight:bold;margin-left:.5em;color:{colour}"
+_MARK = (
+    "padding:.3em .5em;margin:0 .2em;border-radius:.35em;border:1.5px solid {colour};background:{colour}33;"
+    "-webkit-box-decoration-break:clone;box-decoration-break:clone"  # a name over two lines has two whole frames
+)
+_LABEL = "font-size:.75em;font-weight:bold;margin-left:.5em;opacity:.75;white-space:nowrap"
 
 
 def html_of(post: TaggedPost) -> str:
@@ -39,20 +42,20 @@ def html_of(post: TaggedPost) -> str:
         except HamnerError as error:
             lines.append(f"the image cannot be shown: {error}")
     notes = "".join(f'<div style="font-size:.85em;color:{GREY}">{_text(line)}</div>' for line in lines)
-    words = f'<div style="line-height:2.4">{"".join(parts)}</div>'
+    words = f'<div style="line-height:2.4;white-space:pre-wrap">{"".join(parts)}</div>'
     return (
-        '<div style="display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start">'
+        '<div class="tex2jax_ignore mathjax_ignore" style="display:flex;flex-wrap:wrap;gap:1em;align-items:flex-start">'
         f'{picture}<div style="flex:1 1 18em">{words}{notes}</div></div>'
     )
 
 
 def _text(text: str) -> str:
-    return escape(visible(text)).replace("\n", "<br>")
+    return escape(visible(text))
 
 
 def _mark(entity: Entity) -> str:
     colour = TYPE_COLOURS.get(entity.type, GREY)
-    label = f'<span style="{_LABEL.format(colour=colour)}">{_text(entity.type)} {entity.score:.2f}</span>'
+    label = f'<span style="{_LABEL}">{_text(entity.type)} {entity.score:.2f}</span>'
     return f'<mark style="{_MARK.format(colour=colour)};color:inherit">{_text(entity.text)}{label}</mark>'
 
 

@@ -110,7 +110,7 @@ class Tagger:
         self.temperature = read_temperature(run.folder)
         self.apart = tuple(run.record["marks_apart"])
         self._extractor = extractor
-        self._annotations: dict[Path, dict[str, list[ImageObject]]] = {}
+        self._annotations: dict[tuple[Path, int], dict[str, list[ImageObject]]] = {}
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str = "cpu") -> Tagger:
@@ -160,6 +160,9 @@ class Tagger:
         """
         if (text is None) == (words is None):
             raise TaggerError("give a text, a list of texts, or the words of one post as words=[...]")
+        require_batch_size(batch_size)
+        if isinstance(words, str):
+            raise TaggerError("words are a list, words=[...]; give a text as it is, tagger(text)")
         if words is not None or isinstance(text, str):
             return self.many([words if words is not None else text], [image], features=[features])[0]
         if features is not None:
@@ -167,13 +170,15 @@ class Tagger:
         if isinstance(text, Iterator):
             if image is not None:
                 raise TaggerError("an iterator of texts has no images: give lists of texts and of images")
-            require_batch_size(batch_size)
             return self._one_by_one(text, batch_size)
         return self.many(text, image, batch_size=batch_size)
 
     def _one_by_one(self, texts: Iterator[Text], batch_size: int) -> Iterator[TaggedPost]:
+        begin = 0
         while some := list(islice(texts, batch_size)):
-            yield from self.many(some, batch_size=batch_size)
+            names = [f"text {number}" for number in range(begin, begin + len(some))]
+            yield from self.many(some, batch_size=batch_size, names=names)
+            begin += len(some)
 
     def many(
         self,
@@ -183,15 +188,19 @@ class Tagger:
         features: Sequence[VisualFeatures | None] | None = None,
         evidence: bool = True,
         batch_size: int = BATCH,
+        names: Sequence[str] | None = None,
     ) -> list[TaggedPost]:
         """Tag several posts, each a raw text or a list of its words, `batch_size` at a time.
 
-        Without `evidence` no occlusion is computed, which is faster.
+        Without `evidence` no occlusion is computed, which is faster. `names` stand before the errors of the posts; by
+        default `text 0`, `text 1` ..., where there are several.
         """
         if isinstance(texts, str) or not isinstance(texts, Sequence):
             raise TaggerError(f"several posts are a list of texts, not {type(texts).__name__}: for one, tagger(text)")
         if isinstance(images, str) or not isinstance(images, Sequence | None):
             raise TaggerError("the images of several posts are a list, one or None for each text")
+        if not isinstance(features, Sequence | None):
+            raise TaggerError("the features of several posts are a list, one or None for each text")
         require_batch_size(batch_size)
         images = [None] * len(texts) if images is None else images
         given = [None] * len(texts) if features is None else features
@@ -202,14 +211,23 @@ class Tagger:
         tagged: list[TaggedPost] = []
         for begin in range(0, len(texts), batch_size):
             some = slice(begin, begin + batch_size)
-            asked = [self._asked(*one) for one in zip(texts[some], images[some], given[some], strict=True)]
+            asked = []
+            for number, one in enumerate(zip(texts[some], images[some], given[some], strict=True), start=begin):
+                try:
+                    asked.append(self._asked(*one))
+                except HamnerError as error:
+                    if names is None and len(texts) == 1:
+                        raise
+                    raise type(error)(f"{names[number] if names else f'text {number}'}: {error}") from error
             tagged += self._tag(asked, evidence, batch_size)
         return tagged
 
     def frame(
         self, table: pd.DataFrame, text: str = "text", image: str | None = None, *, batch_size: int = BATCH
     ) -> pd.DataFrame:
-        """The entities of the posts in a table, a line for each; `table.join(...)` puts them beside their posts.
+        """The entities of the posts in a table, a line for each.
+
+        `table.join(found, rsuffix="_found")` puts them beside their posts.
 
         Args:
             table: a row for each post.
@@ -225,22 +243,26 @@ class Tagger:
         """
         import pandas as pd  # here, because tagging needs no pandas
 
+        if not isinstance(table, pd.DataFrame):
+            raise TaggerError(f"a table is a pandas DataFrame, not {type(table).__name__}: for a list, tagger(texts)")
         for column in (text, *([] if image is None else [image])):
-            if column not in table:
-                raise TaggerError(f"the table has no column {column!r}; it has {', '.join(map(repr, table.columns))}")
+            if (count := list(table.columns).count(column)) != 1:
+                remedy = f"it has {', '.join(map(repr, table.columns))}" if not count else "rename all but one"
+                raise TaggerError(f"the table has {f'{count} columns' if count else 'no column'} {column!r}; {remedy}")
+        if not table.index.is_unique:
+            raise TaggerError("the table's index names some posts twice: give it with table.reset_index(drop=True)")
         for index, value in table[text].items():
             if not isinstance(value, str):
                 raise TaggerError(f"row {index!r}: {text} is {value!r}, no text: leave the row out, or fill it")
         images = None if image is None else [one if _is_given(one) else None for one in table[image]]
-        posts = self.many(list(table[text]), images, evidence=False, batch_size=batch_size)
+        names = [f"row {index!r}" for index in table.index]
+        posts = self.many(list(table[text]), images, evidence=False, batch_size=batch_size, names=names)
         columns = ["entity", "type", "score", "start", "end", "relevance"]
-        lines = [
-            (index, one.text, one.type, one.score, one.start, one.end, post.relevance)
-            for index, post in zip(table.index, posts, strict=True)
-            for one in post.entities
-        ]
-        found = pd.DataFrame([line[1:] for line in lines], columns=columns)
-        return found.set_index(pd.Index([line[0] for line in lines], name=table.index.name, dtype=table.index.dtype))
+        rows, lines = [], []
+        for row, post in enumerate(posts):
+            rows += [row] * len(post.entities)
+            lines += [(one.text, one.type, one.score, one.start, one.end, post.relevance) for one in post.entities]
+        return pd.DataFrame(lines, columns=columns, index=table.index[rows])
 
     def _asked(self, text: Text, image: ImageInput | None, features: VisualFeatures | None) -> _Asked:
         notes: list[str] = []
@@ -294,12 +316,13 @@ class Tagger:
 
             source = replace(self.config.visual, objects="tiles") if annotated else self.config.visual
             self._extractor = ImageExtractor.load(source, Path(), str(self.device))
-        if annotated and (listed := self._annotated(given)) is not None:
+        listed, notes = self._annotated(given) if annotated else (None, [])
+        if listed is not None:
             from hamner.vision.objects import Objects
 
             known = self.run.record["features"]["class_names"]
             features = self._extractor.encode(image, Objects.of(listed, known, self.config.visual.max_objects))
-            return features, tuple(known[id] if id else "" for id in features.classes), []
+            return features, tuple(known[id] if id else "" for id in features.classes), notes
         objects = self._extractor.finder.find(Path(), image)
         features = self._extractor.encode(image, objects)
         names = tuple(self._extractor.class_names[id] if id else "" for id in features.classes)
@@ -311,25 +334,33 @@ class Tagger:
             "objects are five fixed tiles of unknown class: the run was trained on objects with class names, and "
             f"no {ANNOTATIONS} beside this image names any"
         )
-        return unknown, names, [note]
+        return unknown, names, [*notes, note]
 
-    def _annotated(self, image: ImageInput | None) -> list[ImageObject] | None:
-        """The objects that an annotations file beside the image, or beside its folder, lists for it; None without one.
+    def _annotated(self, image: ImageInput | None) -> tuple[list[ImageObject] | None, list[str]]:
+        """The objects that annotations.jsonl lists for the image, and notes about that; None where it lists none.
 
-        Raises AnnotationError for a file that cannot be read.
+        The file stands beside the image, or beside the folder `images` that holds it, as in a corpus.
         """
         if not isinstance(image, str | Path):
-            return None
-        from hamner.vision.objects import read_annotations  # loads torchvision
+            return None, []
+        from hamner.vision.objects import AnnotationError, read_annotations  # loads torchvision
 
         folder = Path(os.path.abspath(image)).parent
-        for file in (folder / ANNOTATIONS, folder.parent / ANNOTATIONS):
-            if os.path.isfile(file):
-                if file not in self._annotations:
-                    self._annotations[file] = read_annotations(file)
-                if (objects := self._annotations[file].get(Path(image).name)) is not None:
-                    return objects
-        return None
+        for file in (folder / ANNOTATIONS, *([folder.parent / ANNOTATIONS] if folder.name == "images" else [])):
+            if not os.path.isfile(file):
+                continue
+            key = file, os.stat(file).st_mtime_ns
+            try:
+                if key not in self._annotations:
+                    self._annotations[key] = read_annotations(file)
+            except AnnotationError as error:
+                return None, [f"{ANNOTATIONS} beside the image was left aside: {error}"]
+            if (objects := self._annotations[key].get(Path(image).name)) is not None:
+                known = set(self.run.record["features"]["class_names"])
+                unknown = sorted({item.name for item in objects} - known)
+                strange = f"; the run does not know the classes {', '.join(unknown)}" if unknown else ""
+                return objects, [f"objects are those of {file}{strange}"]
+        return None, []
 
     @torch.no_grad()
     def _tag(self, asked: Sequence[_Asked], evidence: bool, batch_size: int) -> list[TaggedPost]:
@@ -406,7 +437,10 @@ class Tagger:
 
 def _is_given(image: Any) -> bool:
     """Whether a cell of a table holds an image: None, NaN and "" hold none."""
-    return image is not None and image != "" and image == image
+    import pandas as pd
+
+    missing = pd.isna(image) if pd.api.types.is_scalar(image) else False
+    return not missing and not (isinstance(image, str) and image == "")
 
 
 def require_batch_size(size: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -49,6 +50,8 @@ def evaluate(
     the two.
     """
     source = _corpus_of(predictions, corpus, root)
+    if other is not None and other.is_dir():
+        _require_corpus(other, source)
     predictions, other = _file_of(predictions, split), None if other is None else _file_of(other, split)
     posts = source[split]
     gold, predicted = align(posts, read_predictions(predictions, posts))
@@ -74,6 +77,8 @@ def evaluate(
 def _corpus_of(predictions: Path, corpus: str | None, root: Path | None) -> Corpus:
     """The corpus that is named; else that of the run. Raises HamnerError for a file whose corpus nobody names."""
     if not predictions.is_dir():
+        if not os.path.lexists(predictions):
+            raise HamnerError(f"{predictions}: no such file or folder; give a run's folder, or a predictions file")
         if corpus is None:
             raise typer.BadParameter("a file does not say which corpus it tags: name it with --corpus")
         return load_corpus(corpus, root)
@@ -81,6 +86,18 @@ def _corpus_of(predictions: Path, corpus: str | None, root: Path | None) -> Corp
     from hamner.training.runs import Run
 
     return corpus_of_run(Run.load(predictions), corpus, root)
+
+
+def _require_corpus(folder: Path, corpus: Corpus) -> None:
+    """Raise HamnerError for a run that was trained on other posts than those of `corpus`."""
+    from hamner.training.runs import Run  # loads torch
+
+    recorded = Run.load(folder).record["corpus"]
+    if recorded["sha256"] != corpus.sha256:
+        raise HamnerError(
+            f"{folder} was trained on {recorded['name']!r}, and not on these posts of {corpus.name!r}: "
+            "runs of one corpus can be compared"
+        )
 
 
 def _file_of(predictions: Path, split: str) -> Path:
@@ -110,6 +127,7 @@ def assess(
     scored = score(gold, predicted, protocol, posts=posts, mentions=mentions).to_dict()
     drawn: dict[str, Any] = {"resamples": resamples, "seed": seed, "clusters": clusters_of(posts)}
     scored["interval"] = bootstrap_interval(gold, predicted, protocol, **drawn).to_dict()
+    scored["interval"]["drawn"] = len(set(drawn["clusters"]))
     if other is not None:
         scored["other"] = score(gold, other, protocol, posts=posts, mentions=mentions).to_dict()
         test = paired_bootstrap(gold, predicted, other, protocol, **drawn)
@@ -138,7 +156,7 @@ def print_tables(result: dict[str, Any], console: Console) -> None:
         interval = scored["interval"]
         console.print(
             f"F1 {_percent(interval['estimate'])}, {interval['level']:.0%} interval {_range(interval)} "
-            f"({interval['resamples']} bootstrap resamples of posts; posts with one image are drawn together)",
+            f"({interval['resamples']} bootstrap resamples of {_drawn(interval['drawn'], result['posts'])})",
             soft_wrap=True,
         )
         if "paired" in scored:
@@ -149,6 +167,12 @@ def print_tables(result: dict[str, Any], console: Console) -> None:
                 f"p = {paired['p_value']:.4f} (paired bootstrap, two-sided)",
                 soft_wrap=True,
             )
+
+
+def _drawn(clusters: int, posts: int) -> str:
+    if clusters == posts:
+        return f"{posts} posts"
+    return f"{clusters} groups of posts that share an image"
 
 
 def _percent(fraction: float) -> str:

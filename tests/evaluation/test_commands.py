@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import typer
@@ -93,6 +94,16 @@ def test_a_runs_folder_is_scored_on_its_own_corpus(run, trained, corpus):
     assert own.exit_code == 0, own.output
     of_file = json.loads(run("predicted", "--json").output)
     assert json.loads(own.output)["protocols"] == of_file["protocols"]
+    assert json.loads(own.output)["protocols"]["seqeval"]["interval"]["drawn"] == 2
+    other = trained.with_name("other")
+    shutil.copytree(trained, other)
+    record = json.loads((other / "run.json").read_text())
+    record["corpus"] = {"name": "elsewhere", "sha256": {"test.txt": "0"}}
+    (other / "run.json").write_text(json.dumps(record))
+    foreign = run("predicted", str(other))
+    assert "was trained on 'elsewhere', and not on these posts" in str(foreign.exception)
+    absent = CliRunner().invoke(app, [str(trained.with_name("absent"))])
+    assert "no such file or folder" in str(absent.exception)
     compared = json.loads(run(str(trained), "worse", "--json").output)
     assert compared["protocols"]["seqeval"]["paired"]["difference"] > 0
 

@@ -36,8 +36,8 @@ def test_a_table_needs_a_text_and_may_have_ids_and_images(tmp_path: Path) -> Non
     file = tmp_path / "posts.csv"
     file.write_text('Text,image,likes\n"Kelso, Orva",a.png,7\nNA,,8\n', encoding="utf-8-sig")
     assert list(given_posts(file)) == [
-        GivenPost(f"{file}: post 1", "", "Kelso, Orva", tmp_path / "a.png"),
-        GivenPost(f"{file}: post 2", "", "NA", None),
+        GivenPost(f"{file}: row 1", "", "Kelso, Orva", tmp_path / "a.png"),
+        GivenPost(f"{file}: row 2", "", "NA", None),
     ]
     file.write_text("id;text\n007;Kelso\n")
     assert [(post.id, post.text) for post in given_posts(file)] == [("007", "Kelso")]
@@ -67,6 +67,7 @@ def test_a_line_of_json_is_a_text_or_an_object(tmp_path: Path) -> None:
         ('{"text": 7}', r":2: no text"),
         ('{"text": "a", "image": 7}', r":2: image is 7"),
         ('{"text": "a", "id": [1]}', r":2: id is \[1\]"),
+        ('{"text": "a", "id": true}', r":2: id is True"),
     ],
 )
 def test_a_line_of_json_that_is_no_post_is_named(line: str, message: str, tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_all_posts_of_a_file_are_tagged_in_its_order(command: Typer, run: Run, p
         assert all(f"{one.type} {one.score:.2f}]" in line for one in post.entities)
     assert f"(relevance {posts[0].relevance:.2f})" in lines[0]
     assert "\x1b" not in result.stdout
-    assert result.stderr.count("no image: the words alone were read") == 1  # once for all posts
+    assert "note on 2 of 3 posts: no image: the words alone were read" in result.stderr
 
 
 def test_lines_of_standard_input_come_out_as_lines_of_json(command: Typer, run: Run) -> None:
@@ -105,7 +106,8 @@ def test_lines_of_standard_input_come_out_as_lines_of_json(command: Typer, run: 
     result = CliRunner().invoke(command, ["--file", "-", "--run", str(run.folder), "--json"], input=given)
     assert result.exit_code == 0, result.output
     posts = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [(post["id"], post["text"]) for post in posts] == [("1", "Kelso meets Orva"), ("2", "Moss")]
+    assert [(post["number"], post["text"]) for post in posts] == [(1, "Kelso meets Orva"), (2, "Moss")]
+    assert [post["id"] for post in posts] == [None, None]
     tagger = Tagger(run)
     assert [post["tags"] for post in posts] == [list(tagger(post["text"]).tags) for post in posts]
 
@@ -115,6 +117,7 @@ def test_a_line_of_standard_input_in_another_encoding_is_named(command: Typer, r
     failed = CliRunner().invoke(command, ["--file", "-", "--run", str(run.folder)], input=given)
     assert isinstance(failed.exception, HamnerError)
     assert "line 2 of standard input: not UTF-8" in str(failed.exception)
+    assert failed.stdout.startswith("(1)  ")  # what came before it is tagged
 
 
 def test_a_file_without_posts_and_a_post_without_its_image_are_errors_that_name_them(
@@ -126,6 +129,7 @@ def test_a_file_without_posts_and_a_post_without_its_image_are_errors_that_name_
     assert isinstance(failed.exception, HamnerError)
     assert str(failed.exception).startswith(f"{file}:2: ")
     assert "gone.png" in str(failed.exception)
+    assert len(failed.stdout.splitlines()) == 1  # the post before it is tagged
     file.write_text("\n")
     empty = CliRunner().invoke(command, ["--file", str(file), "--run", str(run.folder)])
     assert isinstance(empty.exception, HamnerError)
@@ -147,7 +151,8 @@ def test_the_entities_of_a_table_are_a_table(run: Run, extractor: ImageExtractor
     assert list(found.entity) == [one.text for post in posts for one in post.entities]
     assert list(found.index) == [index for index, post in zip("ab", posts, strict=True) for _ in post.entities]
     assert found.relevance["a"].eq(posts[0].relevance).all()
-    assert found.relevance.get("b", pd.Series()).isna().all()
+    assert found.relevance[found.index == "b"].isna().all()
+    assert (found.index == "b").any()
     joined = table.join(found)
     assert set(joined.columns) == {"post", "file", "entity", "type", "score", "start", "end", "relevance"}
     assert tagger.frame(table.head(0), text="post").empty
@@ -159,5 +164,40 @@ def test_a_table_with_a_hole_or_without_the_column_is_one_clear_error(run: Run, 
         tagger.frame(pd.DataFrame({"post": ["a"]}))
     with pytest.raises(TaggerError, match=r"row 1: text is nan, no text"):
         tagger.frame(pd.DataFrame({"text": ["a", float("nan")]}))
-    with pytest.raises(ImageError, match="absent"):
+    with pytest.raises(ImageError, match=r"row 0: .*absent"):
         tagger.frame(pd.DataFrame({"text": ["a"], "image": ["absent.png"]}), image="image")
+    with pytest.raises(TaggerError, match=r"row 'b': there are no words"):
+        tagger.frame(pd.DataFrame({"text": ["a", " "]}, index=["a", "b"]))
+    with pytest.raises(TaggerError, match=r"reset_index\(drop=True\)"):
+        tagger.frame(pd.DataFrame({"text": ["a", "b"]}, index=[0, 0]))
+    with pytest.raises(TaggerError, match="a pandas DataFrame, not list"):
+        tagger.frame([{"text": "a"}])
+    with pytest.raises(TaggerError, match="2 columns 'text'; rename all but one"):
+        tagger.frame(pd.DataFrame([["a", "b"]], columns=["text", "text"]))
+
+
+def test_every_kind_of_missing_image_is_a_post_without_one(run: Run, extractor: ImageExtractor, photo: Path) -> None:
+    tagger = Tagger(run, extractor=extractor)
+    index = pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1), ("b", 2)], names=["day", "post"])
+    table = pd.DataFrame({"text": ["Kelso meets Orva"] * 4}, index=index)
+    table["image"] = pd.array([pd.NA, "", None, str(photo)], dtype="string")
+    found = tagger.frame(table, image="image")
+    assert list(found.index.names) == ["day", "post"]
+    assert found.relevance.notna().groupby(level=[0, 1]).first().tolist() == [False, False, False, True]
+
+
+def test_texts_that_are_empty_are_left_out_and_named(command: Typer, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "posts.csv"
+    file.write_text('id,text\n1,Anna\n2,"  "\n3,Orva\n')
+    result = CliRunner().invoke(command, ["--file", str(file), "--run", str(run.folder)])
+    assert result.exit_code == 0, result.output
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["1", "3"]
+    assert f"left out for want of a text: {file}: row 2 (1 in all)" in result.stderr
+
+
+def test_an_id_that_is_there_twice_is_an_error(command: Typer, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "posts.jsonl"
+    file.write_text('{"text": "Anna", "id": 2}\n{"text": "Berg"}\n{"text": "Orva", "id": "2"}\n')
+    failed = CliRunner().invoke(command, ["--file", str(file), "--run", str(run.folder)])
+    assert str(failed.exception).startswith(f"{file}:3: the id 2 is there twice")
+    assert [line.split()[0] for line in failed.stdout.splitlines()] == ["2", "(2)"]

@@ -26,7 +26,7 @@ from hamner.training import Run, RunError
 from hamner.training.checkpoints import CheckpointError
 from hamner.vision import ImageError, VisualSource
 from hamner.vision.extractor import ImageExtractor
-from hamner.vision.objects import AnnotationError, ImageObject, Objects
+from hamner.vision.objects import ImageObject, Objects
 
 TEXT = (
     "RT @fan : Kelso (left) meets Orva near the old port of Tallin tonight #couch 👨\u200d👩\u200d👧 https://t.co/a1b2"
@@ -259,20 +259,36 @@ def test_an_image_that_stands_beside_its_annotations_is_tagged_with_them(
     lines = [{"image": "p1.png", "objects": objects}, {"image": "p2.png", "objects": []}]
     (tmp_path / "annotations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     post = tagger(TEXT, copy)
-    assert not any("tiles" in note for note in post.notes)
+    assert post.notes == (
+        f"objects are those of {tmp_path / 'annotations.jsonl'}; the run does not know the classes ?",
+    )
     assert [item.name for item in post.entities[0].evidence.objects] == ["", "card"]  # best score first; "?" is unknown
     known = [ImageObject(tuple(item["box"]), item["class"], item["score"]) for item in objects]
     features = extractor.encode(Image.open(copy).convert("RGB"), Objects.of(known, ["(none)", "badge", "card"], 8))
     assert tagger(TEXT, features=features).tags == post.tags
     copy.rename(copy.with_name("p3.png"))  # a name without a line
     assert any("tiles" in note for note in tagger(TEXT, copy.with_name("p3.png")).notes)
+    other = tmp_path / "holiday" / "p1.png"  # another picture of that name, in a folder that is no corpus's
+    other.parent.mkdir()
+    Image.open(photo).save(other)
+    assert any("tiles" in note for note in tagger(TEXT, other).notes)
 
 
-def test_damaged_annotations_beside_an_image_are_named(make_run, photo: Path, tmp_path: Path) -> None:
+def test_annotations_of_another_form_are_left_aside_and_named_and_read_again_when_they_change(
+    make_run, extractor: ImageExtractor, photo: Path, tmp_path: Path
+) -> None:
+    run = make_run("annotations")
+    run.record["features"]["class_names"] = ["(none)", "badge"]
+    tagger = Tagger(run, extractor=extractor)
     Image.open(photo).save(tmp_path / "p1.png")
-    (tmp_path / "annotations.jsonl").write_text("{\n")
-    with pytest.raises(AnnotationError, match=r"annotations\.jsonl:1"):
-        Tagger(make_run("annotations"))(TEXT, tmp_path / "p1.png")
+    file = tmp_path / "annotations.jsonl"
+    file.write_text('{"id": 1, "entities": []}\n')
+    notes = tagger(TEXT, tmp_path / "p1.png").notes
+    assert any("left aside" in note and "annotations.jsonl:1" in note for note in notes)
+    assert any("tiles" in note for note in notes)
+    file.write_text('{"image": "p1.png", "objects": []}\n')
+    os.utime(file, ns=(1, 1))
+    assert tagger(TEXT, tmp_path / "p1.png").notes == (f"objects are those of {file}",)
 
 
 def test_a_run_that_learnt_from_captions_names_the_remedy(make_run, photo: Path) -> None:
@@ -516,6 +532,9 @@ def test_a_generator_is_read_one_batch_at_a_time(text_only: Tagger) -> None:
         ((["Kelso", 7],), {}, "a post is a text or a list of words, not 7"),
         ((7,), {}, "several posts are a list of texts, not int"),
         (({"Kelso": 1},), {}, "several posts are a list of texts, not dict"),
+        ((), {"words": "Anna Berg"}, "words are a list"),
+        ((TEXT,), {"batch_size": 0}, "batch_size must be"),
+        ((["Anna", " "],), {}, "text 1: there are no words"),
     ],
 )
 def test_what_is_neither_a_post_nor_a_batch_is_one_clear_error(
