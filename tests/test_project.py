@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import os
+import json
 import re
 import subprocess
 import tomllib
@@ -140,6 +141,14 @@ def test_every_file_that_the_readme_points_to_is_there():
     for target in re.findall(r"\]\(([^)#]+)\)", readme):
         if not target.startswith("http"):
             assert (ROOT / target).exists(), target
+
+
+def test_the_readme_counts_the_runs_that_were_not_trained_to_the_end():
+    readme = (ROOT / "README.md").read_text()
+    records = [json.loads(file.read_text()) for file in ROOT.glob("data/runs/minitweets-*/run.json")]
+    late = sum(record["best_epoch"] > len(record["history"]) - 3 for record in records)
+    assert f"{late} of {len(records)} keep one of the last three of their 24 epochs" in readme
+    assert {len(record["history"]) for record in records} == {24}
 
 
 def test_the_readme_tags_with_runs_that_it_trained_where_no_record_is_committed():
