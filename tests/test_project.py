@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import csv
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -135,11 +137,39 @@ def test_versions_agree():
     assert citation["version"] == PROJECT["version"]
 
 
-def test_every_file_that_the_readme_points_to_is_there():
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_points_to_is_there(page: Path):
+    for target in re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", page.read_text()):
+        if not (name := "".join(target)).startswith("http"):
+            assert (page.parent / name).exists(), name
+
+
+def test_the_readme_is_short_and_links_each_page_once():
     readme = (ROOT / "README.md").read_text()
-    for target in re.findall(r"\]\(([^)#]+)\)", readme):
-        if not target.startswith("http"):
-            assert (ROOT / target).exists(), target
+    assert len(readme.partition("## Licence")[0].split()) <= 900
+    for page in PAGES[1:]:
+        assert readme.count(f"(docs/{page.name})") == 1, page.name
+
+
+def test_the_readmes_results_are_those_of_the_table():
+    lines = csv.DictReader((ROOT / "data" / "tables" / "results.csv").read_text().splitlines())
+    results = {(line["corpus"], line["row"]): line for line in lines if line["protocol"] == "seqeval"}
+    rows = re.findall(r"^\| (\w+) \| (\w+) \| (\d+) \| ([\d.]+) ± ([\d.]+) \|$", (ROOT / "README.md").read_text(), re.M)
+    assert len(rows) == 6
+    for corpus, row, seeds, f1, sd in rows:
+        line = results[corpus, row]
+        assert (seeds, f1, sd) == (line["seeds"], f"{100 * float(line['f1']):.2f}", f"{100 * float(line['f1_sd']):.2f}")
+
+
+def test_the_readme_counts_the_runs_that_were_not_trained_to_the_end():
+    readme = (ROOT / "docs" / "RESULTS.md").read_text()
+    records = [json.loads(file.read_text()) for file in ROOT.glob("data/runs/minitweets-*/run.json")]
+    late = sum(record["best_epoch"] > len(record["history"]) - 3 for record in records)
+    assert f"{late} of {len(records)} keep one of the last three of their 24 epochs" in readme
+    assert {len(record["history"]) for record in records} == {24}
 
 
 def test_the_readme_tags_with_runs_that_it_trained_where_no_record_is_committed():

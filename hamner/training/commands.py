@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
@@ -118,7 +119,8 @@ def train(
     loaded = load_corpus(corpus, root)
     config = config_of_row(full_settings(loaded.name, given, preset), row, seed)
     _report_leaks(loaded, allow_leaks)
-    if PartialState().is_main_process and not config.model.vision:
+    # Not by PartialState: it is the accelerator of `train` that has to set up several processes.
+    if not config.model.vision and os.environ.get("RANK", "0") == "0":
         echo("training on words alone: with --row full the tagger reads images too")
     finished = train_run(loaded, config, run, threads=threads, allow_missing=allow_missing)
     if not PartialState().is_main_process:

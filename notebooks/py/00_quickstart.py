@@ -208,8 +208,8 @@ tag(first_right("object")).show()
 #
 # Three columns. *This tagger*: how often it gives a name of the test split its right type. *Text
 # only*: the same of a tagger that was trained without images, from its committed predictions.
-# *Best without images*: what no tagger can exceed that has the words alone. minitweets is built
-# so that this is known, not guessed.
+# *Best without images*: what to expect of the best tagger that has the words alone. minitweets is
+# built so that this is known, not guessed.
 
 # %%
 from hamner.evaluation import read_predictions

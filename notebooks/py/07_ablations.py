@@ -109,9 +109,9 @@ pd.Series([name.cue for name in names]).value_counts()[list(CUES)].rename("names
 # ## 3. What must be lost
 #
 # Take a tagger that lacks an ability, say, to see *where* things are. Two posts that differ in
-# nothing else look the same to it. The best that it can do is to give the answer that was most
+# nothing else look the same to it. What it can do is to give the answer that was most
 # frequent in train for posts that look like this. The generator of the corpus counts how often
-# that is right on test. That is the *ceiling*: nobody without the ability does better.
+# that is right on test. That is the *ceiling*: what to expect of a tagger without the ability.
 
 # %%
 ceilings(corpus)
@@ -354,8 +354,8 @@ controls.pivot(index="row", columns="cue", values="mean").reindex(columns=CUES).
 # explains them by what it sees. That is our reading, and no row here tests it.
 #
 # A shuffled image is worse than none in one way. In `scene` it shows a type with confidence,
-# the wrong one mostly. A tagger with a sense of relevance can learn to look away; then it
-# is back at the line of `text_only`.
+# the wrong one mostly. Only a tagger that gives no weight to such images is back at the line of
+# `text_only`.
 #
 # Above that line it cannot get, by construction. So this must hold of every control that has a
 # record; if it does not, test has leaked into train.

@@ -27,7 +27,7 @@ def texts(figure: Figure) -> str:
 
 @pytest.fixture(scope="module")
 def post(make_run, extractor: ImageExtractor, photo: Path) -> TaggedPost:
-    return Tagger(make_run(), extractor=extractor)(WORDS, photo)
+    return Tagger(make_run(), extractor=extractor)(words=WORDS, image=photo)
 
 
 def test_a_figure_shows_words_entities_image_and_scale(post: TaggedPost) -> None:
@@ -53,7 +53,7 @@ def test_a_notebook_shows_the_figure_without_any_magic(post: TaggedPost) -> None
 
 
 def test_without_a_image_there_are_words_alone(make_run) -> None:
-    post = Tagger(make_run(objects=None))(WORDS)
+    post = Tagger(make_run(objects=None))(words=WORDS)
     figure = post.show()
     assert not any(axes.images for axes in figure.axes)
     assert post.notes[0] in texts(figure)
