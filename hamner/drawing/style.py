@@ -1,8 +1,7 @@
 """One style for all figures, and how a figure is saved and shown.
 
 Colours are those of `colours`: people with any colour vision tell them apart. Maps run from light to dark in one hue
-for the same reason. Figures are at most 6.7 inches wide: their letters stay readable
-at half a page.
+for the same reason. Figures are at most 6.7 inches wide: their letters stay readable at half a page.
 """
 
 from __future__ import annotations

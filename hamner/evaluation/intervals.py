@@ -188,21 +188,6 @@ def clusters_of(posts: Sequence[Post]) -> list[str]:
     return [f"post {post.id}" if post.image is None else f"image {post.image.name}" for post in posts]
 
 
-def bootstrap_share(
-    right: Sequence[bool],
-    clusters: Sequence[Hashable],
-    *,
-    resamples: int = 10_000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Percentile bootstrap interval of the share of cases that are `right`, over clusters of cases drawn together."""
-    cases = np.stack([np.asarray(right, dtype=np.int64), np.ones(len(right), dtype=np.int64)], axis=1)
-    drawn = _resampled_sums(_by_cluster(cases, clusters), resamples, level, seed)
-    low, high = _percentiles(drawn[:, 0] / drawn[:, 1], level)
-    return Interval(float(cases[:, 0].mean()), low, high, level, resamples)
-
-
 def wilson(share: float, count: int) -> tuple[float, float]:
     """Wilson's 95 % interval (1927) of a share measured on `count` cases; it stays within 0 and 1."""
     z = statistics.NormalDist().inv_cdf(0.975)

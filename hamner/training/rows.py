@@ -105,9 +105,10 @@ def ablate(config: ModelConfig, row: str) -> ModelConfig:
 
 def known(name: str, names: Iterable[str]) -> str:
     """The end of an error about an unknown name: the nearest known ones, if any is near, and all of them."""
-    near = difflib.get_close_matches(name, names := list(names), n=2, cutoff=0.6)
-    question = f": did you mean {' or '.join(near)}?" if near else ";"
-    return f"{question} there are {', '.join(names)}".replace("? there", "? There")
+    every = list(names)
+    near = difflib.get_close_matches(name, every, n=2, cutoff=0.6)
+    begin = f": did you mean {' or '.join(near)}? There" if near else "; there"
+    return f"{begin} are {', '.join(every)}"
 
 
 def row_of(config: ModelConfig) -> str:

@@ -15,7 +15,6 @@ from hamner.evaluation import (
     ScoringError,
     bootstrap_interval,
     bootstrap_interval_of_mean,
-    bootstrap_share,
     clusters_of,
     intervals,
     over_seeds,
@@ -84,16 +83,6 @@ def test_posts_with_one_image_are_one_cluster_and_posts_without_are_none():
     one, two, three, four = clusters_of(posts)
     assert three == four
     assert len({one, two, three}) == 3
-
-
-def test_the_interval_of_a_share_resamples_clusters_of_cases():
-    right = [number < 60 for number in range(100)]
-    share = bootstrap_share(right, [number // 4 for number in range(100)])
-    few = bootstrap_interval(*tagged(15, 25))  # each cluster is one post whose precision and recall are 0 or 1
-    assert share.estimate == 0.6
-    rates = np.random.default_rng(0).binomial(25, 0.6, 10_000) / 25
-    assert (share.low, share.high) == pytest.approx(np.quantile(rates, [0.025, 0.975]), abs=0.03)
-    assert share.high - share.low > few.high - few.low
 
 
 def test_drawing_in_parts_changes_nothing(monkeypatch):

@@ -13,10 +13,12 @@ import torch
 from PIL import Image
 from torch import nn
 from transformers import BertConfig, BertModel
+from typer import Typer
 
 from hamner.encoders import load_tokenizer
 from hamner.files import file_sha256
 from hamner.model.config import ModelConfig
+from hamner.tagger.commands import tag
 from hamner.training import Run, TrainConfig
 from hamner.training.checkpoints import save_weights
 from hamner.training.loop import build_model
@@ -89,3 +91,12 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pixels = np.random.default_rng(0).integers(0, 255, (9, 12, 3), np.uint8)
     Image.fromarray(pixels).resize((120, 90)).save(path)
     return path
+
+
+@pytest.fixture
+def command(extractor: ImageExtractor, monkeypatch: pytest.MonkeyPatch) -> Typer:
+    """`hamner tag`, with images seen by the tiny backbone."""
+    monkeypatch.setattr(ImageExtractor, "load", lambda *settings: extractor)
+    app = Typer()
+    app.command()(tag)
+    return app

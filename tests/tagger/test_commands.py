@@ -15,12 +15,11 @@ from hamner.corpora import load_corpus
 from hamner.errors import HamnerError
 from hamner.escape import UNSEEN
 from hamner.tagger import Tagger
-from hamner.tagger.commands import print_post, save_figure, tag
+from hamner.tagger.commands import print_post, save_figure
 from hamner.tagger.post import Entity, TaggedPost
 from hamner.terminal import SafeConsole
 from hamner.training import Run
 from hamner.training.runs import write_json
-from hamner.vision.extractor import ImageExtractor
 
 TEXT = "Kelso (left) meets [red]Orva[/red] 👨\u200d👩\u200d👧 in Tallin"
 
@@ -28,15 +27,6 @@ TEXT = "Kelso (left) meets [red]Orva[/red] 👨\u200d👩\u200d👧 in Tallin"
 @pytest.fixture(scope="module")
 def run(make_run) -> Run:
     return make_run()
-
-
-@pytest.fixture
-def command(extractor: ImageExtractor, monkeypatch: pytest.MonkeyPatch) -> Typer:
-    """`hamner tag`, with images seen by the tiny backbone."""
-    monkeypatch.setattr(ImageExtractor, "load", lambda *settings: extractor)
-    app = Typer()
-    app.command()(tag)
-    return app
 
 
 def test_a_table_of_entities_and_the_relevance_are_printed(command: Typer, run: Run, photo: Path) -> None:

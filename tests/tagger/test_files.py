@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from hamner.errors import HamnerError
 from hamner.tagger import Tagger, TaggerError
-from hamner.tagger.commands import tag
 from hamner.tagger.files import GivenPost, given_posts
 from hamner.training import Run
 from hamner.vision import ImageError
@@ -21,15 +20,6 @@ from hamner.vision.extractor import ImageExtractor
 @pytest.fixture(scope="module")
 def run(make_run) -> Run:
     return make_run()
-
-
-@pytest.fixture
-def command(extractor: ImageExtractor, monkeypatch: pytest.MonkeyPatch) -> Typer:
-    """`hamner tag`, with images seen by the tiny backbone."""
-    monkeypatch.setattr(ImageExtractor, "load", lambda *settings: extractor)
-    app = Typer()
-    app.command()(tag)
-    return app
 
 
 def test_a_table_needs_a_text_and_may_have_ids_and_images(tmp_path: Path) -> None:
