@@ -48,7 +48,8 @@ class Gate(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Two times (B, n, d) to (B, n, d)."""
-        return torch.lerp(b, a, self.gate(torch.cat([a, b], -1)).sigmoid())
+        g = self.gate(torch.cat([a, b], -1)).sigmoid()
+        return g * a + (1 - g) * b
 
 
 class Join(nn.Module):

@@ -180,6 +180,18 @@ def test_any_set_of_tags_and_any_number_of_heads_fits(name: str, seen: Seen) -> 
     assert fused.words.isfinite().all()
 
 
+@each_peer
+def test_in_bfloat16_words_and_loss_stay_near_those_of_float32(name: str, seen: Seen) -> None:
+    fusion = built(peer(name)).train()
+    expected = fusion(seen)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = fusion(seen)
+    torch.testing.assert_close(got.words.float(), expected.words, rtol=0.1, atol=0.3)
+    assert torch.equal(got.words[WITHOUT].float(), seen.words[WITHOUT])
+    if expected.loss is not None:
+        torch.testing.assert_close(got.loss.float(), expected.loss, rtol=0.1, atol=0.05)
+
+
 def test_the_peers_differ_in_what_they_give() -> None:
     words = [built(peer(name))(make_seen()).words for name in PEERS]
     for i, one in enumerate(words):
