@@ -16,18 +16,25 @@ if TYPE_CHECKING:
     from hamner.errors import HamnerError
     from hamner.evaluation import score
     from hamner.model.config import ModelConfig
+    from hamner.model.fusion import Fused, Seen, Sizes
     from hamner.tagger import Tagger
     from hamner.training import Run, TrainConfig, study_config, train
-    from hamner.vision import VisualSource
+    from hamner.vision import VisualFeatures, VisualSource
+    from hamner.vision.sources import ImageSource
 
 _HOME = {
     "Corpus": "hamner.corpora",
+    "Fused": "hamner.model.fusion",
     "HamnerError": "hamner.errors",
+    "ImageSource": "hamner.vision.sources",
     "ModelConfig": "hamner.model.config",
     "Post": "hamner.corpora",
     "Run": "hamner.training",
+    "Seen": "hamner.model.fusion",
+    "Sizes": "hamner.model.fusion",
     "Tagger": "hamner.tagger",
     "TrainConfig": "hamner.training",
+    "VisualFeatures": "hamner.vision",
     "VisualSource": "hamner.vision",
     "load_corpus": "hamner.corpora",
     "score": "hamner.evaluation",
@@ -37,12 +44,17 @@ _HOME = {
 
 __all__ = [
     "Corpus",
+    "Fused",
     "HamnerError",
+    "ImageSource",
     "ModelConfig",
     "Post",
     "Run",
+    "Seen",
+    "Sizes",
     "Tagger",
     "TrainConfig",
+    "VisualFeatures",
     "VisualSource",
     "load_corpus",
     "score",

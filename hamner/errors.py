@@ -1,5 +1,10 @@
 """The base class of every error that a user can mend."""
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 from hamner.escape import one_line, shortened
 
 
@@ -12,3 +17,11 @@ class HamnerError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(shortened(one_line(message)))
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The end of an error about an unknown name: the nearest known ones, if any is near, and all of them."""
+    every = list(names)
+    near = difflib.get_close_matches(name, every, n=2, cutoff=0.6)
+    begin = f": did you mean {' or '.join(near)}? There" if near else "; there"
+    return f"{begin} are {', '.join(every)}"

@@ -20,6 +20,7 @@ from torch import nn
 from hamner.drawing.colours import BLACK, BLUE, GREEN, GREY, ORANGE
 from hamner.drawing.style import styled
 from hamner.model.config import ModelConfig
+from hamner.model.ham import Ham, ham_of
 from hamner.model.hamner import HamNer
 from hamner.model.intra_modality import GRAINS, PHI, SpatialBlock, Vision
 from hamner.settings import sources
@@ -60,11 +61,12 @@ def architecture(model: HamNer) -> Figure:
     Shapes are of one post: n words, R regions of the grid, K objects. Blocks of the text are blue and left, blocks of
     the image orange and right, blocks that read both green. Outlines give each block's source.
     """
+    ham = None if model.fusion is None else ham_of(model)
     page = Page()
-    bottom, words = _stage_1(page, model), "words"
-    if model.fusion is not None:
-        bottom = _stage_2(page, model, bottom)
-        bottom, words = _stage_3(page, model, bottom)
+    bottom, words = _stage_1(page, model, ham), "words"
+    if ham is not None:
+        bottom = _stage_2(page, ham, bottom)
+        bottom, words = _stage_3(page, ham, model.text.width, bottom)
     bottom = _decoder(page, model, words, bottom)
     bottom = _legend(page, model, bottom)
     page.axes.set(xlim=(0, WIDTH), ylim=(bottom, 0))
@@ -176,21 +178,21 @@ def _lanes(column: Span, count: int, gap: float = 0.1) -> list[Span]:
     return [(column[0] + number * width, column[0] + (number + 1) * width - gap) for number in range(count)]
 
 
-def _stage_1(page: Page, model: HamNer) -> float:
+def _stage_1(page: Page, model: HamNer, ham: Ham | None) -> float:
     """Draw stage 1, text and image by themselves. Returns the y of its end, as do the stages below."""
-    _text(page, model)
-    if model.fusion is not None:
-        _image(page, model.fusion.vision, model.text.width)
+    _text(page, model, ham)
+    if ham is not None:
+        _image(page, ham.vision, model.text.width)
     bottom = THIRD + LOW + EDGE
     page.band(0.04, bottom, "1 Intra-modality representation")
     return bottom
 
 
-def _text(page: Page, model: HamNer) -> None:
+def _text(page: Page, model: HamNer, ham: Ham | None) -> None:
     text, shape = model.text, f"n × {model.text.width}"
     encoder, config = text.encoder, text.encoder.config
-    sentence = None if model.fusion is None else model.fusion.sentence
-    column = TEXT if model.fusion is not None else (TEXT[0], IMAGE[1])
+    sentence = None if ham is None else ham.sentence
+    column = TEXT if ham is not None else (TEXT[0], IMAGE[1])
     lanes = _lanes(column, 1 + (sentence is not None) + (text.local is not None))
 
     page.tensor("post", Box(*column, INPUTS, HIGH), "Post", "n words")
@@ -275,10 +277,10 @@ def _spatial(page: Page, spatial: SpatialBlock, lane: Span, width: int) -> None:
         page.down("phi", "vision.spatial")
 
 
-def _stage_2(page: Page, model: HamNer, top: float) -> float:
+def _stage_2(page: Page, ham: Ham, top: float) -> float:
     """Draw stage 2, relevance and integration; nothing for a model without both."""
-    relevance = model.fusion.relevance
-    if model.fusion is None or model.fusion.sentence is None:
+    relevance = ham.relevance
+    if ham.sentence is None:
         return top
     top += GAP / 2
     level = top + HEADING - 0.04
@@ -315,12 +317,12 @@ def _judges(page: Page) -> list[str]:
     return [name for name in ("relevance", "integration") if name in page.boxes]
 
 
-def _stage_3(page: Page, model: HamNer, top: float) -> tuple[float, str]:
+def _stage_3(page: Page, ham: Ham, width: int, top: float) -> tuple[float, str]:
     """Draw stage 3: words and regions in turn, half a step apart, so that each reads from its neighbour.
 
     Returns the y of its end, and the name of the block that the decoder reads.
     """
-    interaction, width = model.fusion.interaction, model.text.width
+    interaction = ham.interaction
     top += GAP / 2
     step = LOW + 0.17
     row = top + HEADING

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 SCALE = 8.0
-"""Attention logits are SCALE times the cosine of query and key (query-key normalisation, Henry et al. 2020; the value is
-*ours*). With a dot product, weight decay keeps the logits so small that attention stays flat: training learns the
+"""Attention logits are SCALE times the cosine of query and key (query-key normalisation, Henry et al. 2020; the value
+is *ours*). With a dot product, weight decay keeps the logits so small that attention stays flat: training learns the
 images by heart before it learns which region the words name."""
 
 

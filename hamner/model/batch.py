@@ -35,6 +35,15 @@ class ImageFeatures(NamedTuple):
     box_mask: Tensor
     image_mask: Tensor
 
+    @classmethod
+    def absent(cls, posts: int, channels: int, device: torch.device | str = "cpu") -> ImageFeatures:
+        """Features of posts without an image: one region and one object, all 0 and masked."""
+        vectors, flags = torch.zeros(posts, 1, channels, device=device), torch.zeros(posts, 1, device=device)
+        masked = flags.bool()
+        return cls(
+            vectors, vectors, flags[..., None].expand(-1, -1, 4), flags.long(), flags, masked, masked, masked[:, 0]
+        )
+
 
 @dataclass(frozen=True)
 class Batch:

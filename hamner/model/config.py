@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from hamner.extensions import syntax_fault
+from hamner.peers import PEERS
 from hamner.settings import ConfigError, setting, settings
+
+FUSIONS = {"ham": "hamner.model.ham:Ham", **PEERS}
+"""Fusions that come with the package: that of the paper, and those of its peers. Name -> module:Class."""
 
 MOST_CHANNELS = 16_384
 """Upper bound of `width`, to catch typing errors."""
@@ -45,6 +51,9 @@ class ModelConfig:
         4, "ours", "attention heads of each block outside the text encoder", sibling=12
     )
     vision: bool = setting(False, "stated", "read images; without it the model is text-only")
+    fusion: str = setting(
+        "ham", "stated", "where words meet the image: ham (the paper's stages), a peer, or module:Class of your own"
+    )
     visual_dropout: DropoutShare = setting(0.0, "ours", "dropout on the frozen features of images")
     global_vision: bool = setting(True, "stated", "the grid of the whole image, and the scene vector")
     objects: bool = setting(True, "stated", "objects, in the encodings that are on")
@@ -62,6 +71,12 @@ class ModelConfig:
     coattention: bool = setting(True, "stated", "co-attention (its gate is ours) after the iterations")
 
     def __post_init__(self) -> None:
+        if fault := syntax_fault(self.fusion):
+            raise ModelConfigError(f"fusion cannot be {self.fusion!r}: {fault}")
+        if self.fusion != "ham" and (changed := [name for name in OF_HAM if getattr(self, name) != DEFAULTS[name]]):
+            raise ModelConfigError(
+                f"{' and '.join(changed)}: of the fusion ham alone, and this is {self.fusion}; leave the default"
+            )
         if (self.width or self.heads) % self.heads:
             raise ModelConfigError(f"heads ({self.heads}) must divide the width ({self.width})")
         if not any(self.grains):
@@ -87,3 +102,12 @@ class ModelConfig:
     def weighs_grains(self) -> bool:
         """Whether beta follows relevance: a single grain has nothing to be weighed against."""
         return self.integration and sum(self.grains) > 1
+
+
+OF_HAM = (
+    "global_vision", "objects", "semantic", "spatial", "absolute_geometry", "relative_geometry", "relevance",
+    "integration", "iterations", "coattention",
+)  # fmt: skip
+"""The settings that only the fusion `ham` reads: the parts of the paper."""
+
+DEFAULTS = {item.name: item.default for item in fields(ModelConfig) if item.name in OF_HAM}

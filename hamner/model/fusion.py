@@ -1,12 +1,24 @@
-"""What every fusion takes and gives: the place in the model where words meet an image."""
+"""What every fusion takes and gives: the place in the model where words meet an image.
+
+A fusion is a `torch.nn.Module` that is built from a `ModelConfig` and `Sizes` and turns `Seen` into `Fused`. FUSIONS
+come with the package; one of your own is loaded by name (`hamner.extensions`, docs/EXTEND.md).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from hamner import extensions
+from hamner.errors import HamnerError
+from hamner.extensions import Extension
 from hamner.model.batch import AttentionWeights, ImageFeatures
+from hamner.model.config import FUSIONS, ModelConfig
+
+
+class FusionError(HamnerError):
+    """A fusion cannot be built, or gives something else than `Fused`."""
 
 
 @dataclass(frozen=True)
@@ -61,3 +73,41 @@ class Fused:
     integration: Tensor | None = None
     weights: AttentionWeights | None = None
     loss: Tensor | None = None
+
+
+def fusion_named(name: str) -> Extension:
+    """Where the fusion of this name comes from. Raises ExtensionError if there is none."""
+    return extensions.locate(name, "fusion", FUSIONS)
+
+
+def build_fusion(config: ModelConfig, sizes: Sizes) -> nn.Module:
+    """The fusion that `config` names. Raises ExtensionError or FusionError if it cannot be loaded or built."""
+    found = extensions.load(fusion_named(config.fusion), nn.Module)
+    try:
+        return found(config, sizes)
+    except TypeError as error:
+        raise FusionError(
+            f"the fusion {config.fusion!r} cannot be built from (config, sizes): {error}; see docs/EXTEND.md"
+        ) from error
+
+
+def checked(fused: object, seen: Seen, name: str) -> Fused:
+    """What a fusion gave, as `Fused`; a tensor alone is its words.
+
+    Raises FusionError for any other object, and for words of another shape than they came in.
+    """
+    if isinstance(fused, Tensor):
+        fused = Fused(fused)
+    if not isinstance(fused, Fused):
+        raise FusionError(f"the fusion {name!r} gave {type(fused).__name__}: give hamner.Fused, or the words alone")
+    shapes = {
+        "words": (fused.words, seen.words.shape),
+        "relevance": (fused.relevance, seen.words.shape[:1]),
+        "loss": (fused.loss, ()),
+    }
+    for part, (value, shape) in shapes.items():
+        if value is not None and tuple(value.shape) != tuple(shape):
+            raise FusionError(
+                f"the fusion {name!r} gave {part} of shape {tuple(value.shape)} instead of {tuple(shape)}"
+            )
+    return fused

@@ -7,13 +7,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import nn
 
+from hamner.errors import HamnerError
 from hamner.model.config import ModelConfig
 from hamner.model.fusion import Fused, Seen, Sizes
 from hamner.model.interaction import Interaction
 from hamner.model.intra_modality import Sentence, Vision
 from hamner.model.relevance import Relevance
+
+if TYPE_CHECKING:
+    from hamner.model.hamner import HamNer
 
 
 class Ham(nn.Module):
@@ -37,3 +43,11 @@ class Ham(nn.Module):
         rho, beta = self.relevance(s, memory, weights)  # (B,), (B, 3)
         words = self.interaction(seen.words, seen.word_mask, memory, rho, beta, weights)  # H (B, n, d)
         return Fused(words, rho, beta, weights)
+
+
+def ham_of(model: HamNer) -> Ham:
+    """The paper's stages in a model. Raises HamnerError for a text-only model, and for one with another fusion."""
+    if not isinstance(model.fusion, Ham):
+        what = "is text-only" if model.fusion is None else f"has the fusion {model.config.fusion}"
+        raise HamnerError(f"this is about the parts of the fusion ham, and the model {what}: take another run")
+    return model.fusion

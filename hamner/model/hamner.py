@@ -5,11 +5,10 @@ from __future__ import annotations
 from torch import nn
 from transformers import PreTrainedModel
 
-from hamner.model.batch import Batch, Output, float32
+from hamner.model.batch import Batch, ImageFeatures, Output, float32
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.decoder import Decoder
-from hamner.model.fusion import Fused, Seen, Sizes
-from hamner.model.ham import Ham
+from hamner.model.fusion import Fused, Seen, Sizes, build_fusion, checked
 from hamner.model.text import TextStage
 
 
@@ -43,16 +42,17 @@ class HamNer(nn.Module):
         if config.vision:
             if channels < 1:
                 raise ValueError("a model with vision needs `channels`, the number of channels of its visual features")
-            self.fusion = Ham(config, Sizes(d, encoder.config.hidden_size, channels, classes, tags))
+            self.channels = channels
+            self.fusion = build_fusion(config, Sizes(d, encoder.config.hidden_size, channels, classes, tags))
 
     def forward(self, batch: Batch, keep_attention: bool = False) -> Output:
         """Tag scores for each word, the loss where the batch has tags, and the attention weights on request."""
         words, layer = self.text(batch)  # T (B, n, d), h (B, n, d_enc)
         fused = Fused(words)
-        if self.fusion is not None and batch.images is not None:
-            fused = self.fusion(Seen(words, batch.word_mask, layer, batch.images, batch.tags))  # H (B, n, d)
-        elif self.fusion is not None:  # no image in the whole batch
-            fused = Fused(words, words.new_zeros(len(words)), words.new_zeros(len(words), 3))
+        if self.fusion is not None:
+            images = batch.images or ImageFeatures.absent(len(words), self.channels, words.device)
+            seen = Seen(words, batch.word_mask, layer, images, batch.tags)
+            fused = checked(self.fusion(seen), seen, self.config.fusion)  # H (B, n, d)
         emissions = float32(self.decoder(fused.words))  # (B, n, K)
         loss = None if batch.tags is None else self.decoder.loss(emissions, batch.tags, batch.word_mask)
         if loss is not None and fused.loss is not None:

@@ -60,6 +60,8 @@ class Mgcmt(nn.Module):
         self.grid = projection(sizes.channels, d, config.visual_dropout)
         self.feature = projection(sizes.channels, d, config.visual_dropout, alike=False)
         self.label = nn.Embedding(sizes.classes, d, padding_idx=0)
+        nn.init.xavier_normal_(self.label.weight)
+        nn.init.zeros_(self.label.weight[0])
         self.of_grid, self.of_objects = Level(config, d), Level(config, d)
         self.levels = nn.Linear(2 * d, d)
         self.dropout = Dropout(config.dropout)

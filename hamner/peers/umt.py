@@ -13,8 +13,8 @@ loss = 0.5 * NLL(span tags)                    the paper's lambda
 
 Where it differs. The paper adds U W_c to the tags' scores; here it passes through W_u (which starts at 0) and the
 decoder's linear layer, because a fusion gives words and no scores. T has one vector for each word, not for each word
-piece. Regions are the frame's grid and not ResNet-152's 49. The released code projects F twice; here
-once.
+piece. The regions are the frame's grid and not ResNet-152's 49. The released code projects F twice, for the two
+directions; here both share V.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from hamner.errors import HamnerError
 from hamner.evaluation import over_seeds, score
 from hamner.files import read_text, written_whole
 from hamner.minitweets import CUES
+from hamner.model.ham import Ham, ham_of
 from hamner.model.hamner import HamNer
 from hamner.model.intra_modality import GRAINS, Memory
 from hamner.study.minitweets import answers_of, type_accuracy
@@ -116,7 +117,7 @@ def _judgement(
             sees = grains.any(-1)  # (B,) with nothing to see, rho and beta stay 0
             return rho.masked_fill(~sees, 0.0), beta.masked_fill(~sees[:, None], 0.0)
 
-        return [(model.fusion.relevance, hook)] if present(model) else []
+        return [(ham_of(model).relevance, hook)] if present(model) else []
 
     return hooks
 
@@ -129,11 +130,11 @@ def _shares(beta: Tensor, grains: Tensor) -> Tensor:
 
 
 def _judges(model: HamNer) -> bool:
-    return model.fusion is not None and model.config.relevance
+    return isinstance(model.fusion, Ham) and model.config.relevance
 
 
 def _weighs(model: HamNer) -> bool:
-    return model.fusion is not None and model.config.weighs_grains
+    return isinstance(model.fusion, Ham) and model.config.weighs_grains
 
 
 def _zero(_: tuple[Any, ...], output: Tensor) -> Tensor:
@@ -270,6 +271,8 @@ def lesion_run(
     """
     if run.record["corpus"]["sha256"] != corpus.sha256:
         raise HamnerError(f"{run.folder} was trained on another corpus: give {run.record['corpus']['name']}")
+    if run.config.model.fusion != "ham":
+        raise HamnerError(f"{run.folder} has the fusion {run.config.model.fusion}: lesions are of the parts of ham")
     config = config_of_test(run, corpus, 0, captions)
     if unlike := difference(run.record, identity(corpus, config)):
         raise HamnerError(f"{run.folder} was trained with another {unlike.key}: give the files of its training")

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hamner.corpora import Corpus, Post, project_folder
 from hamner.corpora.tags import Span
 from hamner.devices import autocast_of
 from hamner.errors import HamnerError
 from hamner.model.batch import AttentionWeights, Batch, Output
+from hamner.model.ham import ham_of
 from hamner.model.hamner import HamNer
 from hamner.study.minitweets import Answer
 from hamner.tagger.confidence import span_probabilities
@@ -82,11 +83,11 @@ def word_states(model: HamNer, batch: Batch) -> dict[str, Tensor]:
 
     T0 comes from the text stage, T1 to TL from the iterations. The decoder reads H; without co-attention H is TL.
     """
-    steps = {"T0": model.text} | {
-        f"T{number}": read for number, read in enumerate(model.fusion.interaction.words, start=1)
-    }
-    if model.fusion.interaction.coattention is not None:
-        steps["H"] = model.fusion.interaction.coattention
+    interaction = ham_of(model).interaction
+    steps: dict[str, nn.Module] = {"T0": model.text}
+    steps |= {f"T{number}": read for number, read in enumerate(interaction.words, start=1)}
+    if interaction.coattention is not None:
+        steps["H"] = interaction.coattention
     caught: dict[str, Tensor] = {}
 
     def catch(step: str) -> Any:

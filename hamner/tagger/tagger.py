@@ -32,6 +32,7 @@ from hamner.training.batching import prepare
 from hamner.training.loop import trained_model
 from hamner.training.runs import CALIBRATION, Run
 from hamner.vision.features import ANNOTATIONS, VisualFeatures
+from hamner.vision.sources import ImageSource, is_own_source, is_vectors, load_source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,6 +111,7 @@ class Tagger:
         self.temperature = read_temperature(run.folder)
         self.apart = tuple(run.record["marks_apart"])
         self._extractor = extractor
+        self._source: ImageSource | None = None
         self._annotations: dict[tuple[Path, int], dict[str, list[ImageObject]]] = {}
 
     @classmethod
@@ -283,7 +285,7 @@ class Tagger:
             notes.append("no image: the words alone were read")
         if features is not None:
             names = names or ("",) * len(features.objects)
-            if not self.config.model.relevance:
+            if self.config.model.fusion == "ham" and not self.config.model.relevance:
                 notes.append("the run does not judge relevance: it is 1 wherever there is an image")
         return _Asked(*_words(text, self.apart), features, names, image, tuple(notes))
 
@@ -310,6 +312,17 @@ class Tagger:
                 f"the run in {self.run.folder} was trained on captions and cannot read an image: tag without one, "
                 "or with a run that was trained on images"
             )
+        if is_vectors(self.config.visual.backbone):
+            raise TaggerError(
+                f"the run in {self.run.folder} was trained on vectors from {self.config.visual.backbone} and cannot "
+                "read an image: give features=, or use a run that was trained on images"
+            )
+        if is_own_source(self.config.visual.backbone):
+            if self._source is None:
+                self._source = load_source(self.config.visual, Path())
+            features = self._source.describe(image)
+            known = self._source.class_names
+            return features, tuple(known[id] if id else "" for id in features.classes), []
         annotated = self.config.visual.objects == "annotations"
         if self._extractor is None:
             from hamner.vision.extractor import ImageExtractor  # imported here: it loads torchvision

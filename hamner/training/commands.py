@@ -44,7 +44,24 @@ Preset = Annotated[
 ]
 Encoder = Annotated[str | None, typer.Option(help="minilm, or a Hugging Face encoder's name or folder.")]
 BackboneName = Annotated[
-    Literal["efficientnet-lite0", "resnet152"] | None, typer.Option(help="Network that encodes the images.")
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Network that encodes the images: efficientnet-lite0, resnet152, hf:NAME or timm:NAME."
+    ),
+]
+FeaturesFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--features",
+        metavar="SOURCE",
+        help="Visual features of your own: module:Class, or a file of vectors (.safetensors, .parquet).",
+    ),
+]
+FusionName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Where words meet the image: ham, a peer (`hamner ablate --help`), or module:Class."
+    ),
 ]
 ObjectsFrom = Annotated[
     Literal["annotations", "tiles", "maskrcnn", "none"] | None, typer.Option(help="Where objects come from.")
@@ -77,17 +94,21 @@ def train(
     corpus: CorpusName,
     *,
     row: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="`text_only`, `full`, or any row of `hamner ablate --help`: the full model without a part.",
+            help="`text_only`, `full`, or any row of `hamner ablate --help`: the full model without a part. "
+            "[default: text_only; full with --fusion]",
             autocompletion=_rows,
+            show_default=False,
         ),
-    ] = "text_only",
+    ] = None,
     seed: Annotated[int, typer.Option(help="Fixes initial weights, batch order and dropout.")] = 1,
     preset: Preset = None,
     text_encoder: Encoder = None,
     backbone: BackboneName = None,
     objects: ObjectsFrom = None,
+    source: FeaturesFrom = None,
+    fusion: FusionName = None,
     captions: Captions = None,
     epochs: Epochs = None,
     settings: Settings = None,
@@ -111,8 +132,9 @@ def train(
     from hamner.training import train as train_run
     from hamner.training.rows import config_of_row, full_settings
 
-    given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings)
-    if row == "text_only" and "visual" in given:
+    given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings, source, fusion)
+    row = row or ("text_only" if fusion is None else "full")
+    if row == "text_only" and ("visual" in given or fusion is not None):
         raise typer.BadParameter(
             "a text_only model reads no images: add --row full, or another row", param_hint="--row"
         )
@@ -155,6 +177,8 @@ def ablate(
     text_encoder: Encoder = None,
     backbone: BackboneName = None,
     objects: ObjectsFrom = None,
+    source: FeaturesFrom = None,
+    fusion: FusionName = None,
     captions: Captions = None,
     epochs: Epochs = None,
     settings: Settings = None,
@@ -175,7 +199,8 @@ def ablate(
     Groups of further rows, trained where you name them: build_up (the least model that sees, then one part more in each
     row: least, up_to_semantic, up_to_spatial, up_to_relevance, up_to_integration), alone (the least model with one
     part: only_spatial, only_relevance, only_integration, only_iteration, only_coattention), crossed (two parts left
-    out, where one may take the other's place: one_iteration_no_semantic, no_geometry).
+    out, where one may take the other's place: one_iteration_no_semantic, no_geometry), peers (other fusions in the
+    place of the paper's stages: those of earlier papers).
 
     Finished runs are skipped and unfinished ones resumed. Several processes or machines may share FOLDER: no run is
     done twice. With `--threads 1` several processes share the cores fairly.
@@ -184,7 +209,7 @@ def ablate(
     from hamner.training.rows import GROUPS, full_settings, rows_of
     from hamner.training.sweep import Part, train_sweep
 
-    given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings)
+    given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings, source, fusion)
     loaded = load_corpus(corpus, root)
     full = full_settings(loaded.name, given, preset)
     _report_leaks(loaded, allow_leaks)
@@ -250,6 +275,8 @@ def sweep(
     text_encoder: Encoder = None,
     backbone: BackboneName = None,
     objects: ObjectsFrom = None,
+    source: FeaturesFrom = None,
+    fusion: FusionName = None,
     epochs: Epochs = None,
     settings: Settings = None,
     folder: Folder = Path("data/runs"),
@@ -277,7 +304,9 @@ def sweep(
     files = _captions_of(captions or [], [corpus.name for corpus in loaded])
     parts = []
     for corpus in loaded:
-        given = _given_settings(text_encoder, backbone, objects, files.get(corpus.name), epochs, settings)
+        given = _given_settings(
+            text_encoder, backbone, objects, files.get(corpus.name), epochs, settings, source, fusion
+        )
         full = full_settings(corpus.name, given, preset)
         parts.append(Part(corpus, full, rows_of(full)))
     for corpus in loaded:
@@ -325,17 +354,22 @@ def _given_settings(
     captions: list[Path] | None,
     epochs: int | None,
     assignments: list[str] | None,
+    source: str | None = None,
+    fusion: str | None = None,
 ) -> dict[str, Any]:
     """The settings given by options, which replace those of the preset; each may be given once."""
-    from hamner.training.rows import of_captions
+    from hamner.training.rows import of_captions, of_features
 
     if captions and (backbone is not None or objects is not None):
         raise typer.BadParameter("captions stand in for images: leave out --backbone and --objects")
-    given: dict[str, Any] = of_captions(captions) if captions else {}
+    if source is not None and (captions or backbone is not None or objects is not None):
+        raise typer.BadParameter("--features gives all features: leave out --captions, --backbone and --objects")
+    given: dict[str, Any] = of_captions(captions) if captions else of_features(source) if source else {}
     for path, value in (
         ("model.text_encoder", text_encoder),
         ("visual.backbone", backbone),
         ("visual.objects", objects),
+        ("model.fusion", fusion),
         ("epochs", epochs),
     ):
         if value is not None:

@@ -11,11 +11,15 @@ from typing import Any, NamedTuple
 from hamner.corpora.images import IMAGES
 from hamner.corpora.post import Corpus
 from hamner.encoders import encoder_weights
+from hamner.extensions import Extension
 from hamner.files import file_sha256
 from hamner.images import ImageError, image_sha256
+from hamner.model.config import FUSIONS
+from hamner.model.fusion import fusion_named
 from hamner.training.config import TrainConfig
 from hamner.training.runs import Run, RunError
 from hamner.vision.features import ANNOTATIONS, digest
+from hamner.vision.sources import is_own_source, is_vectors, source_named
 
 
 def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
@@ -28,12 +32,14 @@ def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
     files = {name: Path(name) for name in config.captions}
     if config.visual is not None and not config.captions:
         files[IMAGES] = corpus.folder / IMAGES
+    if config.visual is not None and is_vectors(config.visual.backbone):
+        files[config.visual.backbone] = Path(config.visual.backbone)
     if config.visual is not None and config.visual.objects == "annotations":
         files[ANNOTATIONS] = corpus.folder / ANNOTATIONS
     # A file that is absent is reported where it is read.
     inputs = {name: file_sha256(file) for name, file in files.items() if os.path.isfile(file)}
-    inputs |= encoder_sha256(config)
-    if config.visual is not None and not config.captions:
+    inputs |= encoder_sha256(config) | extensions_sha256(config)
+    if config.visual is not None and not config.captions and not is_vectors(config.visual.backbone):
         inputs["images"] = images_sha256(corpus)
     corpus_of = {"name": corpus.name, "sha256": corpus.sha256}
     return {"corpus": corpus_of, "config": config.to_dict(), "inputs": inputs}
@@ -43,6 +49,34 @@ def encoder_sha256(config: TrainConfig, revision: str | None = None) -> dict[str
     """The SHA-256 of each file of the text encoder's weights, as `identity` names them."""
     files = encoder_weights(config.model.text_encoder, revision)
     return {f"text encoder {file.name}": file_sha256(file) for file in files}
+
+
+def extensions_of(config: TrainConfig) -> dict[str, Extension]:
+    """The fusion and the source from outside the package that a run uses. Raises ExtensionError for a missing one."""
+    found = {}
+    if config.model.vision and config.model.fusion not in FUSIONS:
+        found["fusion"] = fusion_named(config.model.fusion)
+    if config.visual is not None and is_own_source(config.visual.backbone):
+        found["source"] = source_named(config.visual.backbone)
+    return found
+
+
+def extensions_sha256(config: TrainConfig) -> dict[str, str]:
+    """The SHA-256 of each file of `extensions_of`, as `identity` names them."""
+    return {f"{kind} {each.name}": each.sha256 for kind, each in extensions_of(config).items()}
+
+
+def require_extensions_of(run: Run) -> None:
+    """Raise RunError if a class from outside the package is missing, or has changed since `run` was trained.
+
+    Called before any of its code runs.
+    """
+    for name, sha256 in extensions_sha256(run.config).items():
+        if run.record["inputs"].get(name) != sha256:
+            raise RunError(
+                f"{run.folder} was trained with another {name} than there is now: restore that file, or train the run "
+                "again"
+            )
 
 
 def images_sha256(corpus: Corpus) -> str:

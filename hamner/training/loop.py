@@ -55,7 +55,9 @@ from hamner.training.config import TrainConfig
 from hamner.training.convergence import convergence, falls_from, last_epoch, rate_at
 from hamner.training.identity import (
     encoder_sha256,
+    extensions_of,
     identity,
+    require_extensions_of,
     require_recordable,
     require_same,
     require_same_sums,
@@ -125,6 +127,7 @@ def trained_model(run: Run, device: torch.device) -> HamNer:
     the run's folder, have changed.
     """
     config = run.config
+    require_extensions_of(run)
     revision = run.record.get("encoder_revision")
     if run.record["weights_sha256"] is None:
         raise RunError(f"the weights of {run.folder} were not kept: train the run into another folder")
@@ -326,6 +329,7 @@ def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, 
     record = task.identity | {
         "sources": config.field_sources(),
         **surroundings(device, task.accelerator.num_processes),
+        **({"extensions": from_outside} if (from_outside := _extensions(config)) else {}),
         **({"encoder_revision": of_hub} if (of_hub := encoder_revision(config.model.text_encoder)) else {}),
         "features": {} if store is None else shape | {"class_names": store.class_names, "store": store.folder.name},
         "seen_posts": seen,
@@ -334,6 +338,11 @@ def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, 
     if task.is_main:
         require_recordable(task.folder, record)
     return _Prepared(wrapped, network, getattr(optimizer, "optimizer", optimizer), splits, record, begun)
+
+
+def _extensions(config: TrainConfig) -> dict[str, dict[str, str]]:
+    """Name, module, version and SHA-256 of each class from outside the package."""
+    return {kind: each.to_dict() for kind, each in extensions_of(config).items()}
 
 
 def _attach_words(task: _Task, network: HamNer, splits: dict[str, Split], kept: dict[str, dict[str, Words]]) -> None:
@@ -544,4 +553,5 @@ def predict(
         path, rho = of_window[number]
         tags[item.post] += [model.decoder.tags[i] for i in path]
         relevance[item.post] = max(relevance[item.post], rho or 0.0)
-    return tags, relevance if model.config.vision and model.config.relevance else None
+    judged = model.config.relevance and all(rho is not None for _, rho in of_window.values())
+    return tags, relevance if judged else None

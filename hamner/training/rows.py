@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hamner.errors import HamnerError
-from hamner.model.config import ModelConfig, ModelConfigError
+from hamner.errors import HamnerError, nearest
+from hamner.extensions import short_name
+from hamner.model.config import FUSIONS, ModelConfig, ModelConfigError
+from hamner.peers import PEERS
 from hamner.training.config import ConfigError, TrainConfig
 
 PARTS: dict[str, dict[str, Any]] = {
@@ -67,6 +68,7 @@ ROWS: dict[str, dict[str, Any]] = {
     **BUILD_UP,
     **ALONE,
     **CROSSED,
+    **{peer: {"fusion": peer} for peer in PEERS},
 }
 """Row -> the settings that it changes. *Stated*: the paper ablates the spatial and semantic encodings, relevance and
 iteration. The other rows are *ours*."""
@@ -95,7 +97,7 @@ def ablate(config: ModelConfig, row: str) -> ModelConfig:
     Raises ModelConfigError for an unknown row, and for a `config` without vision.
     """
     if row not in ROWS and row not in CONTROLS:
-        raise ModelConfigError(f"unknown ablation row {row!r}{known(row, (*ROWS, *CONTROLS))}")
+        raise ModelConfigError(f"unknown ablation row {row!r}{nearest(row, (*ROWS, *CONTROLS))}")
     if not config.vision:
         raise ModelConfigError("ablation rows are changes of the full model: its config needs vision=True")
     if row == "text_only":
@@ -103,16 +105,11 @@ def ablate(config: ModelConfig, row: str) -> ModelConfig:
     return replace(config, **ROWS.get(row, {}))
 
 
-def known(name: str, names: Iterable[str]) -> str:
-    """The end of an error about an unknown name: the nearest known ones, if any is near, and all of them."""
-    every = list(names)
-    near = difflib.get_close_matches(name, every, n=2, cutoff=0.6)
-    begin = f": did you mean {' or '.join(near)}? There" if near else "; there"
-    return f"{begin} are {', '.join(every)}"
-
-
 def row_of(config: ModelConfig) -> str:
     """The row of a config, by the settings that rows change; `custom` for none of them."""
+    if config.vision and config.fusion not in FUSIONS:  # its other parts are those of `full`
+        name = short_name(config.fusion)
+        return config.fusion.replace(":", ".").replace("/", ".") if name in EVERY_ROW else name
     full = replace(ModelConfig(), vision=True)
     changed = {name: getattr(config, name) for row in ROWS.values() for name in row}
     different = {name: value for name, value in changed.items() if value != getattr(full, name)}
@@ -124,7 +121,7 @@ def row_of(config: ModelConfig) -> str:
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {"model": {"visual_dropout": 0.5}},
     "small": {
-        "epochs": 48,
+        "epochs": 40,
         "patience": 8,
         "cooldown": 10,
         "batch_size": 32,
@@ -135,7 +132,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "layers": "mix",
             "word_shapes": False,
             "width": 64,
-            "dropout": 0.2,
+            "dropout": 0.0,
             "visual_dropout": 0.5,
         },
         "visual": {"grid_side": 4},
@@ -158,7 +155,7 @@ code for a sibling paper (MGCMT), because this paper's own are unknown; the epoc
 def preset(name: str) -> dict[str, Any]:
     """The settings of a preset, nested as in `TrainConfig.to_dict`. Raises HamnerError for an unknown name."""
     if name not in PRESETS:
-        raise HamnerError(f"unknown preset {name!r}{known(name, PRESETS)}")
+        raise HamnerError(f"unknown preset {name!r}{nearest(name, PRESETS)}")
     return PRESETS[name]
 
 
@@ -185,10 +182,10 @@ CAPTION_WORDS = "caption_words"
 OF_GEOMETRY = ("no_spatial", "no_absolute_geometry", "no_relative_geometry")
 """Rows that make no difference with captions: a phrase has no box."""
 
-EVERY_ROW = (*STUDY_ROWS, *BUILD_UP, *ALONE, *CROSSED, CAPTION_WORDS)
+EVERY_ROW = (*STUDY_ROWS, *BUILD_UP, *ALONE, *CROSSED, *PEERS, CAPTION_WORDS)
 """All rows and controls, in the order of the tables; `caption_words` needs captions."""
 
-GROUPS = {"build_up": tuple(BUILD_UP), "alone": tuple(ALONE), "crossed": tuple(CROSSED)}
+GROUPS = {"build_up": tuple(BUILD_UP), "alone": tuple(ALONE), "crossed": tuple(CROSSED), "peers": tuple(PEERS)}
 """Names that stand for several rows."""
 
 SEEDS = (1, 2, 3)
@@ -222,6 +219,11 @@ def full_settings(corpus: str, given: dict[str, Any] | None = None, preset_name:
 def of_captions(files: Sequence[Path | str]) -> dict[str, Any]:
     """The settings with which captions stand in for images."""
     return {"visual": {"backbone": "captions", "objects": "phrases", "captions": [str(file) for file in files]}}
+
+
+def of_features(name: str) -> dict[str, Any]:
+    """The settings with which a source of one's own gives the visual features: a class, or a file of vectors."""
+    return {"visual": {"backbone": name, "objects": "own"}}
 
 
 def config_of_row(full: dict[str, Any], row: str, seed: int) -> TrainConfig:

@@ -113,7 +113,7 @@ def run_name(corpus: str, config: TrainConfig) -> str:
     """CORPUS-ROW-ENCODER-seedN, with the visual source after the encoder where there is one."""
     parts = [corpus, row_of_run(config), encoder_name(config)]
     if config.visual is not None or config.appended:
-        parts.append("captions" if config.visual is None else config.visual.backbone)
+        parts.append("captions" if config.visual is None else config.visual.short)
     return "-".join([*parts, f"seed{config.seed}"])
 
 

@@ -20,7 +20,7 @@ from torchvision.models import ResNet152_Weights, WeightsEnum, resnet152
 
 from hamner.errors import HamnerError
 from hamner.files import hub_is_offline, read_whole
-from hamner.vision.features import BACKBONES
+from hamner.vision.features import BACKBONES, HUBS
 
 IMAGE_SIZE = 224
 
@@ -33,24 +33,33 @@ class Backbone(nn.Module):
     """A convolutional network without its classifier, frozen and always in eval mode.
 
     `name` and `weights` (SHA-256 of all parameters and buffers) identify the network, `transform_identity` the
-    preparation of its images. `channels` is C.
+    preparation of its images. `channels` is C; `only_size` is the side in pixels of all its images, crops included, for
+    a network that takes no other.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, name: str, network: nn.Module, channels: int, mean: tuple[float, ...], std: tuple[float, ...]
+        self,
+        name: str,
+        network: nn.Module,
+        channels: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        only_size: int | None = None,
     ) -> None:
         super().__init__()
         self.name = name
         self.channels = channels
+        self.only_size = only_size
         self.weights = state_sha256(network)
         # Channels last in memory: depthwise convolutions run nearly twice as fast on a CPU.
         self.network = network.requires_grad_(False).to(memory_format=torch.channels_last)
         self.register_buffer("mean", 255 * torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std)[:, None, None], persistent=False)
-        self.transform_identity = {"resize": [IMAGE_SIZE, IMAGE_SIZE], "filter": "bicubic", "mean": mean, "std": std}
+        side = only_size or IMAGE_SIZE
+        self.transform_identity = {"resize": [side, side], "filter": "bicubic", "mean": mean, "std": std}
         self.eval()
 
     def train(self, mode: bool = True) -> Backbone:
@@ -59,6 +68,7 @@ class Backbone(nn.Module):
 
     def transform(self, image: Image.Image, size: int = IMAGE_SIZE) -> Tensor:
         """An RGB image as (3, size, size) bytes: resized to a square without a crop, so that nothing is lost."""
+        size = self.only_size or size
         resized = image.resize((size, size), Image.Resampling.BICUBIC)
         return torch.from_numpy(np.array(resized)).permute(2, 0, 1)
 
@@ -89,7 +99,8 @@ class _EfficientNetFeatures(nn.Module):
 
 
 def load_backbone(name: str, weights: str = "pretrained", seed: int = 0) -> Backbone:
-    """Load `efficientnet-lite0` (C = 1280; its weights come in a Python package) or `resnet152` (C = 2048).
+    """Load `efficientnet-lite0` (C = 1280; its weights come in a Python package), `resnet152` (C = 2048), or an encoder
+    of the Hugging Face hub or timm (hf:NAME, timm:NAME; see `hamner.vision.hub`).
 
     ResNet-152 takes torchvision's first ImageNet weights, as earlier work on MNER does; they are fetched on first use.
     `weights="random"` needs no file: `seed` draws the weights.
@@ -113,6 +124,10 @@ def load_backbone(name: str, weights: str = "pretrained", seed: int = 0) -> Back
             load_weights(network, fetch_weights(ResNet152_Weights.IMAGENET1K_V1), "ResNet-152's weights")
         features = nn.Sequential(*list(network.children())[:-2])  # without the pooling and the classifier
         return Backbone(name, features, 2048, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    if name.startswith(HUBS):
+        from hamner.vision.hub import load_hub_backbone
+
+        return load_hub_backbone(name, weights, seed)
     raise WeightsError(f"no backbone {name!r}: choose one of {', '.join(BACKBONES)}")
 
 

@@ -10,6 +10,7 @@ import typer
 from hamner.corpora import load_corpus
 from hamner.terminal import echo
 from hamner.vision.features import VisualSource
+from hamner.vision.sources import is_own_source, is_vectors
 from hamner.vision.store import FEATURES, FeatureStore
 
 
@@ -17,7 +18,11 @@ def features(
     corpus: Annotated[str, typer.Argument(help="name or folder of the corpus")],
     *,
     backbone: Annotated[
-        Literal["efficientnet-lite0", "resnet152"], typer.Option(help="network that sees the images")
+        str,
+        typer.Option(
+            help="network that encodes the images: efficientnet-lite0, resnet152, hf:NAME or timm:NAME; or features of "
+            "your own, module:Class or a file of vectors"
+        ),
     ] = "efficientnet-lite0",
     objects: Annotated[
         Literal["annotations", "tiles", "maskrcnn", "none"], typer.Option(help="where objects come from")
@@ -41,9 +46,10 @@ def features(
 
     Features that exist are not computed again; after an interruption the same command continues.
     """
+    own = is_vectors(backbone) or (is_own_source(backbone) and ":" in backbone)
     source = VisualSource(
         backbone=backbone,
-        objects=objects,
+        objects="own" if own else objects,
         max_objects=max_objects,
         grid_side=grid_side,
         crop_size=crop_size,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
+from hamner.extensions import short_name, syntax_fault
 from hamner.settings import ConfigError, Share, setting, settings
 
 BACKBONES = ("efficientnet-lite0", "resnet152")
@@ -17,6 +20,10 @@ ANNOTATIONS = "annotations.jsonl"
 """The file beside a corpus that the source `annotations` reads its objects from."""
 MAX_OBJECTS = 1000
 """Upper bound on K: the model compares every pair of objects, and memory grows with the square of K."""
+HUBS = ("hf:", "timm:")
+"""What begins the name of a backbone on the Hugging Face hub (or in a folder), and of one of timm."""
+VECTORS = (".safetensors", ".parquet")
+"""What ends the name of a file of precomputed vectors."""
 FINDERS = ("annotations", "tiles", "maskrcnn", "none")
 
 
@@ -106,7 +113,8 @@ class VisualSource:
     backbone: str = setting(
         "efficientnet-lite0",
         "ours",
-        "efficientnet-lite0, resnet152, or captions (`from_captions`)",
+        "efficientnet-lite0, resnet152, hf:NAME, timm:NAME, captions (`from_captions`), or features of your own "
+        "(`from_features`): module:Class, or a file of vectors",
         sibling="resnet152",
     )
     objects: str = setting(
@@ -141,8 +149,15 @@ class VisualSource:
             if self.objects != "phrases" or not self.captions:
                 raise SourceError("the source captions needs captions files: VisualSource.from_captions(file, ...)")
         else:
-            _choose("backbone", self.backbone, (*BACKBONES, "captions"))
-            _choose("objects", self.objects, FINDERS)
+            if self.objects == "own":
+                if self.backbone in BACKBONES or self.backbone.startswith(HUBS):
+                    raise SourceError(f"a backbone finds no objects: choose one of {', '.join(FINDERS)}")
+                if not self.backbone.endswith(VECTORS) and (fault := syntax_fault(self.backbone)):
+                    raise SourceError(f"backbone cannot be {self.backbone!r}: {fault}")
+            else:
+                if not self.backbone.startswith(HUBS) or self.backbone in HUBS:
+                    _choose("backbone", self.backbone, (*BACKBONES, "hf:NAME", "timm:NAME", "captions"))
+                _choose("objects", self.objects, FINDERS)
             if self.captions:
                 raise SourceError(f"the backbone {self.backbone} reads no captions files: leave one of the two out")
 
@@ -151,13 +166,31 @@ class VisualSource:
         """Captions as a stand-in for images: the caption for the grid, its phrases for the objects."""
         return cls(backbone="captions", objects="phrases", max_objects=max_objects, captions=tuple(map(str, files)))
 
+    @classmethod
+    def from_features(cls, name: str) -> VisualSource:
+        """Features of one's own: a class (module:Class), or a file of vectors (.safetensors, .parquet)."""
+        return cls(backbone=name, objects="own")
+
+    @property
+    def short(self) -> str:
+        """The name of this source in folders: that of the backbone, the class or the file."""
+        return as_folder(self.backbone)
+
     @property
     def label(self) -> str:
         """The name of this source in tables and figures."""
         if self.backbone == "captions":
             return "captions (stand-in)"
+        if self.objects == "own":
+            return short_name(self.backbone).rpartition("/")[2]
         random = " (random weights)" if self.weights == "random" else ""
         return f"{self.backbone} + {self.objects}{random}"
+
+
+def as_folder(backbone: str) -> str:
+    """A source's name as a part of a folder's: hf:openai/clip-vit-base-patch32 becomes clip-vit-base-patch32."""
+    name = re.split("[:/]", backbone.rstrip("/"))[-1]
+    return re.sub(r"[^\w.-]", "-", name.removesuffix(Path(name).suffix) if name.endswith(VECTORS) else name)
 
 
 def digest(value: object) -> str:

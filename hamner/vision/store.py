@@ -40,7 +40,8 @@ from hamner.files import written_whole
 from hamner.images import ImageError
 from hamner.terminal import echo
 from hamner.vision.captions import CaptionExtractor, TextEncoder
-from hamner.vision.features import SourceError, VisualFeatures, VisualSource, digest
+from hamner.vision.features import SourceError, VisualFeatures, VisualSource, as_folder, digest
+from hamner.vision.sources import ImageSource, VectorFile, is_own_source, is_vectors, load_source
 
 if TYPE_CHECKING:
     from hamner.vision.extractor import ImageExtractor
@@ -109,7 +110,7 @@ class FeatureStore:
     def __init__(self, folder: Path, extractor: Extractor) -> None:
         self.extractor = extractor
         self.identity = extractor.identity | {"max_objects": extractor.max_objects, "version": VERSION}
-        self.folder = Path(folder) / f"{extractor.identity['backbone']}-{digest(self.identity)[:16]}"
+        self.folder = Path(folder) / f"{as_folder(extractor.identity['backbone'])}-{digest(self.identity)[:16]}"
         self.class_names = extractor.class_names
         self.regions, self.channels = extractor.regions, extractor.channels
         self.max_objects = extractor.max_objects
@@ -136,11 +137,15 @@ class FeatureStore:
 
         Raises HamnerError when weights, annotations or captions are missing or wrong, or the folder cannot be written.
         """
-        extractor: CaptionExtractor | ImageExtractor
+        extractor: CaptionExtractor | ImageExtractor | ImageSource | VectorFile
         if source.backbone == "captions":
             if encoder is None:
                 raise SourceError("the source captions needs a text encoder: FeatureStore.open(..., encoder=...)")
             extractor = CaptionExtractor(source.captions, encoder, source.max_objects)
+        elif is_vectors(source.backbone):
+            extractor = VectorFile(Path(source.backbone))
+        elif is_own_source(source.backbone):
+            extractor = load_source(source, corpus.folder)
         else:
             from hamner.vision.extractor import ImageExtractor  # here, because it imports torchvision
 
