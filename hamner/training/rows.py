@@ -122,7 +122,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "standard": {"model": {"visual_dropout": 0.5}},
     "small": {
         "epochs": 40,
-        "patience": 8,
+        "patience": 12,
         "cooldown": 10,
         "batch_size": 32,
         "head_lr": 1.5e-3,
