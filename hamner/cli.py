@@ -17,7 +17,7 @@ from hamner.errors import HamnerError
 from hamner.escape import one_line, shortened
 from hamner.minitweets.commands import build
 from hamner.reproduction.commands import figures, reproduce, students
-from hamner.study.commands import lesion, measure, tables
+from hamner.study.commands import import_predictions, lesion, measure, tables
 from hamner.tagger.commands import calibrate, tag
 from hamner.terminal import echo, survive_any_encoding
 from hamner.training.commands import ablate, retest, sweep, train
@@ -39,6 +39,7 @@ app.command()(ablate)
 app.command()(retest)
 app.command()(sweep)
 app.command()(lesion)
+app.command("import-predictions")(import_predictions)
 app.command()(tag)
 app.command()(calibrate)
 app.command()(tables)

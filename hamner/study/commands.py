@@ -76,6 +76,29 @@ def lesion(
     echo(readable(lesion_table(tested)))
 
 
+def import_predictions(
+    name: Annotated[str, typer.Argument(help="What the system is called in the tables.")],
+    file: Annotated[
+        Path, typer.Argument(help="JSON lines with id and tags, or CoNLL columns, the predicted tag last.")
+    ],
+    *,
+    corpus: Annotated[str, typer.Option(help="Name or folder of the corpus whose test was tagged.")],
+    seed: Annotated[int, typer.Option(min=0, help="Number of this run of the system.")] = 1,
+    root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")] = None,
+) -> None:
+    """Score another system's predictions on test, and keep them beside the runs: `hamner tables` shows them.
+
+    On minitweets the table `comparison` then says cue by cue what the system sees.
+    """
+    from hamner.corpora import load_corpus
+    from hamner.study.outside import import_predictions as import_them  # loads torch
+
+    imported = import_them(name, file, load_corpus(corpus, root), seed)
+    for protocol, scores in imported.scores.items():
+        echo(f"{protocol:>9}: F1 {100 * scores['overall']['f1']:.2f}")
+    echo(f"{imported.folder} written; `hamner tables` puts it into the tables")
+
+
 def tables() -> None:
     """Build the tables under data/tables from the run records under data/runs.
 
@@ -96,16 +119,18 @@ def tables() -> None:
 
 def write_all_tables() -> tuple[list[Path], list[str]]:
     """Write each table that can be written; returns the files, and one reason for each run or table left out."""
-    from hamner.study import ablation_tables, build_up, lesions, published, tables
+    from hamner.study import ablation_tables, build_up, comparison, lesions, outside, published, tables
 
     written: list[Path] = []
     with left_out() as reasons:
         for write in (
             tables.write_tables,
             ablation_tables.write_minitweets,
+            comparison.write_comparison,
             build_up.write_build_up,
             lesions.write_lesions,
             published.write_published,
+            outside.write_outside,
         ):
             try:
                 written += write()

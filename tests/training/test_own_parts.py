@@ -1,4 +1,4 @@
-"""A fusion and a source of one's own: trained, loaded in a new process, tagged with; and every way that this can fail."""
+"""A fusion and a source of one's own: trained, loaded in a new process, tagged with; and how each can fail."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ def test_a_file_of_vectors_gives_the_features(corpus: Corpus, folder: Path, tiny
     config = replace(config_of(tiny_encoder, fusion="ham"), visual=VisualSource.from_features("mine.safetensors"))
     run = train(corpus, config, folder / "vectors", features=folder / "features", progress=False)
     assert row_of_run(run.config) == "full" and "mine" in run_name("seen", run.config)
-    with pytest.raises(HamnerError, match="trained on vectors from mine.safetensors and cannot read an image"):
+    with pytest.raises(HamnerError, match=r"trained on vectors from mine\.safetensors and cannot read an image"):
         Tagger(run)("Kelso scored", corpus.test[0].image)
     assert Tagger(run)("Kelso scored", features=first).words == ("Kelso", "scored")
 
@@ -285,15 +285,16 @@ def test_vectors_with_boxes_and_no_objects_are_objects(corpus: Corpus, folder: P
         ({"regions": None}, "no tensor regions"),
         ({"colour": np.zeros((24, 1))}, "unknown tensor colour"),
         ({"boxes": np.zeros((3, 2, 4), np.float32)}, "boxes has 3 rows, and there are"),
-        ({"scores": np.full((24, 3), 0.5, np.float32)}, r"scores begins with \(24, 3\), and object_mask with \(24, 2\)"),
+        (
+            {"scores": np.full((24, 3), 0.5, np.float32)},
+            r"scores begins with \(24, 3\), and object_mask with \(24, 2\)",
+        ),
     ],
 )
 def test_a_wrong_file_of_vectors_is_named(corpus: Corpus, folder: Path, change: dict, message: str) -> None:
     vectors(corpus, folder / "mine.safetensors", **change)
     with pytest.raises(HamnerError, match=message):
-        FeatureStore.open(
-            corpus, VisualSource.from_features("mine.safetensors"), folder / "features", progress=False
-        )
+        FeatureStore.open(corpus, VisualSource.from_features("mine.safetensors"), folder / "features", progress=False)
 
 
 def test_a_post_without_vectors_counts_as_one_without_an_image(corpus: Corpus, folder: Path) -> None:
