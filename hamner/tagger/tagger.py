@@ -413,8 +413,10 @@ class Tagger:
                 evidence = evidence_of(self.model, batch, weights, row, of_row, of_objects, self.temperature)
             entities = [(span, next(score), of_span) for span, of_span in zip(of_row, evidence, strict=True)]
             relevance, integration = None, None
-            if has_image and output.relevance is not None and output.integration is not None:
-                relevance, integration = output.relevance[row].item(), output.integration[row].tolist()
+            if has_image and output.relevance is not None:
+                relevance = output.relevance[row].item()
+            if has_image and output.integration is not None:
+                integration = output.integration[row].tolist()
             parts.append(_Read(tags[row], entities, relevance, integration))
         return parts
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from hamner import Fused, HamnerError, ModelConfig, Seen, Sizes, Tagger, TrainConfig, VisualSource, train
 from hamner.corpora import Corpus, load_corpus, write_posts
+from hamner.evaluation import read_relevance
 from hamner.extensions import locate
 from hamner.model.batch import ImageFeatures
 from hamner.model.fusion import build_fusion, checked
@@ -27,40 +28,16 @@ from hamner.training.runs import Run, run_name
 from hamner.vision.store import FeatureStore
 from tests.training.conftest import invented_posts
 
-FUSION = '''
-from torch import nn
-
-from hamner import Fused
+EXTEND = Path(__file__).parents[2] / "docs" / "EXTEND.md"
 
 
-class Brightness(nn.Module):
-    """Adds the mean of the grid to each word."""
-
-    def __init__(self, config, sizes):
-        super().__init__()
-        self.project = nn.Linear(sizes.channels, sizes.width)
-
-    def forward(self, seen):
-        seen_there = seen.images.image_mask[:, None]
-        return Fused(seen.words + (self.project(seen.images.grid.mean(1)) * seen_there)[:, None])
-'''
-
-SOURCE = '''
-import numpy as np
-
-from hamner import ImageSource
+def code_of(title: str) -> str:
+    """The first block of Python in the section `title` of docs/EXTEND.md: what readers copy is what is tested."""
+    section = EXTEND.read_text(encoding="utf-8").partition(f"## {title}\n")[2]
+    return section.partition("```python\n")[2].partition("```")[0]
 
 
-class Colours(ImageSource):
-    """The mean colour of each quarter of an image, and the whole image as its one object."""
-
-    regions, channels, max_objects = 4, 3, 2
-    class_names = ("(none)", "whole")
-
-    def describe(self, image):
-        small = np.asarray(image.resize((2, 2)), np.float32).reshape(4, 3) / 255
-        return self.features(small, [small.mean(0)], boxes=[[0, 0, 1, 1]], classes=[1])
-'''
+FUSION, SOURCE = code_of("A fusion"), code_of("A source")
 
 
 @pytest.fixture
@@ -103,11 +80,12 @@ def run(folder: Path, corpus: Corpus, tiny_encoder: str) -> Run:
     return train(corpus, config_of(tiny_encoder), folder / "run", features=folder / "features", progress=False)
 
 
-def test_a_fusion_and_a_source_of_ones_own_are_trained_and_named(run: Run) -> None:
+def test_a_fusion_and_a_source_of_ones_own_are_trained_and_named(run: Run, corpus: Corpus) -> None:
     record = run.record
     assert row_of_run(run.config) == "Brightness"
     assert run_name("seen", run.config).split("-")[1] == "Brightness"
     assert "Colours" in run_name("seen", run.config)
+    assert set(read_relevance(run.predictions)) == {post.id for post in corpus.test}
     assert record["extensions"]["fusion"]["module"] == "my_fusion"
     assert re.fullmatch("[0-9a-f]{64}", record["extensions"]["source"]["sha256"])
     assert record["features"]["channels"] == 3 and record["features"]["class_names"] == ["(none)", "whole"]
@@ -128,7 +106,8 @@ def test_the_run_tags_in_a_new_process(run: Run, corpus: Corpus) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert tuple(done.stdout.split()) == here.tags
-    assert here.relevance is None and here.integration is None  # this fusion judges no image
+    assert here.relevance is not None and 0 < here.relevance < 1
+    assert here.integration is None  # this fusion weighs no grains
 
 
 def test_elsewhere_the_run_is_refused_in_a_sentence_that_names_the_module(
