@@ -4,9 +4,9 @@ Layer          x' = LN(x + MHA(x -> memory)), then LN(x' + FF(x'))              
 Gate           g a + (1 - g) b, g = sigmoid(W [a; b])
 SpanDetection  does a word begin an entity, continue one or belong to none, by text alone?  Yu et al. 2020
 
-For all peers, *ours*: a post without an image gets its words back, bit for bit. The released codes give such a
-post a placeholder image. The layer that joins words and image starts as the identity on the words' half and 0 on the image's.
-Channels of the frozen features are dropped as `visual_dropout` says.
+For all peers, *ours*: a post without an image gets its words back, bit for bit; the released codes give such a post a
+placeholder image. The layer that joins words and image starts as the identity on the words' half and as 0 on the
+image's. Channels of the frozen features are dropped as `visual_dropout` says.
 """
 
 from __future__ import annotations

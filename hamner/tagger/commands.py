@@ -187,9 +187,10 @@ def print_post(post: TaggedPost, console: Console) -> None:
                 console.print(one_line(f"{entity.text}: {_in_words(entity.evidence)}"), soft_wrap=True)
     else:
         console.print("no entities")
-    if post.relevance is not None and post.integration is not None:
-        shares = ", ".join(f"{grain} {share:.2f}" for grain, share in post.integration.items())
-        console.print(f"relevance of the image {post.relevance:.2f}; of its grains: {shares}", soft_wrap=True)
+    if post.relevance is not None:
+        shares = ", ".join(f"{grain} {share:.2f}" for grain, share in (post.integration or {}).items())
+        of_grains = f"; of its grains: {shares}" if shares else ""
+        console.print(f"relevance of the image {post.relevance:.2f}{of_grains}", soft_wrap=True)
     if not post.calibrated:
         console.print("scores are not calibrated: run `hamner calibrate` on the run's folder once", soft_wrap=True)
     for note in post.notes:
