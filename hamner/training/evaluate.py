@@ -108,13 +108,15 @@ def _require_corpus(folder: Path, corpus: Corpus) -> None:
 
 
 def _types_of(file: Path, corpus: Corpus) -> tuple[str, ...]:
-    """The types that predictions can have: the corpus's, and those of the run that the file lies in, if it does."""
-    folder = file.parent.parent if file.parent.name == "retests" else file.parent
-    if not (folder / "run.json").is_file():
+    """The types that predictions can have: the corpus's, and for a run's retest those of the run, which can be more."""
+    folder = file.absolute().parent
+    if not (folder.parent / "run.json").is_file():
         return corpus.every_type
-    from hamner.training.runs import Run  # loads torch
+    from hamner.training.runs import RETESTS, Run  # loads torch
 
-    return tuple(dict.fromkeys((*corpus.every_type, *Run.load(folder).types)))
+    if folder.name != RETESTS:
+        return corpus.every_type
+    return tuple(dict.fromkeys((*corpus.every_type, *Run.load(folder.parent).types)))
 
 
 def _file_of(predictions: Path, split: str) -> Path:
