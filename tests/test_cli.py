@@ -39,7 +39,7 @@ def test_each_command_explains_itself(command, monkeypatch, capsys):
     ("split", "text", "message"),
     [
         ("train", "IMGID:1\nKelso B-PER\n", "train.txt:2: 2 columns ('Kelso', 'B-PER'), parted by blanks"),
-        ("valid", "IMGID:1\nKelso\tB-HERO\n", "valid.txt:2: unknown tag 'B-HERO'"),
+        ("valid", "IMGID:1\nKelso\tB_HERO\n", "valid.txt:2: unknown tag 'B_HERO'"),
         ("test", "IMGID:../../x\nKelso\tB-PER\n", "test.txt:1: IMGID '../../x' is a path"),
         ("train", "IMGID:1\n\nIMGID:2\na\tO\n", "train.txt:1: post '1' has no words"),
         ("train", TEXT + TEXT, "train.txt:5: IMGID '1' was already used on line 1"),

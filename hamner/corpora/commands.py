@@ -13,8 +13,9 @@ from rich.table import Table
 
 from hamner.corpora.fetch import fetch_corpus
 from hamner.corpora.files import sha256
+from hamner.corpora.options import ColumnsOption, columns_of, loaded
 from hamner.corpora.post import CorpusError
-from hamner.corpora.registry import FILES, VERSIONS, Version, folder_of, load_corpus
+from hamner.corpora.registry import FILES, VERSIONS, Version, folder_of
 from hamner.corpora.report import check as check_corpus
 from hamner.corpora.report import counts_table, statistics
 from hamner.files import read_whole
@@ -69,8 +70,8 @@ def fetch(
 
 
 @app.command()
-def check(names: Names, source: From = None) -> None:
-    """Check hashes, published counts, posts in two splits and images; exit status 1 if something is wrong.
+def check(names: Names, source: From = None, columns: ColumnsOption = None) -> None:
+    """Check hashes, published counts, entity types, posts in two splits and images; exit status 1 if one is wrong.
 
     Images are images/ID.jpg (.jpeg, .png, .webp). Where posts share an image, images.tsv beside the texts names it: a
     line id<TAB>file for each post.
@@ -78,7 +79,7 @@ def check(names: Names, source: From = None) -> None:
     console = SafeConsole()
     reports = []
     for name in names:
-        reports.append(check_corpus(name, source))
+        reports.append(check_corpus(name, source, columns=columns_of(name, names, columns)))
         console.print(reports[-1])
     if not all(report.ok for report in reports):
         raise typer.Exit(1)
@@ -90,11 +91,12 @@ def stats(
     source: From = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: corpus, quantity, train, valid, test.")] = False,
+    columns: ColumnsOption = None,
 ) -> None:
     """Print the counts of corpora as tables, JSON or CSV."""
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
-    corpora = {name: load_corpus(name, source) for name in names}
+    corpora = {name: loaded(name, source, columns_of(name, names, columns)) for name in names}
     counts = {name: statistics(corpus) for name, corpus in corpora.items()}
     if as_json:
         echo_json({name: json.loads(frame.to_json(orient="index")) for name, frame in counts.items()}, indent=None)

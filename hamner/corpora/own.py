@@ -18,6 +18,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -40,11 +41,16 @@ MOST_COMPARED = 500
 
 COLUMNS = ("id", "text", "image", "names")
 
-_FORM = "write names as `Nora Whitfield=PER; Elmsford=LOC`"
-_NAME = re.compile(rf"(?P<name>.+?)\s*=\s*(?P<type>{'|'.join(TYPES)})(?:#(?P<which>all|[1-9][0-9]*))?", re.DOTALL)
 _CHARACTERS = re.compile(r"\[([0-9]+):([0-9]+)\]")
 _NO_IMAGES = frozenset({".txt", ".csv", ".tsv", ".json", ".jsonl", ".md"})
 """Suffixes of files beside the images that are none themselves."""
+
+
+@lru_cache(maxsize=100)
+def _named(types: tuple[str, ...]) -> re.Pattern[str]:
+    """What a name with its type matches, for these types."""
+    either = "|".join(map(re.escape, types))
+    return re.compile(rf"(?P<name>.+?)\s*=\s*(?P<type>{either})(?:#(?P<which>all|[1-9][0-9]*))?", re.DOTALL)
 
 
 class SplitText(Protocol):
@@ -161,6 +167,7 @@ def complaints(
     *,
     offsets: Iterable[Sequence[tuple[int, int]]] | None = None,
     annotated: Iterable[str] | None = None,
+    types: Sequence[str] = TYPES,
 ) -> list[str]:
     """Everything that would give a wrong number later, a sentence each; an empty list for a sound table.
 
@@ -172,13 +179,14 @@ def complaints(
         folder: the images' folder.
         offsets: for each post the (start, end) of its words; without them words are runs of letters and digits.
         annotated: file names that have a line in annotations.jsonl: they must be those of the table's images.
+        types: the entity types of the corpus or run (`Corpus.types`, `Run.types`).
     """
     folder = Path(folder)
     rows = table.to_dict("records")
     return [
         *_wrong_posts(rows),
         *_wrong_images(rows, folder),
-        *_wrong_names(rows, list(offsets) if offsets is not None else [None] * len(rows)),
+        *_wrong_names(rows, list(offsets) if offsets is not None else [None] * len(rows), types),
         *([] if annotated is None else _wrong_annotations(rows, list(annotated))),
     ]
 
@@ -219,11 +227,11 @@ def _wrong_images(rows: Sequence[Mapping[str, str]], folder: Path) -> Iterable[s
 
 
 def _wrong_names(
-    rows: Sequence[Mapping[str, str]], offsets: Sequence[Sequence[tuple[int, int]] | None]
+    rows: Sequence[Mapping[str, str]], offsets: Sequence[Sequence[tuple[int, int]] | None], types: Sequence[str]
 ) -> Iterable[str]:
     for row, places in zip(rows, offsets, strict=True):
         try:
-            name_spans(row["text"], row.get("names", ""), places)
+            name_spans(row["text"], row.get("names", ""), places, types)
         except CorpusError as error:
             yield f"{row['id']}: {error}"
 
@@ -247,7 +255,9 @@ def _nearest(name: str, others: Iterable[str]) -> str | None:
     return stems[near[0]] if near else None
 
 
-def name_spans(text: str, names: str, offsets: Sequence[tuple[int, int]] | None = None) -> list[NameSpan]:
+def name_spans(
+    text: str, names: str, offsets: Sequence[tuple[int, int]] | None = None, types: Sequence[str] = TYPES
+) -> list[NameSpan]:
     """The places of names in a text, in the text's order.
 
     Args:
@@ -258,6 +268,7 @@ def name_spans(text: str, names: str, offsets: Sequence[tuple[int, int]] | None 
             one beyond the last: `[0:14]=PER`.
         offsets: (start, end) of the text's words, in characters; a name is made of whole words. Without them words are
             runs of letters and digits.
+        types: the entity types of the corpus or run (`Corpus.types`, `Run.types`).
 
     An occurrence inside a longer name of the list does not count: in "Nora Zelt and Zelt" the list
     `Nora Zelt=PER; Zelt=PER` means the second Zelt.
@@ -267,10 +278,11 @@ def name_spans(text: str, names: str, offsets: Sequence[tuple[int, int]] | None 
     """
     spans: list[NameSpan] = []
     by_name: dict[str, list[tuple[str, str | None]]] = {}
+    form = f"write names as `Nora Whitfield={types[0]}; Elmsford={types[1 % len(types)]}`"
     for part in filter(None, map(str.strip, names.split(";"))):
-        match = _NAME.fullmatch(part)
+        match = _named(tuple(types)).fullmatch(part)
         if match is None:
-            raise CorpusError(f"{part[:60]!r} is no name with its type (one of {', '.join(TYPES)}); {_FORM}")
+            raise CorpusError(f"{part[:60]!r} is no name with its type (one of {', '.join(types)}); {form}")
         if characters := _CHARACTERS.fullmatch(match["name"]):
             spans.append(_by_characters(text, int(characters[1]), int(characters[2]), match["type"], offsets))
         else:
@@ -285,10 +297,10 @@ def name_spans(text: str, names: str, offsets: Sequence[tuple[int, int]] | None 
     return spans
 
 
-def gold_tags(post: SplitText, names: str) -> tuple[str, ...]:
-    """BIO tags of a post's words for a list of names (see `name_spans`, also for its errors)."""
+def gold_tags(post: SplitText, names: str, types: Sequence[str] = TYPES) -> tuple[str, ...]:
+    """BIO tags of a post's words for a list of names (see `name_spans`, also for its types and errors)."""
     tags = ["O"] * len(post.offsets)
-    for span in name_spans(post.text, names, post.offsets):
+    for span in name_spans(post.text, names, post.offsets, types):
         inside = [i for i, (start, end) in enumerate(post.offsets) if span.start <= start and end <= span.end]
         tags[inside[0]] = f"B-{span.type}"
         for i in inside[1:]:
@@ -340,7 +352,9 @@ def _by_name(
             raise CorpusError(f"{times}, but the list has it {len(listed)} times; {remedy}")
         which = [str(number) for number in range(1, len(listed) + 1)]
     elif None in which or "all" in which:
-        raise CorpusError(f"{name!r} is listed with and without a number; give each one its own, as in {name}=PER#1")
+        raise CorpusError(
+            f"{name!r} is listed with and without a number; give each one its own, as in {name}={listed[0][0]}#1"
+        )
     spans = []
     for (type, _), choice in zip(listed, which, strict=True):
         if int(choice or 0) > len(free):

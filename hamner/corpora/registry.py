@@ -17,7 +17,7 @@ from typing import NamedTuple
 from hamner.corpora.files import sha256
 from hamner.corpora.images import images_of
 from hamner.corpora.post import SPLITS, Corpus, CorpusError
-from hamner.corpora.reader import parse_posts
+from hamner.corpora.reader import Columns, parse_files
 from hamner.files import read_whole
 
 
@@ -204,7 +204,9 @@ def folder_of(version: Version, root: Path | None = None) -> Path:
     return (root or corpora_folder()) / version.name
 
 
-def load_corpus(name_or_folder: str | Path, root: Path | str | None = None) -> Corpus:
+def load_corpus(
+    name_or_folder: str | Path, root: Path | str | None = None, columns: Columns | str | None = None
+) -> Corpus:
     """Load a corpus by its known name, or from a folder.
 
     Args:
@@ -212,12 +214,18 @@ def load_corpus(name_or_folder: str | Path, root: Path | str | None = None) -> C
             `images/ID.jpg`, ID.jpeg, ID.png or ID.webp. Where posts share an image, `images.tsv` beside the texts names
             the image of each post: a line `id<TAB>file`, `file` being a name inside `images/`.
         root: the folder that holds the corpus's folder; for a known name `corpora_folder()` by default.
+        columns: for files of your own with more than two columns: those of word and tag, such as `word=0,tag=-1`, see
+            `read_posts`.
+
+    A corpus of your own has the entity types of its train split (`Corpus.types`). Tags in BIOES, BILOU or IOB1 are
+    recognised over the three files together and converted to BIO; `Corpus.notes` says so.
 
     Raises CorpusError for an unknown name (with the nearest known names), a corpus that is not fetched (with the
     command that fetches it), a missing or malformed file, a folder name that is no UTF-8, and for a file in a folder of
     a known name whose SHA-256 is another.
     """
     root = None if root is None else Path(root)
+    columns = None if columns is None else Columns.of(columns)
     if isinstance(name_or_folder, str) and name_or_folder in VERSIONS:
         version = VERSIONS[name_or_folder]
         folder = folder_of(version, root)
@@ -234,14 +242,17 @@ def load_corpus(name_or_folder: str | Path, root: Path | str | None = None) -> C
         name = _utf8_name(folder)
     contents = {file: read_whole(folder / file, CorpusError) for file in FILES}
     hashes = {file: sha256(data) for file, data in contents.items()}
+    if name in VERSIONS and columns is not None:
+        raise CorpusError(f"{name} has two columns, word and tag; leave the columns out")
     if name in VERSIONS:  # also for a folder that only has the name: its scores would be printed under it
         _demand_hashes(VERSIONS[name], folder, hashes)
     images = images_of(folder)
-    train, valid, test = (parse_posts(contents[file], folder / file, images) for file in FILES)
+    read = parse_files({folder / file: data for file, data in contents.items()}, images, columns)
+    train, valid, test = read.posts
     for file, posts in zip(FILES, (train, valid, test), strict=True):
         if not posts:
             raise CorpusError(f"{folder / file}: no post in it; write at least one post into each split")
-    return Corpus(name, folder, train, valid, test, hashes)
+    return Corpus(name, folder, train, valid, test, hashes, read.notes, read.scheme, columns, read.first_lines)
 
 
 def _utf8_name(folder: Path) -> str:

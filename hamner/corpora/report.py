@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -19,23 +21,35 @@ from hamner.corpora.images import unmatched_images
 from hamner.corpora.leaks import MOST, leaks
 from hamner.corpora.placeholders import about_repeated, glances_of, repeated_images
 from hamner.corpora.post import SPLITS, Corpus, CorpusError, Post
+from hamner.corpora.reader import Columns
 from hamner.corpora.registry import VERSIONS, Version, load_corpus, project_folder
 from hamner.corpora.tags import TYPES, Span, mention, orphans, spans
 
-QUANTITIES: Mapping[str, str] = {
-    "posts": "posts",
-    "tokens": "tokens",
-    "entities": "entities, by B- tags",
-    **{type: f"  {type}" for type in TYPES},
-    "spans": "entities, as seqeval reads them",
-    **{f"spans_{type}": f"  {type}" for type in TYPES},
-    "orphans": "orphan I- tags",
-    "posts_without_entity": "posts with no entity",
-    "words_without_pieces": "words without pieces",
-    "longest_post": "longest post, in words",
-    "seen_mentions": "mentions seen in training",
-}
-"""Key of each row of `statistics` -> its label in print."""
+RARE = 0.05
+"""A type is rare beside another one with more than 20 times as many entities."""
+
+
+def quantities(types: Sequence[str] = TYPES) -> dict[str, str]:
+    """Key of each row of `statistics` -> its label in print."""
+    return {
+        "posts": "posts",
+        "tokens": "tokens",
+        "entities": "entities, by B- tags",
+        **{_key(type): f"  {type}" for type in types},
+        "spans": "entities, as seqeval reads them",
+        **{f"spans_{type}": f"  {type}" for type in types},
+        "orphans": "orphan I- tags",
+        "posts_without_entity": "posts with no entity",
+        "words_without_pieces": "words without pieces",
+        "longest_post": "longest post, in words",
+        "seen_mentions": "mentions seen in training",
+    }
+
+
+def _key(type: str) -> str:
+    """The row of a type's B- tags: PER, but B-posts, for a type of one's own can be called like another row."""
+    return type if type in TYPES else f"B-{type}"
+
 
 _STYLES = {"ok": "green", "explained": "cyan", "note": "yellow", "wrong": "bold red"}
 
@@ -85,11 +99,12 @@ def has_pieces(word: str) -> bool:
 
 
 def statistics(corpus: Corpus, has_pieces: Callable[[str], bool] = has_pieces) -> pd.DataFrame:
-    """Counts of a corpus: a row for each of `QUANTITIES`, a column for each split, integers (NA where undefined).
+    """Counts of a corpus: a row for each of `quantities`, a column for each split, integers (NA where undefined).
 
     Entities by B- tags (the counts that papers print) and spans of seqeval's default mode are separate rows: an orphan
     I- opens a span and is no B-. `seen_mentions` counts spans whose `mention` occurs in train.
     """
+    types = corpus.every_type
     known = {mention(post.words, span) for post, span in _spans(corpus.train)}
     columns = {}
     for split, posts in corpus.splits():
@@ -99,9 +114,9 @@ def statistics(corpus: Corpus, has_pieces: Callable[[str], bool] = has_pieces) -
             "posts": len(posts),
             "tokens": len(tags),
             "entities": sum(tag[0] == "B" for tag in tags),
-            **{type: tags.count(f"B-{type}") for type in TYPES},
+            **{_key(type): tags.count(f"B-{type}") for type in types},
             "spans": len(read),
-            **{f"spans_{type}": sum(span.type == type for _, span in read) for type in TYPES},
+            **{f"spans_{type}": sum(span.type == type for _, span in read) for type in types},
             "orphans": sum(len(orphans(post.tags or ())) for post in posts),
             "posts_without_entity": sum(set(post.tags or ()) == {"O"} for post in posts),
             "words_without_pieces": sum(not has_pieces(word) for post in posts for word in post.words),
@@ -110,7 +125,7 @@ def statistics(corpus: Corpus, has_pieces: Callable[[str], bool] = has_pieces) -
                 None if split == "train" else sum(mention(post.words, span) in known for post, span in read)
             ),
         }
-    return pd.DataFrame(columns, index=list(QUANTITIES)).astype("Int64")
+    return pd.DataFrame(columns, index=list(quantities(types))).astype("Int64")
 
 
 def published_counts(name: str) -> pd.DataFrame:
@@ -127,15 +142,18 @@ def published_counts(name: str) -> pd.DataFrame:
 
 
 def check(
-    corpus: Corpus | str | Path, root: Path | None = None, has_pieces: Callable[[str], bool] = has_pieces
+    corpus: Corpus | str | Path,
+    root: Path | None = None,
+    has_pieces: Callable[[str], bool] = has_pieces,
+    columns: Columns | str | None = None,
 ) -> Report:
     """Check a corpus: hashes, published counts, orphan I- tags, posts in two splits, words without pieces, images.
 
-    A name or folder is loaded by `load_corpus`, whose errors include a wrong hash. `has_pieces` says whether a word has
-    a word piece.
+    A name or folder is loaded by `load_corpus` with `columns`; its errors include a wrong hash. `has_pieces` says
+    whether a word has a word piece.
     """
     if not isinstance(corpus, Corpus):
-        corpus = load_corpus(corpus, root)
+        corpus = load_corpus(corpus, root, columns)
     version = VERSIONS.get(corpus.name)
     counts = statistics(corpus, has_pieces)
     published = published_counts(version.published) if version is not None and version.published is not None else None
@@ -145,6 +163,7 @@ def check(
     else:
         findings.append(Finding("note", "no counts of this corpus were published, so none are compared"))
     findings += [
+        *(Finding("note", text) for text in (*corpus.notes, *type_notes(corpus))),
         _orphans(counts),
         *_leaks(corpus),
         _pieceless(corpus, has_pieces),
@@ -181,7 +200,8 @@ def counts_table(corpus: Corpus, counts: pd.DataFrame, published: pd.DataFrame |
     table.add_column("")
     for split in SPLITS:
         table.add_column(split, justify="right")
-    for quantity, label in QUANTITIES.items():
+    types = corpus.every_type
+    for quantity, label in quantities(types).items():
         cells = []
         for split in SPLITS:
             value = counts.loc[quantity, split]
@@ -192,12 +212,44 @@ def counts_table(corpus: Corpus, counts: pd.DataFrame, published: pd.DataFrame |
                 cell += f" ({value - published.loc[quantity, split]:+d})"
             cells.append(cell)
         # Three blocks: the counts that papers print, seqeval's spans, and the known traps.
-        last_of_block = quantity in ("tokens", TYPES[-1], f"spans_{TYPES[-1]}")
+        last_of_block = quantity in ("tokens", _key(types[-1]), f"spans_{types[-1]}")
         table.add_row(label, *cells, end_section=last_of_block)
     if published is not None and (counts.loc[published.index] != published).any(axis=None):
         table.caption = "(+n) or (-n) after a count: difference from the published one"
         table.caption_justify = "left"
     return table
+
+
+def type_notes(corpus: Corpus) -> tuple[str, ...]:
+    """What a user should know about the entity types: those that train lacks, and those that look like slips."""
+    counts = Counter(span.type for _, posts in corpus.splits() for _, span in _spans(posts))
+    notes = []
+    if held_out := corpus.held_out_types:
+        places = ", ".join(f"{type} ({_first(corpus, type)})" for type in held_out)
+        entities = sum(counts[type] for type in held_out)
+        notes.append(
+            f"train has no entity of {places}: no model can find these types, and their {entities} entities in valid "
+            "and test count as missed"
+        )
+    for type, count in sorted(counts.items()):
+        frequent = [other for other in counts if count < RARE * counts[other] and _alike(type, other)]
+        if frequent:
+            other = max(frequent, key=lambda name: counts[name])
+            notes.append(
+                f"the type {type} ({count} of {counts.total()} entities, {_first(corpus, type)}) is nearly {other} "
+                f"({counts[other]} entities): if it is a typing error, correct the tags"
+            )
+    return tuple(notes)
+
+
+def _first(corpus: Corpus, type: str) -> str:
+    return f"first in {corpus.first_lines.get(type, corpus.folder)}"
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two types differ as after a slip of the finger, such as PRE and PER; their case is ignored."""
+    least = 0.6 if min(len(one), len(other)) <= 4 else 0.8
+    return difflib.SequenceMatcher(None, one.casefold(), other.casefold(), autojunk=False).ratio() >= least
 
 
 def _spans(posts: tuple[Post, ...]) -> list[tuple[Post, Span]]:

@@ -1,4 +1,6 @@
-"""BIO tags over four entity types, and the protocols that read them as entities.
+"""BIO tags over entity types, and the protocols that read them as entities.
+
+A corpus's types are those of its train split (`label_set`). The corpora that hamner knows have the four of `TYPES`.
 
 An I- tag where no entity is open (an *orphan* I-) can be read in more than one way, and Twitter-2015 has hundreds of
 them. Each way of reading is a *protocol* with a name, and every score names its protocol.
@@ -6,16 +8,67 @@ them. Each way of reading is a *protocol* with a name, and every score names its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from hamner.escape import UNSEEN
+
+
+def tags_of(types: Iterable[str]) -> tuple[str, ...]:
+    """The BIO tags of these types: O, then B- and I- of each type, in the types' order."""
+    return ("O", *(f"{position}-{type}" for type in types for position in "BI"))
+
+
 TYPES = ("PER", "LOC", "ORG", "MISC")
-TAGS = ("O", *(f"{position}-{type}" for type in TYPES for position in "BI"))
+"""The types of the known corpora, and of every corpus that has no others."""
+TAGS = tags_of(TYPES)
 PROTOCOLS = ("seqeval", "strict", "repaired")
 
 TWITTER2015_TAGS = {"B-OTHER": "B-MISC", "I-OTHER": "I-MISC"}
-"""Twitter-2015's spelling of the fourth type -> ours."""
+"""Twitter-2015's spelling of the fourth type -> ours, see `is_spelt_other`."""
+
+TAG_FORM = "a tag is O, or B- or I- and a type, such as B-PER"
+"""What `is_tag` accepts, for messages."""
+
+
+@lru_cache(maxsize=20_000)
+def is_tag(text: str, prefixes: str = "BI") -> bool:
+    """Whether `text` is O, or one of the prefixes, a hyphen and a type.
+
+    A type is not empty, holds no white space and no control character, and has no hyphen at its ends, which seqeval's
+    strict mode would cut off.
+    """
+    if text == "O":
+        return True
+    prefix, hyphen, type = text[:1], text[1:2], text[2:]
+    return (
+        prefix != ""
+        and prefix in prefixes
+        and hyphen == "-"
+        and type != ""
+        and type.strip("-") == type
+        and UNSEEN.search(type) is None
+        and not any(character.isspace() for character in type)
+    )
+
+
+def types_in(sequences: Iterable[Sequence[str] | None]) -> frozenset[str]:
+    """The types that occur in tags; a post without tags has none."""
+    return frozenset(tag[2:] for tags in sequences for tag in tags or () if tag != "O")
+
+
+def label_set(found: Collection[str]) -> tuple[str, ...]:
+    """The types of a corpus whose train split has the types `found`: TYPES if all are among these, else sorted."""
+    return TYPES if set(found) <= set(TYPES) else tuple(sorted(found))
+
+
+def is_spelt_other(found: Collection[str]) -> bool:
+    """Whether OTHER means MISC where the types `found` occur: only if all others are among TYPES, as in Twitter-2015.
+
+    A corpus of other types keeps its OTHER.
+    """
+    return "OTHER" in found and set(found) - {"OTHER"} <= set(TYPES)
 
 
 class Span(NamedTuple):

@@ -11,13 +11,13 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hamner.corpora.post import Post
-from hamner.corpora.tags import TAGS
-from hamner.evaluation.columns import FORMS, IMGID, PredictionsError, in_columns, misc, tags_in_columns
+from hamner.corpora.tags import TAG_FORM, TYPES, is_spelt_other, is_tag, types_in
+from hamner.evaluation.columns import FORMS, IMGID, PredictionsError, in_columns, tags_in_columns, without_other
 from hamner.evaluation.scoring import Tags
 from hamner.files import read_whole, written_whole
 
@@ -29,21 +29,31 @@ GZIP = b"\x1f\x8b"
 
 
 def write_predictions(
-    path: str | Path, predictions: Mapping[str, Tags], relevance: Mapping[str, float] | None = None
+    path: str | Path,
+    predictions: Mapping[str, Tags],
+    relevance: Mapping[str, float] | None = None,
+    types: Collection[str] | None = None,
 ) -> None:
     """Write the tags of each post, in the mapping's order, and the relevance of its image to four digits, if given.
 
     A `path` that ends in .gz is compressed; equal lines give equal bytes. The file is written whole or not at all.
+    `types` are those of the model; without them OTHER beside PER, LOC and ORG alone is refused, as it is read as MISC.
 
     Raises PredictionsError, before anything is written, for what `read_predictions` or `read_relevance` would refuse.
     """
     path = Path(path)
     lines = []
+    if types is None and is_spelt_other(types_in(predictions.values())):
+        types = TYPES
     for id, tags in predictions.items():
         record: dict[str, object] = {"id": id, "tags": list(tags)}
         if relevance is not None:
             record["relevance"] = round(relevance[id], 4)
-        if problem := _malformed(record) or (None if relevance is None else _no_share(record)):
+        if (
+            problem := _malformed(record)
+            or _of_other_type(record, types)
+            or (None if relevance is None else _no_share(record))
+        ):
             raise PredictionsError(f"{path} is not written: {problem}")
         lines.append(json.dumps(record) + "\n")
     content = "".join(lines).encode("ascii")  # json.dumps escapes everything else
@@ -59,21 +69,29 @@ def _compressed(content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def read_predictions(path: str | Path, posts: Sequence[Post] | None = None) -> dict[str, tuple[str, ...]]:
+def read_predictions(
+    path: str | Path, posts: Sequence[Post] | None = None, types: Collection[str] | None = None
+) -> dict[str, tuple[str, ...]]:
     """Tags by post id, in the file's order; blank lines are skipped.
 
-    Reads JSON lines and, of other systems, CoNLL columns (`hamner.evaluation.columns`); `OTHER` counts as `MISC`. With
-    `posts`, the file must hold exactly those: every post once, with one tag a word.
+    Reads JSON lines in BIO and, of other systems, CoNLL columns (`hamner.evaluation.columns`). With `posts`, the file
+    must hold exactly those: every post once, with one tag a word.
+
+    `types` are the entity types of the corpus or run (`Corpus.every_type`, `Run.types`); a tag of another type is an
+    error. Without them they are PER, LOC, ORG and MISC if `posts` have gold tags of no other type, else any. `OTHER`
+    counts as `MISC` unless `types` have it, or, where they are unknown, unless the file has types of its own.
 
     Raises PredictionsError that names the file, the line and what is wrong there.
     """
     path = Path(path)
     lines = _lines(path)
     lengths = None if posts is None else {post.id: len(post.words) for post in posts}
+    if types is None and posts and types_in(post.tags for post in posts) <= set(TYPES):
+        types = TYPES
     if in_columns(next((line for line in lines if line.strip()), "")):
-        tagged = tags_in_columns(lines, path, posts)
+        tagged = tags_in_columns(lines, path, posts, types)
     else:
-        tagged = [(number, record["id"], tuple(record["tags"])) for number, record in _records(lines, path)]
+        tagged = _tagged(list(_records(lines, path)), path, types)
     predictions: dict[str, tuple[str, ...]] = {}
     for number, id, tags in tagged:
         if id in predictions:
@@ -84,6 +102,19 @@ def read_predictions(path: str | Path, posts: Sequence[Post] | None = None) -> d
     if lengths is not None and (missing := _without_prediction(lengths, predictions)):
         raise PredictionsError(f"{path}: {missing}")
     return predictions
+
+
+def _tagged(
+    records: Sequence[tuple[int, dict[str, Any]]], path: Path, types: Collection[str] | None
+) -> list[tuple[int, str, tuple[str, ...]]]:
+    """(line, post id, tags) of each record. Raises PredictionsError, with the line, for a type not among `types`."""
+    tagged = []
+    renamed = without_other([record["tags"] for _, record in records], types)
+    for (number, record), tags in zip(records, renamed, strict=True):
+        if problem := _of_other_type({"id": record["id"], "tags": tags}, types):
+            raise PredictionsError(f"{path}, line {number}: {problem}")
+        tagged.append((number, record["id"], tags))
+    return tagged
 
 
 def read_relevance(path: str | Path) -> dict[str, float]:
@@ -125,8 +156,6 @@ def _records(lines: Sequence[str], path: Path) -> Iterator[tuple[int, dict[str, 
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise PredictionsError(f"{where}: not a JSON object ({error}); {FORMS}") from error
-        if isinstance(record, dict) and isinstance(record.get("tags"), list):
-            record["tags"] = [misc(tag) if isinstance(tag, str) else tag for tag in record["tags"]]
         if problem := _malformed(record):
             raise PredictionsError(f"{where}: {problem}")
         yield number, record
@@ -181,8 +210,17 @@ def _malformed(record: object) -> str | None:
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         return f'post {id!r}: "tags" must be a list of strings; {FORMS}'
     for tag in tags:
-        if tag not in TAGS:
-            return f"post {id!r}: unknown tag {tag!r}; the tags are {', '.join(TAGS)}"
+        if not is_tag(tag):
+            return f"post {id!r}: unknown tag {tag!r}; {TAG_FORM}"
+    return None
+
+
+def _of_other_type(record: Mapping[str, Any], types: Collection[str] | None) -> str | None:
+    """The first tag of a line that is of none of `types`, in words, or None."""
+    if types is not None:
+        for tag in record["tags"]:
+            if tag != "O" and tag[2:] not in types:
+                return f"post {record['id']!r}: unknown tag {tag!r}; the types are {', '.join(types)}"
     return None
 
 

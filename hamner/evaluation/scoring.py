@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hamner.corpora.post import Post
-from hamner.corpora.tags import PROTOCOLS, TAGS, TYPES, Span, mention, spans
+from hamner.corpora.tags import PROTOCOLS, TAG_FORM, TYPES, Span, is_tag, mention, spans, types_in
 from hamner.errors import HamnerError
 
 Tags = Sequence[str]
@@ -63,7 +63,8 @@ class PRF:
 class Score:
     """The score of one set of predictions under one protocol.
 
-    `overall` is the micro average: counts are summed over posts and types, then divided. `per_type` has all four types.
+    `overall` is the micro average: counts are summed over posts and types, then divided. `per_type` has PER, LOC, ORG
+    and MISC where there are no other types, else those of gold in alphabetical order, then those of predictions alone.
     `seen` and `unseen` are None when no training mentions were given.
     """
 
@@ -91,12 +92,14 @@ def score(
     *,
     posts: Sequence[Post] | None = None,
     mentions: Collection[Mention] | None = None,
+    types: Sequence[str] = (),
 ) -> Score:
     """Score predicted tags against gold tags, one sequence of tags per post in each.
 
     With `posts`, in the same order, an error names the post by its id. With `mentions` (from `training_mentions`) as
     well, seen and unseen entities have their own scores: an entity, gold or predicted, is *seen* when training has the
-    same type and the same case-folded words. The counts of the two parts add up to `overall`.
+    same type and the same case-folded words. The counts of the two parts add up to `overall`. `types` stand first in
+    `per_type`, whether they occur or not: those that a model has learnt.
 
     Raises ScoringError for an unknown protocol or tag, for lengths that differ, and for `mentions` without `posts`.
     """
@@ -119,8 +122,17 @@ def score(
     if mentions is not None and posts is not None:
         known = {(i, span) for i, span in everything if mention(posts[i].words, span) in mentions}
         seen, unseen = part(known), part(everything - known)
-    per_type = {type: part([(i, span) for i, span in everything if span.type == type]) for type in TYPES}
+    in_order = _types(gold, predicted, types)
+    per_type = {type: part([(i, span) for i, span in everything if span.type == type]) for type in in_order}
     return Score(protocol, part(everything), per_type, seen, unseen)
+
+
+def _types(gold: Sequence[Tags], predicted: Sequence[Tags], first: Sequence[str]) -> tuple[str, ...]:
+    """The types of `per_type`: `first`, then those that occur; without `first` PER, LOC, ORG and MISC may suffice."""
+    of_gold, of_predicted = types_in(gold), types_in(predicted)
+    if not first and of_gold | of_predicted <= set(TYPES):
+        return TYPES
+    return tuple(dict.fromkeys((*first, *sorted(of_gold), *sorted(of_predicted))))
 
 
 def training_mentions(posts: Iterable[Post]) -> frozenset[Mention]:
@@ -158,8 +170,8 @@ def read_spans(
             raise ScoringError(f"{name}: {len(posts[i].words)} words but {len(truth)} gold tags")
         for side, tags in (("gold", truth), ("predicted", guess)):
             for tag in tags:
-                if tag not in TAGS:
-                    raise ScoringError(f"{name}: unknown {side} tag {tag!r}; the tags are {', '.join(TAGS)}")
+                if not is_tag(tag):
+                    raise ScoringError(f"{name}: unknown {side} tag {tag!r}; {TAG_FORM}")
     return [spans(tags, protocol) for tags in gold], [spans(tags, protocol) for tags in predicted]
 
 

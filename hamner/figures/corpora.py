@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from hamner.drawing.colours import BLACK, BLUE, GREY, ORANGE, PALE, PURPLE, TYPE_COLOURS
+from hamner.drawing.colours import BLACK, BLUE, GREY, ORANGE, PALE, PURPLE, colours_of
 from hamner.drawing.parts import stacked_shares
 from hamner.drawing.style import CORPUS_COLOURS, CORPUS_NAMES, styled
 
@@ -35,7 +35,9 @@ def post_lengths(lengths: Mapping[str, Sequence[int]], limit: int = 128) -> Figu
 @styled
 def entity_types(shares: pd.DataFrame) -> Figure:
     """Draw the share of each entity type (columns) in each corpus (rows), in percent: one bar for each corpus."""
-    return stacked_shares(shares.rename(index=CORPUS_NAMES), TYPE_COLOURS, "share of the entities (%)")
+    return stacked_shares(
+        shares.rename(index=CORPUS_NAMES), colours_of(map(str, shares.columns)), "share of the entities (%)"
+    )
 
 
 @styled

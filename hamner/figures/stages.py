@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
 
-from hamner.drawing.colours import BLACK, BLUE, GREY, ORANGE, PALE, SKY, TYPE_COLOURS, VERMILION
+from hamner.drawing.colours import BLACK, BLUE, GREY, ORANGE, PALE, SKY, VERMILION
 from hamner.drawing.matrix import draw_matrix
 from hamner.drawing.parts import (
     HALO,
@@ -66,7 +66,7 @@ def same_words(posts: Mapping[str, TaggedPost], images: Mapping[str, Image.Image
         label, colour = "no entity", GREY
         if post.entities:
             entity = post.entities[0]
-            label, colour = f"{entity.text}: {entity.type} {entity.score:.2f}", TYPE_COLOURS[entity.type]
+            label, colour = f"{entity.text}: {entity.type} {entity.score:.2f}", post.colours.get(entity.type, GREY)
         style: dict[str, Any] = {"ha": "center", "va": "center", "parse_math": False}
         axes.text(0.5, 1.075, label, fontsize=10.5, weight="bold", color=colour, **style)
         rho = "" if post.relevance is None else f"relevance {post.relevance:.2f}"

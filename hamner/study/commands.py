@@ -53,6 +53,7 @@ def lesion(
     trained model uses it. Points of F1 and, for minitweets, of type accuracy by cue, mean over the runs of a row. The
     results are kept in RUN/lesions.json. The command may run in several processes: no run is tested twice.
     """
+    from hamner.corpora.options import say
     from hamner.study.lesions import lesion_run, lesion_table, readable  # loads torch
     from hamner.training import Run
     from hamner.training.own_corpus import corpus_of_run
@@ -64,6 +65,7 @@ def lesion(
         name = run.record["corpus"]["name"]
         if name not in loaded:
             loaded[name] = corpus_of_run(run, root=root)
+            say(loaded[name].notes)
         try:
             lesion_run(run, loaded[name], captions=captions or ())
             tested.append(run)

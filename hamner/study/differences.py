@@ -69,7 +69,7 @@ def differences(
         gold: list[Any] = []
         tagged: dict[str, dict[int, Any]] = {}
         for run in [*group, *text_only]:
-            gold, predicted = align(posts, read_predictions(run.predictions))
+            gold, predicted = align(posts, read_predictions(run.predictions, types=run.types))
             tagged.setdefault(row_of_run(run.config), {})[run.config.seed] = predicted
         others = (
             [] if "text_only" in references else text_only

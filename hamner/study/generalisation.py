@@ -67,7 +67,10 @@ def generalisation(
         tagged: dict[tuple[str, int], dict[int, Any]] = {}
         for (corpus, shuffled), of_seed in sorted(files.items()):
             posts = tests[corpus]
-            aligned = {seed: align(posts, read_predictions(file, posts)) for seed, file in sorted(of_seed.items())}
+            aligned = {
+                seed: align(posts, read_predictions(file, posts, group[0].types))
+                for seed, file in sorted(of_seed.items())
+            }
             gold = next(iter(aligned.values()))[0]
             drawn: dict[str, Any] = {"resamples": resamples, "clusters": clusters_of(posts)}
             mine = tagged[corpus, shuffled] = {seed: predicted for seed, (_, predicted) in aligned.items()}

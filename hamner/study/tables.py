@@ -87,7 +87,7 @@ def with_predictions(records: Sequence[Run], tests: Mapping[str, Sequence[Post]]
         try:
             for corpus, file in files:
                 if corpus in tests:
-                    read_predictions(file, tests[corpus])
+                    read_predictions(file, tests[corpus], run.types)
         except HamnerError as error:
             leave_out(error)
         else:
@@ -99,7 +99,8 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
     """Precision, recall and F1 over seeds: a line for each corpus, encoder, row, source and protocol.
 
     A column holds the mean over seeds, as a fraction: `f1` over all entities, `f1_seen` and `f1_unseen`, `f1_PER` and
-    so on. Columns that end in `_sd`, `_min` and `_max` hold the spread.
+    so on. Columns that end in `_sd`, `_min` and `_max` hold the spread. Types other than the four of `TYPES` stand in
+    brackets, `f1_[person]`, so that a type called `seen` has a column of its own; a line without the type has NaN.
 
     Raises:
         HamnerError: runs of one name differ in more than their seed, or share a seed.
@@ -108,13 +109,14 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
     for group in by_name(records):
         require_seeds_alone(group)
         name = name_of(group[0])
+        types = _types_of(group)
         for protocol in PROTOCOLS:
             scores = [run.record["scores"][split][protocol] for run in group]
             line = name | {"protocol": protocol, "seeds": len(group)}
             for measure in MEASURES:
                 line |= _columns(measure, over_seeds([score["overall"][measure] for score in scores]))
             parts = {part: [score[part] for score in scores] for part in ("seen", "unseen")}
-            parts |= {type: [score["per_type"][type] for score in scores] for type in TYPES}
+            parts |= {_column_of(type): [score["per_type"][type] for score in scores] for type in types}
             for part, of_part in parts.items():
                 for measure in MEASURES:
                     line |= _columns(f"{measure}_{part}", over_seeds([score[measure] for score in of_part]))
@@ -123,6 +125,17 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
     table = pd.DataFrame(lines)
     key = ["corpus", "encoder", "row", "source", "protocol"]
     return table.sort_values(key, ignore_index=True) if lines else table
+
+
+def _types_of(group: Sequence[Run]) -> list[str]:
+    """The types that all runs of a group have scores of: those that their model knows, then those of test alone."""
+    of_runs = [run.record["scores"]["test"][protocol]["per_type"] for run in group for protocol in PROTOCOLS]
+    known = group[0].types
+    return [*known, *sorted(set.intersection(*map(set, of_runs)) - set(known))]
+
+
+def _column_of(type: str) -> str:
+    return type if type in TYPES else f"[{type}]"
 
 
 def name_of(run: Run) -> dict[str, str]:
@@ -173,11 +186,13 @@ def results_markdown(table: pd.DataFrame) -> str:
 
 def per_type_markdown(table: pd.DataFrame) -> str:
     """Write the scores of each type in Markdown (seqeval protocol): percent, mean ± standard deviation over seeds."""
+    own = [name[len("f1_[") : -1] for name in map(str, table) if name.startswith("f1_[") and name.endswith("]")]
     rows = [
-        [*_named(line), type, str(line["seeds"]), *(_percent(line, f"{measure}_{type}") for measure in MEASURES)]
+        [*_named(line), type, str(line["seeds"]), *(_percent(line, f"{m}_{_column_of(type)}") for m in MEASURES)]
         for line in table.to_dict("records")
         if line["protocol"] == "seqeval"
-        for type in TYPES
+        for type in (*TYPES, *own)
+        if not pd.isna(line.get(f"f1_{_column_of(type)}"))
     ]
     return markdown_table(["corpus", "encoder", "row", "source", "type"], ["seeds", "precision", "recall", "F1"], rows)
 

@@ -51,7 +51,7 @@ def votes(runs: Sequence[Run], posts: Sequence[Post], *, resamples: int = 10_000
         require_seeds_alone(group)
         if len(group) < 3:
             continue
-        aligned = [align(posts, read_predictions(run.predictions)) for run in group]
+        aligned = [align(posts, read_predictions(run.predictions, types=run.types)) for run in group]
         gold, tags = aligned[0][0], [predicted for _, predicted in aligned]
         of_vote = bootstrap_interval(gold, vote(tags), resamples=resamples, clusters=clusters_of(posts))
         mean = over_seeds([score(gold, predicted).overall.f1 for predicted in tags]).mean

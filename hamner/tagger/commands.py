@@ -221,13 +221,16 @@ def calibrate(
     Fits one number, a temperature, on the valid split of the run's own corpus and writes it to RUN/calibration.json;
     `hamner tag` and `Tagger` apply it from then on. The tags do not change. Needs at least 50 entities in valid.
     """
+    from hamner.corpora.options import say
     from hamner.tagger.calibration import calibrate as calibrate_run
     from hamner.training import Run
     from hamner.training.own_corpus import corpus_of_run
     from hamner.training.runs import CALIBRATION
 
     trained = Run.load(run)
-    temperature = calibrate_run(trained, corpus_of_run(trained, corpus, root), device)
+    source = corpus_of_run(trained, corpus, root)
+    say(source.notes)
+    temperature = calibrate_run(trained, source, device)
     echo(f"{trained.folder / CALIBRATION}: temperature {temperature:.2f}")
 
 

@@ -16,7 +16,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from hamner.drawing.colours import BLACK, GREY, TYPE_COLOURS
+from hamner.drawing.colours import BLACK, GREY
 from hamner.drawing.parts import HALO, MAP, colour_bar, draw_box, draw_image, draw_regions, scale_from_0
 from hamner.drawing.style import Drawn, styled
 from hamner.escape import figure_text
@@ -148,12 +148,11 @@ def _draw_words(axes: Axes, lines: list[Line], notes: list[str], post: TaggedPos
             if entity is None:
                 axes.text(column, row, shown, fontsize=10, **style)
                 continue
-            colour = TYPE_COLOURS[entity.type]
+            colour = post.colours.get(entity.type, GREY)
             axes.add_patch(Rectangle((column - 0.3, row - 0.25), len(shown) + 0.6, 0.5, color=colour, alpha=0.25, lw=0))
             axes.text(column, row, shown, fontsize=10, **style)
-            axes.text(
-                column, row + 0.42, f"{entity.type} {entity.score:.2f}", fontsize=7.5, color=colour, weight="bold"
-            )
+            label = f"{drawable(entity.type)} {entity.score:.2f}"
+            axes.text(column, row + 0.42, label, fontsize=7.5, color=colour, weight="bold", parse_math=False)
     heading = "no image was seen" if post.relevance is None else f"relevance of the image {post.relevance:.2f}"
     if not post.calibrated:
         heading += "; scores are not calibrated"

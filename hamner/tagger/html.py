@@ -7,7 +7,7 @@ from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from hamner.drawing.colours import GREY, TYPE_COLOURS
+from hamner.drawing.colours import GREY, colour_of
 from hamner.errors import HamnerError
 from hamner.escape import visible
 from hamner.images import load_image
@@ -29,7 +29,7 @@ def html_of(post: TaggedPost) -> str:
     """The post as one HTML element; nothing of its text, its names or its image's path is read as HTML."""
     parts, begin = [], 0
     for entity in post.entities:
-        parts += [_text(post.text[begin : entity.start]), _mark(entity)]
+        parts += [_text(post.text[begin : entity.start]), _mark(entity, colour_of(entity.type, post.types))]
         begin = entity.end
     parts.append(_text(post.text[begin:]))
     lines = list(post.notes)
@@ -53,8 +53,7 @@ def _text(text: str) -> str:
     return escape(visible(text))
 
 
-def _mark(entity: Entity) -> str:
-    colour = TYPE_COLOURS.get(entity.type, GREY)
+def _mark(entity: Entity, colour: str) -> str:
     label = f'<span style="{_LABEL}">{_text(entity.type)} {entity.score:.2f}</span>'
     return f'<mark style="{_MARK.format(colour=colour)};color:inherit">{_text(entity.text)}{label}</mark>'
 

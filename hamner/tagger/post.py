@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hamner.corpora.tags import TYPES
+from hamner.drawing.colours import colours_of
 from hamner.images import ImageInput
 from hamner.tagger.evidence import Evidence
 
@@ -47,7 +49,7 @@ class TaggedPost:
     `text` is the raw text, or the words joined by a space; word i is `text[offsets[i][0]:offsets[i][1]]`. `relevance`
     (rho) is the weight of the image, from 0 to 1, and `integration` (beta) the share of each granularity level. Both
     are None if the model saw no image; `notes` say why. For a post read in several windows, both come from the window
-    with the greatest relevance.
+    with the greatest relevance. `types` are all entity types of the run.
     """
 
     text: str
@@ -60,11 +62,18 @@ class TaggedPost:
     calibrated: bool
     notes: tuple[str, ...] = ()
     image: ImageInput | None = field(default=None, repr=False, compare=False)
+    types: tuple[str, ...] = field(default=TYPES, repr=False, compare=False)
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """Type -> its colour in figures and pages, for all types of the run."""
+        return colours_of(self.types)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `entities` as from `Entity.to_dict`, `evidence` in the same order.
 
-        spaCy draws it: `displacy.render(post.to_dict(), style="ent", manual=True)` reads `text`, `ents` and `title`.
+        spaCy draws it: `displacy.render(post.to_dict(), style="ent", manual=True)` reads `text`, `ents` and `title`;
+        `options={"colors": post.colours}` gives it hamner's colours.
         """
         return {
             "text": self.text,

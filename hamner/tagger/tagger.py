@@ -447,6 +447,7 @@ class Tagger:
             calibrated=self.temperature is not None,
             notes=notes,
             image=asked.image,
+            types=self.run.types,
         )
 
 

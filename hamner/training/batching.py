@@ -21,7 +21,6 @@ from hamner.model.hamner import HamNer
 from hamner.model.text import word_shape
 from hamner.vision.features import VisualFeatures
 
-TAG_IDS = {tag: i for i, tag in enumerate(TAGS)}
 BUCKET = 50
 """Number of batches whose posts are sorted by length together: more save padding, fewer keep the order random."""
 
@@ -35,7 +34,7 @@ class Window:
     pieces: Tensor  # (P,) with the encoder's special tokens
     first_piece: Tensor  # (n,)
     shapes: Tensor  # (n, 7), see `word_shape`
-    tags: Tensor | None  # (n,)
+    tags: Tensor | None  # (n,), numbers of the model's tags; None for a post without tags, or with one it lacks
 
 
 def piece_limit(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> int:
@@ -51,11 +50,15 @@ def windows(
     tokenizer: PreTrainedTokenizerBase,
     limit: int,
     appended: Callable[[Post], str] | None = None,
+    tags: Sequence[str] = TAGS,
 ) -> list[Window]:
     """Cut posts into pieces, and posts of more than `limit` pieces into windows at word boundaries.
 
     Each window of a post ends with a separator and the text that `appended` gives for the post, in the same segment.
     The model reads that text and does not tag it. The text is truncated to a quarter of `limit`.
+
+    `tags` are those of the model, whose places number the gold tags. A window with a tag of another type, one that
+    train lacks, has no gold tags: it can be tagged and not learnt from.
 
     A word without pieces (for example a zero-width space) becomes the unknown piece and keeps its place. A word that
     alone is longer than a window is truncated; its first piece represents it.
@@ -63,6 +66,7 @@ def windows(
     vocabulary = {word for post in posts for word in post.words}
     spelling = _pieces_of_words(sorted(vocabulary), tokenizer)
     shape = {word: word_shape(word) for word in vocabulary}
+    number_of = {tag: i for i, tag in enumerate(tags)}
     special = tokenizer("", add_special_tokens=True)["input_ids"]
     before, after = _around(special, tokenizer)
     cut: list[Window] = []
@@ -83,11 +87,12 @@ def windows(
                     break
                 first.append(len(pieces))
                 pieces += spelt
-            tags = None
-            if post.tags is not None:
-                tags = torch.tensor([TAG_IDS[tag] for tag in post.tags[start : start + len(first)]])
+            numbers = None
+            gold = None if post.tags is None else post.tags[start : start + len(first)]
+            if gold is not None and number_of.keys() >= set(gold):
+                numbers = torch.tensor([number_of[tag] for tag in gold])
             shapes = torch.tensor([shape[word] for word in post.words[start : start + len(first)]])
-            cut.append(Window(number, start, torch.tensor(pieces + behind), torch.tensor(first), shapes, tags))
+            cut.append(Window(number, start, torch.tensor(pieces + behind), torch.tensor(first), shapes, numbers))
             start += len(first)
     return cut
 
@@ -173,7 +178,7 @@ def prepare(
         appended: gives the text to read after a post, see `windows`
     """
     limit = piece_limit(tokenizer, model.text.encoder.config)
-    return Split(windows(posts, tokenizer, limit, appended), tokenizer.pad_token_id, features)
+    return Split(windows(posts, tokenizer, limit, appended, model.decoder.tags), tokenizer.pad_token_id, features)
 
 
 class Item(NamedTuple):

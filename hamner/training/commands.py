@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from hamner.corpora.options import ColumnsOption
 from hamner.terminal import echo
 from hamner.vision.missing import ALLOWED_MISSING
 
@@ -117,6 +118,7 @@ def train(
     ] = None,
     threads: Threads = None,
     root: Root = None,
+    columns: ColumnsOption = None,
     allow_leaks: AllowLeaks = False,
     allow_missing: AllowMissing = ALLOWED_MISSING,
 ) -> None:
@@ -128,7 +130,7 @@ def train(
     """
     from accelerate import PartialState
 
-    from hamner.corpora import load_corpus
+    from hamner.corpora.options import loaded as load
     from hamner.training import train as train_run
     from hamner.training.rows import config_of_row, full_settings
 
@@ -138,8 +140,9 @@ def train(
         raise typer.BadParameter(
             "a text_only model reads no images: add --row full, or another row", param_hint="--row"
         )
-    loaded = load_corpus(corpus, root)
+    loaded = load(corpus, root, columns)
     config = config_of_row(full_settings(loaded.name, given, preset), row, seed)
+    _report_types(loaded)
     _report_leaks(loaded, allow_leaks)
     # Not by PartialState: it is the accelerator of `train` that has to set up several processes.
     if not config.model.vision and os.environ.get("RANK", "0") == "0":
@@ -185,6 +188,7 @@ def ablate(
     folder: Folder = Path("data/runs"),
     threads: Threads = None,
     root: Root = None,
+    columns: ColumnsOption = None,
     allow_leaks: AllowLeaks = False,
     allow_missing: AllowMissing = ALLOWED_MISSING,
 ) -> None:
@@ -205,13 +209,14 @@ def ablate(
     Finished runs are skipped and unfinished ones resumed. Several processes or machines may share FOLDER: no run is
     done twice. With `--threads 1` several processes share the cores fairly.
     """
-    from hamner.corpora import load_corpus
+    from hamner.corpora.options import loaded as load
     from hamner.training.rows import GROUPS, full_settings, rows_of
     from hamner.training.sweep import Part, train_sweep
 
     given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings, source, fusion)
-    loaded = load_corpus(corpus, root)
+    loaded = load(corpus, root, columns)
     full = full_settings(loaded.name, given, preset)
+    _report_types(loaded)
     _report_leaks(loaded, allow_leaks)
     named = [row for name in rows or rows_of(full) for row in GROUPS.get(name, (name,))]
     train_sweep([Part(loaded, full, named)], range(1, seeds + 1), folder, threads, allow_missing)
@@ -227,6 +232,7 @@ def retest(
         typer.Option(min=0, max=100, metavar="PERCENT", help="Exchange this share of the images; repeatable."),
     ] = None,
     root: Root = None,
+    columns: ColumnsOption = None,
     allow_missing: AllowMissing = ALLOWED_MISSING,
 ) -> None:
     """Test trained runs on another corpus, or on their own with a share of the images exchanged.
@@ -234,7 +240,8 @@ def retest(
     Predictions are kept in RUN/retests; `hamner evaluate` scores them, and `hamner measure` puts them into a table.
     Existing predictions are kept. The command may run in several processes: no test is made twice.
     """
-    from hamner.corpora import load_corpus
+    from hamner.corpora.options import loaded as load
+    from hamner.corpora.options import say
     from hamner.evaluation import align, read_predictions, score
     from hamner.training import Run
     from hamner.training.own_corpus import corpus_of_run
@@ -245,7 +252,12 @@ def retest(
     for trained in [Run.load(folder) for folder in runs]:
         name = on or trained.record["corpus"]["name"]
         if name not in loaded:
-            loaded[name] = load_corpus(on, root) if on else corpus_of_run(trained, root=root)
+            # A run's own corpus is read as in its training, and another one as `--columns` says.
+            if on:
+                loaded[name] = load(on, root, columns)
+            else:
+                loaded[name] = corpus_of_run(trained, root=root, columns=columns)
+                say(loaded[name].notes)
         for share in shuffled or [0]:
             try:
                 test = retest_run(
@@ -256,7 +268,7 @@ def retest(
                     raise
                 echo(f"skipped: {error}")
                 break
-            gold, predicted = align(loaded[name].test, read_predictions(test.file))
+            gold, predicted = align(loaded[name].test, read_predictions(test.file, types=trained.types))
             echo(f"{test.file}: F1 {100 * score(gold, predicted).overall.f1:.2f} (seqeval protocol)")
 
 
@@ -282,6 +294,7 @@ def sweep(
     folder: Folder = Path("data/runs"),
     threads: Threads = None,
     root: Root = None,
+    columns: ColumnsOption = None,
     allow_leaks: AllowLeaks = False,
     allow_missing: AllowMissing = ALLOWED_MISSING,
 ) -> None:
@@ -291,11 +304,13 @@ def sweep(
     Finished runs are skipped and unfinished ones resumed. Several processes or machines may share FOLDER: no run is
     done twice. Afterwards `hamner measure` and `hamner tables` make the tables from data/runs.
     """
-    from hamner.corpora import load_corpus
+    from hamner.corpora.options import columns_of
+    from hamner.corpora.options import loaded as load
     from hamner.training.rows import full_settings, rows_of
     from hamner.training.sweep import Part, retest_sweep, train_sweep
 
-    loaded = [load_corpus(name, root) for name in corpora or ("twitter2015", "twitter2017")]
+    names = corpora or ["twitter2015", "twitter2017"]
+    loaded = [load(name, root, columns_of(name, names, columns)) for name in names]
     for name, count in Counter(corpus.name for corpus in loaded).items():
         if count > 1:
             raise typer.BadParameter(
@@ -310,6 +325,7 @@ def sweep(
         full = full_settings(corpus.name, given, preset)
         parts.append(Part(corpus, full, rows_of(full)))
     for corpus in loaded:
+        _report_types(corpus)
         _report_leaks(corpus, allow_leaks)
     runs = train_sweep(parts, range(1, seeds + 1), folder, threads, allow_missing)
     missing = retest_sweep(runs, loaded, files, threads, allow_missing)
@@ -317,6 +333,14 @@ def sweep(
     for reason, of_reason in groupby(sorted(missing, key=missing.__getitem__), missing.__getitem__):
         tests = [str(file) for file in of_reason]
         echo(f"{len(tests)} of the tests are impossible, such as {tests[0]}: {reason}")
+
+
+def _report_types(corpus: Corpus) -> None:
+    """Print what a user should know about the corpus's entity types, on standard error."""
+    from hamner.corpora.options import say
+    from hamner.corpora.report import type_notes
+
+    say(type_notes(corpus))
 
 
 def _report_leaks(corpus: Corpus, allow_leaks: bool) -> None:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hamner.corpora import load_corpus
+from hamner.corpora.options import ColumnsOption, conversions_said, loaded, say
 from hamner.corpora.post import Corpus, Post
 from hamner.corpora.tags import PROTOCOLS
 from hamner.errors import HamnerError
@@ -35,6 +35,7 @@ def evaluate(
         str | None, typer.Option(help="Name or folder of the corpus. [default: that of the run]", show_default=False)
     ] = None,
     root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")] = None,
+    columns: ColumnsOption = None,
     split: Annotated[Literal["train", "valid", "test"], typer.Option(help="The split that was tagged.")] = "test",
     protocol: Annotated[
         Literal["seqeval", "strict", "repaired", "all"], typer.Option(help="How an I- without its B- is read.")
@@ -46,16 +47,20 @@ def evaluate(
     """Score a run or a predictions file: overall, per type, seen and unseen, with a bootstrap interval over posts.
 
     Reads hamner's predictions.jsonl and the CoNLL files of other systems: columns with the word first and the
-    predicted tag last, posts in the corpus's order or under IMGID lines. With OTHER, a paired bootstrap test compares
-    the two.
+    predicted tag last, posts in the corpus's order or under IMGID lines; tags in BIOES, BILOU or IOB1 are converted to
+    BIO. `--columns` is about the corpus's own files; a run remembers its corpus's. With OTHER, a paired bootstrap test
+    compares the two.
     """
-    source = _corpus_of(predictions, corpus, root)
+    source = _corpus_of(predictions, corpus, root, columns)
     if other is not None and other.is_dir():
         _require_corpus(other, source)
     predictions, other = _file_of(predictions, split), None if other is None else _file_of(other, split)
     posts = source[split]
-    gold, predicted = align(posts, read_predictions(predictions, posts))
-    other_tags = None if other is None else align(posts, read_predictions(other, posts))[1]
+    with conversions_said():
+        gold, predicted = align(posts, read_predictions(predictions, posts, _types_of(predictions, source)))
+        other_tags = None
+        if other is not None:
+            other_tags = align(posts, read_predictions(other, posts, _types_of(other, source)))[1]
     result: dict[str, Any] = {
         "corpus": source.name,
         "sha256": source.sha256,
@@ -74,18 +79,20 @@ def evaluate(
         print_tables(result, SafeConsole())
 
 
-def _corpus_of(predictions: Path, corpus: str | None, root: Path | None) -> Corpus:
+def _corpus_of(predictions: Path, corpus: str | None, root: Path | None, columns: str | None) -> Corpus:
     """The corpus that is named; else that of the run. Raises HamnerError for a file whose corpus nobody names."""
     if not predictions.is_dir():
         if not os.path.lexists(predictions):
             raise HamnerError(f"{predictions}: no such file or folder; give a run's folder, or a predictions file")
         if corpus is None:
             raise typer.BadParameter("a file does not say which corpus it tags: name it with --corpus")
-        return load_corpus(corpus, root)
+        return loaded(corpus, root, columns)
     from hamner.training.own_corpus import corpus_of_run  # loads torch
     from hamner.training.runs import Run
 
-    return corpus_of_run(Run.load(predictions), corpus, root)
+    source = corpus_of_run(Run.load(predictions), corpus, root, columns)
+    say(source.notes)
+    return source
 
 
 def _require_corpus(folder: Path, corpus: Corpus) -> None:
@@ -98,6 +105,18 @@ def _require_corpus(folder: Path, corpus: Corpus) -> None:
             f"{folder} was trained on {recorded['name']!r}, and not on these posts of {corpus.name!r}: "
             "runs of one corpus can be compared"
         )
+
+
+def _types_of(file: Path, corpus: Corpus) -> tuple[str, ...]:
+    """The types that predictions can have: the corpus's, and for a run's retest those of the run, which can be more."""
+    folder = file.absolute().parent
+    if not (folder.parent / "run.json").is_file():
+        return corpus.every_type
+    from hamner.training.runs import RETESTS, Run  # loads torch
+
+    if folder.name != RETESTS:
+        return corpus.every_type
+    return tuple(dict.fromkeys((*corpus.every_type, *Run.load(folder.parent).types)))
 
 
 def _file_of(predictions: Path, split: str) -> Path:

@@ -23,8 +23,9 @@ from hamner.vision.sources import is_own_source, is_vectors, source_named
 
 
 def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
-    """What makes two runs the same run: settings, texts, and the SHA-256 of every other file that is read: captions,
-    images, annotations, the list of images, and the text encoder's weights.
+    """What makes two runs the same run: settings, texts, how their tags were read unless as BIO in two columns, and the
+    SHA-256 of every other file that is read: captions, images, annotations, the list of images, and the text encoder's
+    weights.
     """
     for name in config.captions:
         if not os.path.isfile(name):
@@ -41,7 +42,11 @@ def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
     inputs |= encoder_sha256(config) | extensions_sha256(config)
     if config.visual is not None and not config.captions and not is_vectors(config.visual.backbone):
         inputs["images"] = images_sha256(corpus)
-    corpus_of = {"name": corpus.name, "sha256": corpus.sha256}
+    corpus_of: dict[str, Any] = {"name": corpus.name, "sha256": corpus.sha256}
+    if corpus.scheme != "BIO":  # only where it happened: other records stay as they are
+        corpus_of["scheme"] = corpus.scheme
+    if corpus.columns is not None:
+        corpus_of["columns"] = corpus.columns._asdict()
     return {"corpus": corpus_of, "config": config.to_dict(), "inputs": inputs}
 
 

@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from hamner.corpora.post import Corpus, Post
-from hamner.corpora.tags import PROTOCOLS, TAGS
+from hamner.corpora.tags import PROTOCOLS, TAGS, tags_of
 from hamner.corpora.words import marks_apart
 from hamner.devices import autocast_of, cpu_threads, deterministic
 from hamner.encoders import encoder_revision, fetch_encoder, load_encoder, load_tokenizer
@@ -95,27 +95,41 @@ RUNS = Path("data/runs")
 
 
 def build_model(
-    config: ModelConfig, seed: int, channels: int = 0, classes: int = 1, revision: str | None = None
+    config: ModelConfig,
+    seed: int,
+    channels: int = 0,
+    classes: int = 1,
+    revision: str | None = None,
+    tags: tuple[str, ...] = TAGS,
 ) -> HamNer:
     """The network with its pretrained encoder; all other weights are drawn from `seed`.
 
     `channels` and `classes` describe the visual features, as for `HamNer`; `revision` is that of an encoder on the hub.
-    The caller's random numbers stay as they were.
+    `tags` are the BIO tags that it gives, those of the corpus. The caller's random numbers stay as they were.
     """
-    return _drawn(config, load_encoder(config.text_encoder, revision), seed, channels, classes)
+    return _drawn(config, load_encoder(config.text_encoder, revision), tags, seed, channels, classes)
 
 
-def _drawn(config: ModelConfig, encoder: PreTrainedModel, seed: int, channels: int = 0, classes: int = 1) -> HamNer:
+def _drawn(
+    config: ModelConfig,
+    encoder: PreTrainedModel,
+    tags: tuple[str, ...],
+    seed: int,
+    channels: int = 0,
+    classes: int = 1,
+) -> HamNer:
     """The network around `encoder`, with all other weights drawn from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the devices
-        return HamNer(config, encoder, TAGS, channels, classes)
+        return HamNer(config, encoder, tags, channels, classes)
 
 
-def _outline(config: ModelConfig, encoder: PreTrainedModel, channels: int = 0, classes: int = 1) -> HamNer:
+def _outline(
+    config: ModelConfig, encoder: PreTrainedModel, tags: tuple[str, ...], channels: int = 0, classes: int = 1
+) -> HamNer:
     """The network around `encoder` with shapes alone: its other weights take no memory."""
     with torch.device("meta"):
-        return HamNer(config, encoder, TAGS, channels, classes)
+        return HamNer(config, encoder, tags, channels, classes)
 
 
 def trained_model(run: Run, device: torch.device) -> HamNer:
@@ -138,15 +152,15 @@ def trained_model(run: Run, device: torch.device) -> HamNer:
                     f"{run.folder} was trained with another {name} of {config.model.text_encoder} than there is now: "
                     "restore that file, or train the run again"
                 )
-    shape = {} if config.visual is None else run.shape
+    shape, tags = {} if config.visual is None else run.shape, tags_of(run.types)
     encoder = load_encoder(config.model.text_encoder, revision)
     state = read_weights(run.weights, run.record["weights_sha256"])
-    if unlike := mismatch(_outline(config.model, encoder, **shape), state):  # before the network takes memory
+    if unlike := mismatch(_outline(config.model, encoder, tags, **shape), state):  # before the network takes memory
         raise RunError(
             f"{run.folder / 'run.json'}: its settings describe another model than {run.weights.name} holds: {unlike}; "
             "restore run.json, or train the run again"
         )
-    model = _drawn(config.model, encoder, config.seed, **shape)
+    model = _drawn(config.model, encoder, tags, config.seed, **shape)
     load_learned_state(model, state, run.weights)
     return model.to(device).eval()
 
@@ -313,9 +327,9 @@ def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, 
     shape: dict[str, Any] = {} if store is None else {"channels": store.channels, "classes": len(store.class_names)}
     encoder = load_encoder(config.model.text_encoder)
     if task.is_main:  # before the network takes memory
-        outline = _outline(config.model, encoder, **shape)
+        outline = _outline(config.model, encoder, corpus.tags, **shape)
         require_room(task.folder, sum(tensor.nbytes for tensor in learned_state(outline).values()))
-    model = _drawn(config.model, encoder, config.seed, **shape)
+    model = _drawn(config.model, encoder, corpus.tags, config.seed, **shape)
     tokenizer = load_tokenizer(config.model.text_encoder)
     splits = {}
     features = None if store is None else KeptFeatures(store)  # of all splits: they share images
@@ -327,6 +341,7 @@ def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, 
     network: HamNer = task.accelerator.unwrap_model(wrapped)
     _attach_words(task, network, splits, kept)
     record = task.identity | {
+        "types": list(corpus.types),
         "sources": config.field_sources(),
         **surroundings(device, task.accelerator.num_processes),
         **({"extensions": from_outside} if (from_outside := _extensions(config)) else {}),
@@ -496,7 +511,7 @@ def _record(task: _Task, prepared: _Prepared, state: Progress) -> Run:
         os.replace(best, run.weights)
         ids = [post.id for post in task.corpus.test]
         judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
-        write_predictions(run.predictions, dict(zip(ids, tags["test"], strict=True)), judged)
+        write_predictions(run.predictions, dict(zip(ids, tags["test"], strict=True)), judged, task.corpus.types)
         record = prepared.record | {
             "history": state.history,
             "best_epoch": state.best_epoch,
@@ -520,7 +535,9 @@ def _scores(corpus: Corpus, tags: dict[str, list[list[str]]]) -> dict[str, dict[
     mentions = training_mentions(corpus.train)
     return {
         name: {
-            protocol: score(_gold(corpus[name]), found, protocol, posts=corpus[name], mentions=mentions).to_dict()
+            protocol: score(
+                _gold(corpus[name]), found, protocol, posts=corpus[name], mentions=mentions, types=corpus.types
+            ).to_dict()
             for protocol in PROTOCOLS
         }
         for name, found in tags.items()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import reprlib
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hamner.corpora.tags import TYPES
+from hamner.corpora.tags import TYPES, is_tag
 from hamner.model.config import MOST_CHANNELS
 from hamner.settings import Share
 
@@ -49,9 +49,16 @@ class _Splits(_Part):
     test: _Protocols
 
 
+class _Columns(_Part):
+    word: int
+    tag: int
+
+
 class _Corpus(_Part):
     name: str
     sha256: dict[str, str]
+    scheme: Literal["BIO", "BIOES", "BILOU", "IOB1"] = "BIO"
+    columns: _Columns | None = None
 
 
 class _Features(_Part):
@@ -70,7 +77,9 @@ class _Epoch(_Part):
 class Record(_Part):
     """A finished run, as run.json holds it.
 
-    corpus             name, and the SHA-256 of each of its files of posts
+    corpus             name, and the SHA-256 of each of its files of posts; the scheme of their tags if it is not BIO,
+                       and the columns of word and tag if they were chosen
+    types              the entity types that the model knows; absent in older records, whose types are the four
     config             the settings, as `TrainConfig.to_dict` gives them
     inputs             SHA-256 of every other file that was read, see `identity`
     sources            setting -> whose its value is
@@ -87,6 +96,7 @@ class Record(_Part):
     """
 
     corpus: _Corpus
+    types: Annotated[list[str], Field(min_length=1)] = list(TYPES)
     config: dict[str, Any]
     inputs: dict[str, Sha256]
     sources: dict[str, str]
@@ -119,8 +129,15 @@ def problem_of(record: Any) -> str | None:
         if first["type"] == "missing" or first["input"] is None:
             return f"it lacks {name}"
         return f"{name} cannot be {reprlib.repr(first['input'])} ({first['msg']})"
+    if wrong := next((type for type in read.types if not is_tag(f"B-{type}")), None):
+        return f"types cannot have {reprlib.repr(wrong)}"
+    if len(set(read.types)) < len(read.types):
+        return "types names one type twice"
     for split in ("valid", "test"):
         for protocol, scores in getattr(read.scores, split):
-            if scores.per_type.keys() != set(TYPES):
-                return f"scores.{split}.{protocol}.per_type must have {', '.join(TYPES)}"
+            # Types that train lacks stand behind those that the model knows.
+            if not scores.per_type.keys() >= set(read.types) or not all(
+                is_tag(f"B-{type}") for type in scores.per_type
+            ):
+                return f"scores.{split}.{protocol}.per_type must have {', '.join(read.types)}"
     return None

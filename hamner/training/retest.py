@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from accelerate import PartialState
 
 from hamner.corpora.post import Corpus
+from hamner.corpora.tags import types_in
 from hamner.devices import autocast_of
 from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
@@ -34,6 +35,10 @@ from hamner.vision.store import FEATURES
 
 class OtherClassesError(HamnerError):
     """The objects of a corpus are of other classes than those that a run was trained on."""
+
+
+class OtherTypesError(HamnerError):
+    """The entities of a corpus are of types that a run was not trained on."""
 
 
 class Retest(NamedTuple):
@@ -82,6 +87,7 @@ def retest(
     Raises:
         RunInUseError: another process works in the run's folder, and `wait` is False
         MissingImagesError: more posts of test lack an image or caption
+        OtherTypesError: test of `corpus` has entities of types that the run does not know
         OtherClassesError: the objects of `corpus` are of other classes than those the run was trained on
         HamnerError: the run has no weights, has no images to shuffle, or needs captions; or fewer than two posts would
             exchange their images
@@ -115,7 +121,7 @@ def retest(
             tags, relevance = predict(model, batches, split.windows, len(corpus.test), device)
         ids = [post.id for post in corpus.test]
         judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
-        write_predictions(test.file, dict(zip(ids, tags, strict=True)), judged)
+        write_predictions(test.file, dict(zip(ids, tags, strict=True)), judged, run.types)
         write_json(origin, note)
     return test
 
@@ -171,6 +177,12 @@ def config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[P
         )
     if corpus.name == trained_on["name"] and not captions:
         require_data_of(run, corpus)
+    foreign = types_in(post.tags for post in corpus.test) - set(run.types)
+    if foreign and corpus.name != trained_on["name"]:
+        raise OtherTypesError(
+            f"{run.folder} knows the entity types {', '.join(run.types)}, and test of {corpus.name} has "
+            f"{', '.join(sorted(foreign))}, which it cannot find: test it on a corpus of its own types"
+        )
     if not 0 <= shuffled <= 100:
         raise HamnerError(f"shuffled is a percentage from 0 to 100, not {shuffled}")
     if shuffled and (config.visual is None or config.images != "own"):

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from hamner.corpora.tags import TYPES
 from hamner.errors import HamnerError
 from hamner.files import read_text, written_whole
 from hamner.training.config import TrainConfig
@@ -87,6 +88,11 @@ class Run:
         if not features:
             raise RunError(f"{self.folder / 'run.json'} names no visual features: train the run again")
         return {name: features[name] for name in ("channels", "classes")}
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The entity types that the model knows."""
+        return tuple(self.record.get("types", TYPES))
 
     @property
     def predictions(self) -> Path:

@@ -20,7 +20,7 @@ from hamner.devices import cpu_threads
 from hamner.training.config import TrainConfig
 from hamner.training.inputs import Words, open_store
 from hamner.training.loop import train
-from hamner.training.retest import OtherClassesError, planned, retest
+from hamner.training.retest import OtherClassesError, OtherTypesError, planned, retest
 from hamner.training.rows import config_of_row, row_of_run
 from hamner.training.runs import Run, RunInUseError, run_name
 from hamner.vision.missing import ALLOWED_MISSING
@@ -80,7 +80,8 @@ def retest_sweep(
     """Test text_only and full on each other corpus, and full on its own corpus with SHARES of the images exchanged.
 
     `captions` are given by corpus, for runs that read captions. Returns the files of the tests that are impossible,
-    with the reason: the weights of the run are missing, or the objects of the two corpora are of other classes.
+    with the reason: the weights of the run are missing, the objects of the two corpora are of other classes, or the
+    entities of the other corpus are of types that the run does not know.
     """
     missing: dict[Path, str] = {}
     work: list[tuple[str, Callable[..., None]]] = []
@@ -97,7 +98,7 @@ def retest_sweep(
                 wait=wait,
                 allow_missing=allow_missing,
             )
-        except OtherClassesError as error:
+        except (OtherClassesError, OtherTypesError) as error:
             missing[file] = str(error)
 
     for run in runs:

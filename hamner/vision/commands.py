@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hamner.corpora import load_corpus
+from hamner.corpora.options import ColumnsOption, loaded
 from hamner.terminal import echo
 from hamner.vision.features import VisualSource
 from hamner.vision.sources import is_own_source, is_vectors
@@ -39,6 +39,7 @@ def features(
         bool, typer.Option("--mask-placeholders", help="treat an image that repeats under many names as missing")
     ] = False,
     root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="read the corpus from DIR/CORPUS")] = None,
+    columns: ColumnsOption = None,
     folder: Annotated[Path, typer.Option(help="where features are kept")] = FEATURES,
     device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda")] = "cpu",
 ) -> None:
@@ -58,5 +59,5 @@ def features(
         seed=seed,
         mask_placeholders=mask_placeholders,
     )
-    store = FeatureStore.open(load_corpus(corpus, root), source, folder, device=device, near=True)
+    store = FeatureStore.open(loaded(corpus, root, columns), source, folder, device=device, near=True)
     echo(str(store.folder))

@@ -8,11 +8,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hamner.corpora import TAGS, CorpusError, Post, read_posts, write_posts
 from hamner.corpora.reader import parse_posts
+from hamner.corpora.schemes import to_bio
 
 FILE = Path("posts.txt")
 
@@ -131,7 +132,23 @@ def test_an_orphan_i_is_read_as_it_stands() -> None:
     [
         ("IMGID:1\nKelso ran\n", "posts.txt:2: no tab in 'Kelso ran'; write word<TAB>tag"),
         ("IMGID:1\na\tO\n \n", "posts.txt:3: no tab in ' '"),
-        ("IMGID:1\na\tB-FOO\n", "posts.txt:2: unknown tag 'B-FOO'; use one of O, B-PER"),
+        ("IMGID:1\na\tb-per\n", "posts.txt:2: unknown tag 'b-per'; a tag is O, or B- or I- and a type, such as B-PER"),
+        *(
+            (f"IMGID:1\na\t{tag}\n", f"posts.txt:2: unknown tag {tag!r}")
+            for tag in (
+                "B-",
+                "-PER",
+                "PER",
+                "B_PER",
+                "BPER",
+                "o",
+                "X-PER",
+                "B-a\u00a0b",
+                "B-a\u202eb",
+                "B--PER",
+                "B-PER-",
+            )
+        ),
         ("IMGID:1\na\tOTHER\n", "posts.txt:2: unknown tag 'OTHER'"),
         ("IMGID:1\na\tO \n", "posts.txt:2: unknown tag 'O '"),
         ("IMGID:1\n\tO\n", "posts.txt:2: an empty word; write a word"),
@@ -240,6 +257,7 @@ pieces = [
 
 @given(posts)
 def test_what_is_written_is_read_back(posts: tuple[Post, ...]) -> None:
+    assume(to_bio([post.tags or () for post in posts], str).scheme == "BIO")
     with tempfile.TemporaryDirectory() as folder:
         write_posts(posts, Path(folder, "posts.txt"))
         assert read_posts(Path(folder, "posts.txt")) == posts
@@ -275,7 +293,9 @@ def test_any_bytes_give_posts_or_one_corpus_error(data: bytes) -> None:
         Post("1", ("IMGID:2",), ("O",)),
         Post("\ud83d", ("a",), ("O",)),
         Post("1", ("\ud83d",), ("O",)),
-        Post("1", ("a",), ("B-FOO",)),
+        Post("1", ("a",), ("B_FOO",)),
+        Post("1", ("a",), ("B-OTHER",)),
+        Post("1", ("a",), ("E-PER",)),
     ],
 )
 def test_a_post_that_the_form_cannot_hold_is_refused_and_the_old_file_kept(post: Post, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hamner.corpora.post import Post
-from hamner.corpora.tags import TAGS
+from hamner.corpora.tags import TAG_FORM, TAGS
 from hamner.evaluation import PredictionsError, align, predictions, read_predictions, read_relevance, write_predictions
 from hamner.evaluation.columns import FORMS
 
@@ -172,10 +172,10 @@ def test_a_word_with_a_blank_of_its_own_stays_one_word(tmp_path):
         ("Kelso O O\nran O\n", "line 2: 2 columns, but line 1 has 3"),
         ("Kelso O\nran B-CAT\n", "line 2: unknown tag 'B-CAT' in the last column"),
         ("Kelso\tCAT\n", "line 1: unknown tag 'CAT' in the last column"),
-        ("7\tB-PER O\n", f"line 1: unknown tag 'B-PER O' in the last column; the tags are {', '.join(TAGS)}; {FORMS}"),
+        ("7\tB-PER O\n", f"line 1: unknown tag 'B-PER O' in the last column; {TAG_FORM}; {FORMS}"),
         (
             "<!DOCTYPE html>\n",
-            f"line 1: unknown tag 'html>' in the last column; the tags are {', '.join(TAGS)}; {FORMS}",
+            f"line 1: unknown tag 'html>' in the last column; {TAG_FORM}; {FORMS}",
         ),
         ("7.jpg\nKelso ran\nB-PER O\n", "line 1: not a JSON object"),
         (
@@ -327,8 +327,10 @@ def test_a_gzip_bomb_is_refused_without_expanding_it(tmp_path, monkeypatch):
 def test_an_unknown_tag_is_refused_before_the_old_file_is_touched(tmp_path):
     path = tmp_path / "predictions.jsonl"
     write_predictions(path, GOOD)
-    with pytest.raises(PredictionsError, match=r"is not written: post '9': unknown tag 'B-CAT'"):
-        write_predictions(path, {"9": ["B-CAT"]})
+    with pytest.raises(PredictionsError, match=r"is not written: post '9': unknown tag 'B_CAT'"):
+        write_predictions(path, {"9": ["B_CAT"]})
+    with pytest.raises(PredictionsError, match=r"unknown tag 'B-CAT'; the types are PER, LOC"):
+        write_predictions(path, {"9": ["B-CAT"]}, types=("PER", "LOC"))
     assert read_predictions(path) == GOOD
 
 

@@ -152,12 +152,12 @@ def test_to_dict_survives_json_with_every_figure():
     [
         ([["O"], ["O", "O"]], [["O"], ["O"]], {}, r"post 1: 2 gold tags but 1 predicted"),
         ([["O"], ["O"]], [["O"]], {}, r"2 posts have gold tags but 1 "),
-        ([["O"]], [["B-CAT"]], {}, r"post 0: unknown predicted tag 'B-CAT'"),
+        ([["O"]], [["B_CAT"]], {}, r"post 0: unknown predicted tag 'B_CAT'"),
         ([["I"]], [["O"]], {}, r"post 0: unknown gold tag 'I'"),
         ([["O"]], [["O"]], {"protocol": "conll"}, r"unknown protocol 'conll'.*seqeval, strict, repaired"),
         ([["O"]], [["O"]], {"mentions": frozenset()}, r"pass posts="),
         ([["O"]], [["O"]], {"posts": []}, r"0 posts but gold tags for 1"),
-        ([["O"]], [["B-CAT"]], {"posts": [Post("73", ("a",))]}, r"post 0 \(id 73\): unknown"),
+        ([["O"]], [["B_CAT"]], {"posts": [Post("73", ("a",))]}, r"post 0 \(id 73\): unknown"),
         ([["O"]], [["O"]], {"posts": [Post("73", ("a", "b"))]}, r"post 0 \(id 73\): 2 words but 1 gold tags"),
     ],
 )
