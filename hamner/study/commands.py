@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hamner.corpora.options import ColumnsOption, conversions_said, loaded
 from hamner.errors import HamnerError
 from hamner.escape import one_line
 from hamner.terminal import echo
@@ -87,15 +88,16 @@ def import_predictions(
     corpus: Annotated[str, typer.Option(help="Name or folder of the corpus whose test was tagged.")],
     seed: Annotated[int, typer.Option(min=0, help="Number of this run of the system.")] = 1,
     root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")] = None,
+    columns: ColumnsOption = None,
 ) -> None:
     """Score another system's predictions on test, and keep them beside the runs: `hamner tables` shows them.
 
     On minitweets the table `comparison` then says cue by cue what the system sees.
     """
-    from hamner.corpora import load_corpus
     from hamner.study.outside import import_predictions as import_them  # loads torch
 
-    imported = import_them(name, file, load_corpus(corpus, root), seed)
+    with conversions_said():
+        imported = import_them(name, file, loaded(corpus, root, columns), seed)
     for protocol, scores in imported.scores.items():
         echo(f"{protocol:>9}: F1 {100 * scores['overall']['f1']:.2f}")
     echo(f"{imported.folder} written; `hamner tables` puts it into the tables")

@@ -65,7 +65,7 @@ def import_predictions(name: str, file: Path, corpus: Corpus, seed: int = 1, run
         raise OutsideError(f"{name!r} is no name for a system: use letters, digits, `_`, `.` and `-`")
     if name in EVERY_ROW:
         raise OutsideError(f"{name!r} is a row of this project: give the system another name")
-    predictions = read_predictions(file, corpus.test)
+    predictions = read_predictions(file, corpus.test, types=corpus.every_type)
     gold, tags = align(corpus.test, predictions)
     mentions = training_mentions(corpus.train)
     scores = {
@@ -79,7 +79,7 @@ def import_predictions(name: str, file: Path, corpus: Corpus, seed: int = 1, run
         return outside
     if folder.exists():
         raise OutsideError(f"{folder} is there and holds no import: give another name")
-    write_predictions(outside.predictions, predictions)
+    write_predictions(outside.predictions, predictions, types=corpus.every_type)
     write_json({part: value for part, value in asdict(outside).items() if part != "folder"}, folder / OUTSIDE_FILE)
     return outside
 
