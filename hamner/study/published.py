@@ -51,8 +51,9 @@ def numbers(file: str = "published.csv") -> pd.DataFrame:
 
 def encoder_size(encoder: str) -> str:
     """The size of a text encoder of our runs, one of ENCODER_SIZES."""
-    if encoder == "minilm":
-        return "small"
+    named = {"minilm": "small", "mpnet": "base"}
+    if encoder in named:
+        return named[encoder]
     return next((size for size in ("base", "large") if size in encoder), "unknown")
 
 

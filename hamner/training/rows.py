@@ -91,6 +91,11 @@ PRESETS: dict[str, dict[str, Any]] = {
             "visual_dropout": 0.5,
         },
     },
+    "base": {
+        "epochs": 4,
+        "encoder_lr": 5e-5,
+        "model": {"text_encoder": "mpnet", "visual_dropout": 0.5},
+    },
     "paper": {
         "epochs": 20,
         "batch_size": 24,
@@ -100,9 +105,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """`standard`: the text encoder is trained too. `small`: a frozen encoder and a narrow model, for minitweets on a
-laptop; strong weight decay keeps it from learning its few images by heart. `paper`: the settings of the first author's
-code for a sibling paper (MGCMT), because this paper's own are unknown; the epochs are unknown in both, and `head_lr` is
-*ours*. MGCMT's dropout of 0.5 at the fusion of modalities is left out: this network has one `dropout`."""
+laptop; strong weight decay keeps it from learning its few images by heart. `base`: `standard` with an encoder of base
+size; its encoder rate and epochs are *ours*, from one run, and are to be tuned on valid only. `paper`: the settings of
+the first author's code for a sibling paper (MGCMT), because this paper's own are unknown; the epochs are unknown in
+both, and `head_lr` is *ours*. MGCMT's dropout of 0.5 at the fusion of modalities is left out: this network has one
+`dropout`."""
 
 
 def preset(name: str) -> dict[str, Any]:
