@@ -1,4 +1,5 @@
 # make reproduce: run every notebook, rewrite figures and tables     make test: all checks
+# make base: the weights of the text encoder mpnet, of base size (404 MB)
 # make students: the notebooks without the solutions of their exercises
 # make mutants: single wrong lines in hamner/model, one by one; the tests must notice each
 # make test-browser: the notebooks in a JupyterLab that a headless Chromium drives (its chromedriver has to be there)
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help install lock reproduce students kills test mutants test-browser lint clean
+.PHONY: help install base lock reproduce students kills test mutants test-browser lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -23,13 +24,19 @@ $(VENV)/.installed: pyproject.toml installer.txt constraints.txt postBuild
 	PATH="$(abspath $(BIN)):$$PATH" ./postBuild
 	@touch $@
 
+base: install
+	PATH="$(abspath $(BIN)):$$PATH" ./postBuild base.txt
+
 # Locked versions stay as they are while pyproject.toml allows them: the committed results were made with them.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --only-binary :all: \
 	--no-annotate --custom-compile-command "make lock" $(UPGRADE)
 
 lock: install
-	$(LOCK) --no-binary seqeval --all-extras --output-file constraints.txt pyproject.toml
+	$(LOCK) --no-binary seqeval --extra notebooks --extra minitweets --extra test --extra browser \
+		--output-file constraints.txt pyproject.toml
 	$(LOCK) --group installer --constraints constraints.txt --output-file installer.txt
+	$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['base'], sep='\n')" \
+		| $(LOCK) --no-deps --output-file base.txt -
 
 reproduce: install
 	$(BIN)/hamner reproduce

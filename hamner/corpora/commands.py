@@ -65,7 +65,7 @@ def fetch(
         console.print(f"{name} comes with the project ({folder_of(VERSIONS[name])}): nothing to fetch.", soft_wrap=True)
     folder = folder_of(VERSIONS[name], root)
     for file, how in done.items():
-        size = VERSIONS[name].files[file].bytes
+        size = (folder / file).stat().st_size
         console.print(f"{folder / file}: {how}, {size:,} bytes, SHA-256 verified", soft_wrap=True)
 
 

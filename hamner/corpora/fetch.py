@@ -24,6 +24,9 @@ IMAGES_README = "https://github.com/jefferyYu/UMT"
 TIMEOUT = (10, 30)
 """Seconds to wait for a connection, and for the next bytes."""
 
+MOST_BYTES = 2**24
+"""Upper bound on a download whose size is not known: no text of a known corpus has a tenth of it."""
+
 
 def fetch_corpus(
     name: str,
@@ -41,7 +44,7 @@ def fetch_corpus(
     The files are downloaded from the version's repository at its commit; with `source`, they are copied from
     `source`/`name`. Each file is verified before it is put in place. A file that is there and right is kept, so an
     interrupted fetch continues; a file with other contents is never replaced. A download reads at most the file's known
-    size, and takes at most `seconds` a file, all `retries` together.
+    size (MOST_BYTES where it is not known), and takes at most `seconds` a file, all `retries` together.
 
     Returns file name -> "already there", "copied" or "downloaded"; empty for a bundled corpus.
 
@@ -138,8 +141,11 @@ def _verified(url: str, expected: SourceFile, retries: int, progress: bool) -> b
         return Path(getter.fetch(file, downloader=download)).read_bytes()
 
 
-def _stream(url: str, output: Path, size: int, progress: bool) -> None:
-    """Write the body behind `url` to `output`. Raises ValueError once its length is known not to be `size` bytes."""
+def _stream(url: str, output: Path, size: int | None, progress: bool) -> None:
+    """Write the body behind `url` to `output`.
+
+    Raises ValueError once its length is known not to be `size` bytes; without a size, once it exceeds MOST_BYTES.
+    """
     plain = {"Accept-Encoding": "identity"}
     try:
         answer = requests.get(url, headers=plain, stream=True, timeout=TIMEOUT)
@@ -147,15 +153,16 @@ def _stream(url: str, output: Path, size: int, progress: bool) -> None:
         raise requests.exceptions.InvalidURL(str(error)) from error
     with answer as response, output.open("wb") as file:
         response.raise_for_status()
-        received = 0
+        received, most = 0, MOST_BYTES if size is None else size
         with tqdm(total=size, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1], disable=not progress) as bar:
             for chunk in response.iter_content(1 << 14):
                 received += len(chunk)
-                if received > size:
-                    raise ValueError(f"more than the {size:,} bytes that the file has.")
+                if received > most:
+                    of = "are read" if size is None else "the file has"
+                    raise ValueError(f"more than the {most:,} bytes that {of}.")
                 file.write(chunk)
                 bar.update(len(chunk))
-    if received < size:
+    if size is not None and received < size:
         raise ValueError(f"{received:,} bytes, but the file has {size:,}.")
 
 

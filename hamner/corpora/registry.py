@@ -22,10 +22,10 @@ from hamner.files import read_whole
 
 
 class SourceFile(NamedTuple):
-    """One file of a known version: its path in its repository, its size in bytes and its SHA-256."""
+    """One file of a known version: its path in its repository, its size in bytes (None: not known) and its SHA-256."""
 
     path: str
-    bytes: int
+    bytes: int | None
     sha256: str
 
 
@@ -148,6 +148,29 @@ VERSIONS: Mapping[str, Version] = {
                 ),
             },
             published="twitter2015",
+        ),
+        Version(
+            name="twitter2015-hvpnet",
+            labels="as in HVPNeT's files",
+            repository="thecharm/TMR",
+            commit="279b3e2938aec040fa8b8fa74cd3e562eaa6756f",
+            files={
+                "train.txt": SourceFile(
+                    "TMR-NER/data/twitter2015/train.txt",
+                    None,
+                    "66c1336f27fe854504623248942f0c1348baa39533167e636835bf04234b05d7",
+                ),
+                "valid.txt": SourceFile(
+                    "TMR-NER/data/twitter2015/val.txt",
+                    None,
+                    "51e003ec71c202d786f53968ed901841c3e23bcec9a381c06120432cba0d56d1",
+                ),
+                "test.txt": SourceFile(
+                    "TMR-NER/data/twitter2015/test.txt",
+                    None,
+                    "a4ef7f191a456021a7e2355dfd9f8e531a85bf62c275646c7d4c741563abab40",
+                ),
+            },
         ),
         Version(
             name="twitter2017",

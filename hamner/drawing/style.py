@@ -30,6 +30,7 @@ CORPUS_COLOURS = {"twitter2015": BLUE, "twitter2015-original": SKY, "twitter2017
 CORPUS_NAMES = {
     "twitter2015": "Twitter-2015",
     "twitter2015-original": "Twitter-2015, original",
+    "twitter2015-hvpnet": "Twitter-2015, HVPNeT's labels",
     "twitter2017": "Twitter-2017",
     "minitweets": "minitweets",
 }

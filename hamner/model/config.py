@@ -35,7 +35,10 @@ class ModelConfig:
     """
 
     text_encoder: str = setting(
-        "minilm", "ours", "minilm (bundled), or a Hugging Face encoder's name or folder", sibling="bert-base-cased"
+        "minilm",
+        "ours",
+        "minilm (bundled), mpnet (extra `base`), or a Hugging Face encoder's name or folder",
+        sibling="bert-base-cased",
     )
     frozen_text: bool = setting(False, "ours", "do not train the text encoder")
     layers: Literal["last", "mix"] = setting("last", "ours", "the encoder's last layer, or a learned mix of all layers")

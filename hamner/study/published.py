@@ -5,7 +5,7 @@ Published numbers come from data/published, ours from data/runs and data/measure
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,18 @@ from hamner.training import Run
 ENCODER_SIZES = ("none", "small", "base", "large", "unknown")
 """Sizes of text encoders; F1 is comparable within a size only. `small` is minilm, 6 layers of width 384, ours alone."""
 
+LABELS: Mapping[str, tuple[str, ...]] = {
+    "original": ("twitter2015-original",),
+    "umt": ("twitter2015", "twitter2017"),
+    "hvpnet": ("twitter2015-hvpnet",),
+    "unknown": (),
+}
+"""Version of the labels that a number was measured on -> the known corpora with these labels.
+
+`unknown` where neither the source nor the model's repository says which files were used. F1 on Twitter-2015 is
+comparable within a version only: docs/CORPORA.md.
+"""
+
 PAPER, OURS = "HamLearning (the paper itself)", "measured here"
 
 
@@ -30,7 +42,8 @@ def numbers(file: str = "published.csv") -> pd.DataFrame:
     """Read published numbers from data/published: percent, each with its source and its status.
 
     Raises:
-        HamnerError: the file is damaged, a row with the status "not seen" has a number, or an encoder size is unknown.
+        HamnerError: the file is damaged, a row with the status "not seen" has a number, or an encoder size or a version
+            of the labels is none of ENCODER_SIZES or LABELS.
     """
     path = project_folder() / "data" / "published" / file
     try:
@@ -40,19 +53,19 @@ def numbers(file: str = "published.csv") -> pd.DataFrame:
         raise HamnerError(f"{path}: no published numbers ({error}); restore it with `git checkout`") from error
     if numbers is not None and (wrong := table[(table.status == "not seen") & numbers].model.tolist()):
         raise HamnerError(f"{path}: {wrong[0]} has a number and the status 'not seen'; write its status and its source")
-    if "encoder_size" in table:
-        for line in table[~table.encoder_size.isin(ENCODER_SIZES)].itertuples():
+    for column, known in (("encoder_size", ENCODER_SIZES), ("labels", tuple(LABELS))):
+        for line in table[~table[column].isin(known)].to_dict("records") if column in table else ():
             raise HamnerError(
-                f"{path}: {line.model} has the encoder_size {line.encoder_size!r}; it is one of "
-                f"{', '.join(ENCODER_SIZES)}"
+                f"{path}: {line['model']} has the {column} {line[column]!r}; it is one of {', '.join(known)}"
             )
     return table
 
 
 def encoder_size(encoder: str) -> str:
     """The size of a text encoder of our runs, one of ENCODER_SIZES."""
-    if encoder == "minilm":
-        return "small"
+    named = {"minilm": "small", "mpnet": "base"}
+    if encoder in named:
+        return named[encoder]
     return next((size for size in ("base", "large") if size in encoder), "unknown")
 
 
@@ -63,6 +76,7 @@ def beside_published(corpus: str, runs: Sequence[Run]) -> pd.DataFrame:
 
     Columns, in percent:
         encoder_size, model, precision, recall, f1: our rows are means over seeds.
+        labels: version of the labels that the number was measured on, one of LABELS.
         low, high: 95 % bootstrap interval of F1 over posts, if data/measured has it for these runs.
         sd, seeds, status: standard deviation over seeds, number of seeds, and the number's status.
         row: ablation row of ours, NaN for published models.
@@ -70,14 +84,15 @@ def beside_published(corpus: str, runs: Sequence[Run]) -> pd.DataFrame:
     """
     theirs = numbers()
     theirs = theirs[theirs.corpus == corpus]
-    lines = theirs[["encoder_size", "model", "precision", "recall", "f1", "status"]].to_dict("records")
+    lines = theirs[["encoder_size", "model", "labels", "precision", "recall", "f1", "status"]].to_dict("records")
     table = results([run for run in runs if run.record["corpus"]["name"] == corpus])
     for line in () if table.empty else table[table.protocol == "seqeval"].itertuples():
         entry = {"encoder_size": encoder_size(line.encoder), "status": OURS, "row": line.row, "seeds": line.seeds}
         entry["model"] = _model(line)
+        entry["labels"] = next((labels for labels, corpora in LABELS.items() if corpus in corpora), "unknown")
         entry |= {measure: 100 * getattr(line, measure) for measure in MEASURES}
         lines.append(entry | _interval(line) | {"sd": 100 * line.f1_sd})
-    columns = ["encoder_size", "model", "precision", "recall", "f1", "low", "high", "sd", "seeds", "status", "row"]
+    columns = ["encoder_size", "model", "labels", *MEASURES, "low", "high", "sd", "seeds", "status", "row"]
     all_rows = pd.DataFrame(lines, columns=columns)
     all_rows = all_rows.astype({"seeds": "Int64", "sd": float, "low": float, "high": float})
     of_paper = all_rows.model == PAPER
@@ -103,14 +118,14 @@ def write_published(folder: Path | None = None) -> list[Path]:
     page = (
         "Test scores in percent, the paper's own row first, empty until somebody reads its tables. Ours are means\n"
         "over seeds (seqeval protocol) with the 95 % bootstrap interval over posts; notebook 09 prints the commands.\n"
-        "Never rank models of one size of text encoder against those of another. Written by `hamner tables`; do not\n"
-        "edit.\n"
+        "Never rank models of one size of text encoder against those of another, nor numbers on one version of the\n"
+        "labels against those on another (docs/CORPORA.md). Written by `hamner tables`; do not edit.\n"
     )
-    names = ["model", "encoder", "status"]
+    names = ["model", "encoder", "labels", "status"]
     for corpus in sorted(numbers().corpus.unique()):
         rows = []
         for line in beside_published(corpus, without_mixtures(runs_of(corpus))).itertuples():
-            rows.append([line.model, line.encoder_size, line.status])
+            rows.append([line.model, line.encoder_size, line.labels, line.status])
             rows[-1] += map(_cell, (line.precision, line.recall, line.f1))
             rows[-1].append("" if np.isnan(line.low) else f"{line.low:.2f} to {line.high:.2f}")
             rows[-1] += ["" if pd.isna(line.seeds) else str(line.seeds), _cell(line.minus_paper)]

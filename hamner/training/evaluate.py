@@ -13,6 +13,7 @@ from rich.table import Table
 
 from hamner.corpora.options import ColumnsOption, conversions_said, loaded, say
 from hamner.corpora.post import Corpus, Post
+from hamner.corpora.registry import VERSIONS
 from hamner.corpora.tags import PROTOCOLS
 from hamner.errors import HamnerError
 from hamner.escape import one_line
@@ -32,7 +33,12 @@ def evaluate(
     other: Annotated[Path | None, typer.Argument(help="A second run or file; both are compared.")] = None,
     *,
     corpus: Annotated[
-        str | None, typer.Option(help="Name or folder of the corpus. [default: that of the run]", show_default=False)
+        str | None,
+        typer.Option(
+            help="Name or folder of the corpus; for other labels of the same posts, their known name. "
+            "[default: that of the run]",
+            show_default=False,
+        ),
     ] = None,
     root: Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")] = None,
     columns: ColumnsOption = None,
@@ -53,7 +59,7 @@ def evaluate(
     """
     source = _corpus_of(predictions, corpus, root, columns)
     if other is not None and other.is_dir():
-        _require_corpus(other, source)
+        _require_same_corpus(other, predictions, source)
     predictions, other = _file_of(predictions, split), None if other is None else _file_of(other, split)
     posts = source[split]
     with conversions_said():
@@ -90,19 +96,25 @@ def _corpus_of(predictions: Path, corpus: str | None, root: Path | None, columns
     from hamner.training.own_corpus import corpus_of_run  # loads torch
     from hamner.training.runs import Run
 
-    source = corpus_of_run(Run.load(predictions), corpus, root, columns)
+    run = Run.load(predictions)
+    if corpus is not None and corpus in VERSIONS and corpus != run.record["corpus"]["name"]:
+        return loaded(corpus, root, columns)  # `align` refuses the predictions unless they are of its posts
+    source = corpus_of_run(run, corpus, root, columns)
     say(source.notes)
     return source
 
 
-def _require_corpus(folder: Path, corpus: Corpus) -> None:
-    """Raise HamnerError for a run that was trained on other posts than those of `corpus`."""
+def _require_same_corpus(folder: Path, predictions: Path, corpus: Corpus) -> None:
+    """Raise HamnerError for a run that was trained on other posts than the run `predictions`, or than `corpus`."""
     from hamner.training.runs import Run  # loads torch
 
     recorded = Run.load(folder).record["corpus"]
-    if recorded["sha256"] != corpus.sha256:
+    trained_on = {"name": corpus.name, "sha256": corpus.sha256}
+    if predictions.is_dir():
+        trained_on = Run.load(predictions).record["corpus"]
+    if recorded["sha256"] != trained_on["sha256"]:
         raise HamnerError(
-            f"{folder} was trained on {recorded['name']!r}, and not on these posts of {corpus.name!r}: "
+            f"{folder} was trained on {recorded['name']!r}, and not on these posts of {trained_on['name']!r}: "
             "runs of one corpus can be compared"
         )
 

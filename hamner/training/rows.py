@@ -137,6 +137,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
         "visual": {"grid_side": 4},
     },
+    "base": {
+        "epochs": 4,
+        "encoder_lr": 5e-5,
+        "model": {"text_encoder": "mpnet", "visual_dropout": 0.5},
+    },
     "paper": {
         "epochs": 20,
         "batch_size": 24,
@@ -147,9 +152,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """`standard`: the text encoder is trained too. `small`: a frozen encoder and a narrow model, for minitweets on a
 laptop; strong weight decay keeps it from learning its few images by heart, and a grid of 16 cells takes a third of a
-step's time less than one of 49. `paper`: the settings of the first author's
-code for a sibling paper (MGCMT), because this paper's own are unknown; the epochs are unknown in both, and `head_lr` is
-*ours*. MGCMT's dropout of 0.5 at the fusion of modalities is left out: this network has one `dropout`."""
+step's time less than one of 49. `base`: `standard` with an encoder of base size; its encoder rate and epochs are
+*ours*, from one run, and are to be tuned on valid only. `paper`: the settings of the first author's code for a sibling
+paper (MGCMT), because this paper's own are unknown; the epochs are unknown in both, and `head_lr` is *ours*. MGCMT's
+dropout of 0.5 at the fusion of modalities is left out: this network has one `dropout`."""
 
 
 def preset(name: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def test_list_shows_each_known_corpus_and_whether_it_is_here(tmp_path: Path, mon
     status, out, _ = corpora("list")
     rows = {line.split()[0]: line for line in out.split("\n") if "│" in line}
     assert status == 0
-    assert list(rows) == ["minitweets", "twitter2015", "twitter2015-original", "twitter2017"]
+    assert list(rows) == ["minitweets", "twitter2015", "twitter2015-original", "twitter2015-hvpnet", "twitter2017"]
     assert rows["twitter2017"].rstrip().endswith("no")
     assert "changed" in rows["twitter2015"]
     assert str(tmp_path) in out
@@ -60,6 +60,7 @@ def test_list_names_a_corpus_that_cannot_be_read_and_shows_the_others(
         "minitweets": "yes",
         "twitter2015": "unreadable",
         "twitter2015-original": "no",
+        "twitter2015-hvpnet": "no",
         "twitter2017": "changed",
     }
 

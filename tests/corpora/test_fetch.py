@@ -140,6 +140,35 @@ def test_a_wrong_hash_from_the_server_names_both_and_keeps_nothing(server: Serve
     assert files_in(tmp_path) == {}
 
 
+@pytest.fixture
+def of_unknown_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The known version, its sizes not known."""
+    files = {file: SourceFile(f"data/{file}", None, sha256(text)) for file, text in TEXTS.items()}
+    monkeypatch.setitem(VERSIONS, "tiny", Version("tiny", "for tests", "someone/tiny", "abc", files))  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("of_unknown_size")
+def test_a_file_whose_size_is_not_known_is_verified_by_its_sha256(server: Server, url: str, tmp_path: Path) -> None:
+    assert fetch_corpus("tiny", tmp_path, base_url=url) == dict.fromkeys(TEXTS, "downloaded")
+    assert fetch_corpus("tiny", tmp_path / "copy", source=tmp_path) == dict.fromkeys(TEXTS, "copied")
+    for wrong in (TEXTS["train.txt"] + b"\n", TEXTS["train.txt"][:-1], b""):
+        server.bodies["/someone/tiny/abc/data/train.txt"] = wrong
+        with pytest.raises(CorpusError, match=f"{sha256(wrong)}.*Nothing was kept"):
+            fetch_corpus("tiny", tmp_path / "wrong", base_url=url, retries=0)
+        assert files_in(tmp_path / "wrong") == {}
+
+
+@pytest.mark.usefixtures("of_unknown_size")
+def test_a_file_whose_size_is_not_known_is_read_up_to_a_bound(
+    server: Server, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hamner.corpora.fetch.MOST_BYTES", 1_000_000)
+    server.bodies["/someone/tiny/abc/data/train.txt"] = b"x" * 1_000_001
+    with pytest.raises(CorpusError, match=r"more than the 1,000,000 bytes that are read\. Nothing was kept"):
+        fetch_corpus("tiny", tmp_path, base_url=url, retries=0)
+    assert files_in(tmp_path) == {}
+
+
 TRAIN = "/someone/tiny/abc/data/train.txt"
 SIZE = len(TEXTS["train.txt"])
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hamner.corpora import VERSIONS, CorpusError, corpora_folder, load_corpus, project_folder
+from hamner.corpora import VERSIONS, Corpus, CorpusError, corpora_folder, load_corpus, project_folder
 from hamner.corpora.files import sha256
 
 
@@ -29,7 +30,7 @@ def test_a_misspelt_name_suggests_the_nearest_ones() -> None:
 
 
 def test_a_name_like_no_other_lists_the_known_ones() -> None:
-    with pytest.raises(CorpusError, match="known are minitweets, twitter2015, twitter2015-original, twitter2017"):
+    with pytest.raises(CorpusError, match=r"known are minitweets, twitter2015, .*, twitter2015-hvpnet, twitter2017"):
         load_corpus("qqq")
 
 
@@ -165,13 +166,39 @@ def test_an_unknown_split_is_refused(corpus_folder: Path) -> None:
         load_corpus(corpus_folder)["dev"]
 
 
-@pytest.mark.parametrize("name", ["twitter2015", "twitter2015-original", "twitter2017"])
+REAL = [name for name, version in VERSIONS.items() if not version.bundled]
+
+
+def real_corpus(name: str, real_corpora: Path) -> Corpus:
+    if not (real_corpora / name).is_dir():
+        pytest.skip(f"{real_corpora} holds no {name}")
+    return load_corpus(name, real_corpora)
+
+
+@pytest.mark.parametrize("name", REAL)
 def test_the_real_corpora_load_under_their_names(name: str, real_corpora: Path) -> None:
-    corpus = load_corpus(name, real_corpora)
+    corpus = real_corpus(name, real_corpora)
     version = VERSIONS[name]
     assert corpus.sha256 == {file: source.sha256 for file, source in version.files.items()}
     for file, source in version.files.items():
-        assert (real_corpora / name / file).stat().st_size == source.bytes
+        assert source.bytes in (None, (real_corpora / name / file).stat().st_size)
+
+
+def test_hvpnets_files_have_the_posts_of_umts_and_other_labels_most_of_them_in_test(real_corpora: Path) -> None:
+    umt, hvpnet = load_corpus("twitter2015", real_corpora), real_corpus("twitter2015-hvpnet", real_corpora)
+    changed = {}
+    for split, posts in umt.splits():
+        pairs = list(zip(posts, hvpnet[split], strict=True))
+        assert all(replace(one, tags=None) == replace(other, tags=None) for one, other in pairs)
+        changed[split] = sum(one.tags != other.tags for one, other in pairs)
+    assert changed == {"train": 9, "valid": 3, "test": 239}
+
+
+def test_a_source_names_a_whole_commit_and_a_whole_sha256() -> None:
+    for name in REAL:
+        version = VERSIONS[name]
+        assert re.fullmatch("[0-9a-f]{40}", version.commit), name
+        assert all(re.fullmatch("[0-9a-f]{64}", source.sha256) for source in version.files.values()), name
 
 
 def test_the_no_break_space_of_twitter2015_is_a_word(real_corpora: Path) -> None:

@@ -7,7 +7,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hamner.corpora import load_corpus
+from hamner.corpora import VERSIONS, Version, load_corpus
+from hamner.corpora.files import sha256
+from hamner.corpora.registry import FILES, SourceFile
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
 from hamner.training.evaluate import evaluate
@@ -18,6 +20,7 @@ GOLD = {
     "valid": [("3", [("Tarn", "B-LOC")])],
     "test": [("4", [("KELSO", "B-PER"), ("in", "O"), ("Tarn", "B-LOC")]), ("5", [("the", "O"), ("Mip", "I-MISC")])],
 }
+FILE = "predictions.jsonl.gz"
 PREDICTED = {"4": ["B-PER", "O", "O"], "5": ["O", "I-MISC"]}
 WORSE = {"4": ["B-LOC", "O", "O"], "5": ["O", "O"]}
 
@@ -106,6 +109,38 @@ def test_a_runs_folder_is_scored_on_its_own_corpus(run, trained, corpus):
     assert "no such file or folder" in str(absent.exception)
     compared = json.loads(run(str(trained), "worse", "--json").output)
     assert compared["protocols"]["seqeval"]["paired"]["difference"] > 0
+
+
+@pytest.fixture
+def relabelled(corpus, monkeypatch):
+    """A known corpus with the posts of `corpus`, one entity of test more."""
+    folder = corpus.with_name("relabelled")
+    shutil.copytree(corpus, folder)
+    test = folder / "test.txt"
+    test.write_text(test.read_text(encoding="utf-8").replace("the\tO", "the\tB-MISC"), encoding="utf-8")
+    files = {file: SourceFile(file, None, sha256((folder / file).read_bytes())) for file in FILES}
+    monkeypatch.setitem(VERSIONS, "relabelled", Version("relabelled", "for tests", "someone/else", "abc", files))
+    return folder
+
+
+def test_a_runs_predictions_are_scored_on_other_labels_of_its_posts_by_their_known_name(trained, relabelled):
+    app = typer.Typer()
+    app.command()(evaluate)
+    named = ["--corpus", "relabelled", "--from", str(relabelled.parent), "--resamples", "50", "--json"]
+    of_run, of_file = (CliRunner().invoke(app, [str(path), *named]) for path in (trained, trained / FILE))
+    assert of_run.exit_code == of_file.exit_code == 0, of_run.output + of_file.output
+    scored = json.loads(of_run.output)
+    assert (scored["corpus"], scored["protocols"]["seqeval"]["overall"]["gold"]) == ("relabelled", 3)
+    assert scored["protocols"] == json.loads(of_file.output)["protocols"]
+    twice = CliRunner().invoke(app, [str(trained), str(trained), *named])
+    assert json.loads(twice.output)["protocols"]["seqeval"]["paired"]["difference"] == 0
+
+
+def test_a_known_corpus_of_other_posts_is_refused_for_a_runs_predictions(trained):
+    app = typer.Typer()
+    app.command()(evaluate)
+    result = CliRunner().invoke(app, [str(trained), "--corpus", "minitweets"])
+    assert isinstance(result.exception, HamnerError)
 
 
 def test_a_run_has_predictions_on_test_alone_and_a_file_needs_its_corpus_named(run, trained, corpus):

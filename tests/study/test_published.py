@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hamner.corpora import PROTOCOLS, TYPES, project_folder
+from hamner.corpora import PROTOCOLS, TYPES, VERSIONS, project_folder
 from hamner.errors import HamnerError
 from hamner.figures.comparisons import f1_by_encoder_size
 from hamner.study import published
 from hamner.study.measured import measured_differences
-from hamner.study.published import ENCODER_SIZES, PAPER, beside_published, write_published
+from hamner.study.published import ENCODER_SIZES, LABELS, PAPER, beside_published, write_published
 from hamner.study.tables import runs_of
 from hamner.training import Run
 from hamner.training.rows import config_of_row, full_settings, row_of_run
@@ -39,6 +39,8 @@ def test_the_papers_own_row_is_empty_until_it_is_filled_in_and_then_gives_differ
         ({"recall": 50.0}, "status 'not seen'"),
         ({"encoder_size": "huge"}, r"published\.csv: .* has the encoder_size 'huge'; it is one of none, small, base"),
         ({"encoder_size": None}, "has the encoder_size nan"),
+        ({"labels": "mine"}, r"published\.csv: .* has the labels 'mine'; it is one of original, umt, hvpnet, unknown"),
+        ({"labels": None}, "has the labels nan"),
     ],
 )
 def test_published_numbers_that_cannot_be_are_refused(change, message, monkeypatch, tmp_path):
@@ -48,6 +50,32 @@ def test_published_numbers_that_cannot_be_are_refused(change, message, monkeypat
     monkeypatch.setattr(published, "project_folder", lambda: tmp_path)
     with pytest.raises(HamnerError, match=message):
         published.numbers()
+
+
+def test_every_version_of_the_labels_is_a_known_corpus_and_each_of_the_real_ones_is_a_version():
+    named = [corpus for corpora in LABELS.values() for corpus in corpora]
+    assert sorted(named) == sorted(name for name in VERSIONS if name != "minitweets")
+
+
+def test_each_number_stands_beside_the_labels_that_it_was_measured_on():
+    lines = beside_published("twitter2015", runs_of("twitter2015"))
+    labels = lines.set_index("model").labels
+    assert (labels["AdaCAN (Zhang et al. 2018)"], labels["UMT"], labels["HVPNeT"]) == ("original", "umt", "hvpnet")
+    assert set(lines[lines.status == "measured here"].labels) == {"umt"}
+    relabelled = run_of()
+    relabelled.record["corpus"]["name"] = "twitter2015-hvpnet"
+    assert list(beside_published("twitter2015-hvpnet", [relabelled]).labels) == ["hvpnet"]
+    own = run_of()
+    own.record["corpus"]["name"] = "a corpus of one's own"
+    assert list(beside_published("a corpus of one's own", [own]).labels) == ["unknown"]
+
+
+def test_the_rows_that_an_undamaged_table_has_too_are_read_there():
+    numbers = published.numbers().query("corpus == 'twitter2017'").set_index("model")
+    confirmed = ["CNN-BiLSTM-CRF", "BERT-CRF", "AdaCAN-BERT-CRF (printed as AdaCAN-CNN-BiLSTM-CRF)", "ViLBERT"]
+    assert set(numbers.loc[confirmed].status) == {"read in a table"}
+    assert numbers.loc["ViLBERT", ["precision", "recall", "f1"]].tolist() == [84.62, 85.47, 85.04]
+    assert "84.73" in numbers.loc["ViLBERT"].note
 
 
 def test_the_papers_star_is_drawn_when_its_number_is_there():
@@ -77,7 +105,13 @@ def run_of(seed: int = 1, encoder: str = "minilm") -> Run:
 
 
 def test_our_rows_never_stand_among_models_with_another_encoder():
-    encoders = {"minilm": "small", "bert-base-cased": "base", "some/roberta-large": "large", "a-folder": "unknown"}
+    encoders = {
+        "minilm": "small",
+        "mpnet": "base",
+        "bert-base-cased": "base",
+        "some/roberta-large": "large",
+        "a-folder": "unknown",
+    }
     lines = beside_published("twitter2017", [run_of(encoder=encoder) for encoder in encoders])
     mine = lines[lines.status == "measured here"]
     sizes = {name.rsplit("/")[-1]: size for name, size in encoders.items()}

@@ -28,7 +28,8 @@ from hamner.tagger import Tagger
 from hamner.tagger.tagger import TaggerError
 from hamner.training import Run, RunError
 from hamner.training.commands import ablate, retest, sweep, train
-from hamner.training.identity import identity
+from hamner.training.config import TrainConfig
+from hamner.training.identity import flat, identity
 from hamner.training.inputs import exchanged
 from hamner.training.retest import retests
 from hamner.training.rows import (
@@ -519,6 +520,14 @@ def test_captions_and_a_backbone_do_not_go_together(arguments):
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_a_config_of_the_full_model(name):
     assert row_of_run(config_of_row(full_settings("corpus", preset_name=name), "full", 1)) == "full"
+
+
+def test_the_preset_base_is_standard_with_another_encoder_and_rate_for_four_epochs():
+    settings = {name: full_settings("corpus", preset_name=name) for name in ("standard", "base")}
+    standard, base = (flat(TrainConfig.from_dict(given).to_dict()) for given in settings.values())
+    changed = {name: value for name, value in base.items() if value != standard[name]}
+    assert changed == {"model.text_encoder": "mpnet", "encoder_lr": 5e-5}
+    assert base["epochs"] == 4
 
 
 def test_the_later_of_two_settings_holds_and_the_rest_stays():
