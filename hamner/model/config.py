@@ -8,8 +8,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hamner.extensions import syntax_fault
-from hamner.peers import PEERS
 from hamner.settings import ConfigError, setting, settings
+
+PEERS = {
+    "adacan": "hamner.peers.adacan:AdaCan",
+    "concatenation": "hamner.peers.concatenation:Concatenation",
+    "umt": "hamner.peers.umt:Umt",
+    "maf": "hamner.peers.maf:Maf",
+    "visual_prefix": "hamner.peers.visual_prefix:VisualPrefix",
+    "mgcmt": "hamner.peers.mgcmt:Mgcmt",
+}
+"""Fusions of earlier papers, in the order of history. Name -> module:Class, which is imported when it is built."""
 
 FUSIONS = {"ham": "hamner.model.ham:Ham", **PEERS}
 """Fusions that come with the package: that of the paper, and those of its peers. Name -> module:Class."""

@@ -17,8 +17,7 @@ from hamner.errors import HamnerError
 from hamner.evaluation import over_seeds, read_predictions
 from hamner.files import written_whole
 from hamner.minitweets import CUES
-from hamner.model.config import FUSIONS
-from hamner.peers import PEERS
+from hamner.model.config import FUSIONS, PEERS
 from hamner.study.minitweets import answers_of, type_accuracy
 from hamner.study.outside import Outside, by_system, outside_runs
 from hamner.study.tables import by_name, leave_out, markdown_table, name_of, runs_of, with_predictions, without_mixtures

@@ -9,8 +9,7 @@ from typing import Any
 
 from hamner.errors import HamnerError, nearest
 from hamner.extensions import short_name
-from hamner.model.config import FUSIONS, ModelConfig, ModelConfigError
-from hamner.peers import PEERS
+from hamner.model.config import FUSIONS, PEERS, ModelConfig, ModelConfigError
 from hamner.training.config import ConfigError, TrainConfig
 
 PARTS: dict[str, dict[str, Any]] = {

@@ -13,7 +13,7 @@ from torch import nn
 
 from hamner.model.batch import ImageFeatures
 from hamner.model.fusion import Seen, Sizes
-from hamner.peers import PEERS
+from hamner.model.config import PEERS
 from tests.peers.conftest import CHANNELS, CONFIG, SIZES, WITHOUT, built, changed, make_seen, rows
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
