@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from hamner.model.batch import ImageFeatures
-from hamner.model.fusion import Seen, Sizes
 from hamner.model.config import PEERS
+from hamner.model.fusion import Seen, Sizes
 from tests.peers.conftest import CHANNELS, CONFIG, SIZES, WITHOUT, built, changed, make_seen, rows
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
