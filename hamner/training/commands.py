@@ -206,7 +206,7 @@ def ablate(
     row: least, up_to_semantic, up_to_spatial, up_to_relevance, up_to_integration), alone (the least model with one
     part: only_spatial, only_relevance, only_integration, only_iteration, only_coattention), crossed (two parts left
     out, where one may take the other's place: one_iteration_no_semantic, no_geometry), peers (other fusions in the
-    place of the paper's stages: those of earlier papers).
+    place of the paper's stages, those of earlier papers: adacan, concatenation, umt, maf, visual_prefix, mgcmt).
 
     Finished runs are skipped and unfinished ones resumed. Several processes or machines may share FOLDER: no run is
     done twice. With `--threads 1` several processes share the cores fairly.
