@@ -61,7 +61,7 @@ corpus = load_corpus("minitweets")
 
 # %% [markdown]
 # The tagger does not see pixels. A network that was trained on photographs, and is not trained
-# any further, turns each image into numbers once: a grid of 7 x 7 regions, and up to eight
+# any further, turns each image into numbers once: a grid of 4 x 4 regions, and up to eight
 # objects with their boxes. They wait in a *feature store*. (Where they are not there yet, the
 # cell computes those of the test images, which takes a minute.)
 
@@ -141,28 +141,44 @@ pd.DataFrame(rows).T.round(2).unstack(0).swaplevel(axis=1).sort_index(axis=1)
 #
 # Here is the whole idea in one figure. We keep the words of a post and exchange its image:
 # first an image of each of the four types, about the topic of the words; then one about
-# *another* topic; then none.
+# *another* topic; then none. Of the posts of `unrelated` we take the first one on which the
+# tagger does all of this right: the type follows the four images, each of them counts more than
+# the image of another topic, and that one counts less than half.
+
 
 # %%
-post = first_right("unrelated")
-topic = answers.topic[post.id]
-about_it = [
-    scene
-    for scene in corpus.test
-    if answers.cue[scene.id] == "scene" and answers.topic[scene.id] == topic
-]
-print("topic of the words:", topic)
+def images_for(post):
+    """An image of each type about the topic of the words, and the post's own, which is not."""
+    scenes = {}
+    for scene in corpus.test:
+        if answers.cue[scene.id] == "scene" and answers.topic[scene.id] == answers.topic[post.id]:
+            scenes.setdefault(f"shows {spans(scene.tags)[0].type}", scene)
+    order = [f"shows {type}" for type in ("PER", "LOC", "ORG", "MISC")]
+    return {title: scenes[title] for title in order} | {"another topic": post}
+
+
+def follows(tagged):
+    """Whether the type follows the four images, and the fifth counts less than each of them."""
+    right = [[e.type for e in tagged[t].entities] == [t[-4:].split()[-1]] for t in list(tagged)[:4]]
+    other = tagged["another topic"].relevance
+    return all(right) and other < min(0.5, *(tagged[t].relevance for t in list(tagged)[:4]))
+
 
 # %%
-images = {}
-for type in ("PER", "LOC", "ORG", "MISC"):
-    images[f"shows {type}"] = next(s for s in about_it if spans(s.tags)[0].type == type)
-images["another topic"] = post  # its own image
-tagged = {
-    title: tagger(words=post.words, image=other.image, features=store[other.id])
-    for title, other in images.items()
-}
+tried = 0
+for post in (post for post in plain if answers.cue[post.id] == "unrelated"):
+    tried += 1
+    images = images_for(post)
+    tagged = {
+        title: tagger(words=post.words, image=other.image, features=store[other.id])
+        for title, other in images.items()
+    }
+    if follows(tagged):
+        break
 tagged["no image"] = tagger(words=post.words)
+assert follows(tagged)
+print(" ".join(post.words))
+print("topic of the words:", answers.topic[post.id], f"| the first of {tried} posts that were tried")
 
 # %%
 from hamner.drawing.style import save
@@ -176,10 +192,10 @@ save(stages.same_words(tagged, shown), "same_words")
 # *One sentence of minitweets' test split with five images and with none: the type that the tagger gives to
 # the name, its score, and the relevance that it ascribes to the image.*
 #
-# The first four images are about the words, so the type should follow what they show. The
-# fifth shows something too, but has nothing to do with the words: its *relevance* should be
-# lower, and the tagger should fall back on what it knows of the name, as it must without a
-# image. Where it does otherwise it errs, as taggers do; section 5 counts how often.
+# The first four images are about the words, and the type follows what they show. The fifth shows
+# something too, but has nothing to do with the words: its *relevance* is lower, and the tagger
+# falls back on what it knows of the name, as it must without an image. It does not always do so
+# well: section 5 counts how often it is right, and exercise 3 looks at a post that goes wrong.
 #
 # The judgement of relevance was never taught as such. Nobody told the model in training which
 # images are relevant; it had to find out in order to tag well.
@@ -235,14 +251,14 @@ pd.DataFrame(columns).round(1)
 # hashtags, links and emoticons stay whole), and an entity knows its place in your text.
 
 # %%
-mine = tagger("Galvo came to the fashion show with @lena_k :)", image=about_it[0].image)
+mine = tagger("Galvo came to the fashion show with @lena_k :)", image=shown["shows PER"])
 print([(entity.text, entity.type, entity.start, entity.end) for entity in mine.entities])
 print(f"relevance {mine.relevance:.2f}")
 print(*(textwrap.fill(note, 90) for note in mine.notes), sep="\n")
 
 # %% [markdown]
 # The note is worth reading. This tagger was trained on drawings whose objects are annotated.
-# Nobody has annotated an image of yours (the one here, of the corpus, was given as a mere file, as
+# Nobody has annotated an image of yours (the one here, of the corpus, was given as mere pixels, as
 # yours would be), so it makes do with fixed crops. And it has never seen a
 # photograph: do not expect it to know a real street. A tagger for real tweets is trained in the
 # same way on Twitter-2015 or Twitter-2017.

@@ -180,7 +180,7 @@ pd.DataFrame({"weight x words": times.numpy()}, index=posts[0].words).round(2).T
 # ## 2. The whole image
 #
 # A network trained on photographs (and not trained any further) has turned the image into a
-# grid of 7 x 7 regions. Each becomes a vector of the model's own width. Their mean $g$ is the
+# grid of 4 x 4 regions. Each becomes a vector of the model's own width. Their mean $g$ is the
 # *scene*.
 
 # %%

@@ -354,7 +354,8 @@ save(
 # name's attention is on the grid at all? A map of little attention has a greatest region, too.
 
 # %% tags=["solution"]
-centre = (np.stack(np.meshgrid(range(7), range(7)), -1).reshape(-1, 1, 2) + 0.5) / 7  # x, y
+side = tagger.config.visual.grid_side
+centre = (np.stack(np.meshgrid(range(side), range(side)), -1).reshape(-1, 1, 2) + 0.5) / side  # x, y
 rows = []
 for cue in ("scene", "object", "odd", "majority", "position", "described", "other"):
     some = [name for name in chosen if name.cue == cue]
