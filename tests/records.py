@@ -26,6 +26,8 @@ def complete_record(f1: float = 0.5, config: TrainConfig | None = None, **parts:
         "marks_apart": [],
         "history": [{"epoch": 1, "loss": 1.0, "valid_f1": f1}],
         "best_epoch": 1,
+        "converged": True,
+        "reason": "the best epoch is none of the last ones",
         "seconds": 60.0,
         "cpu_seconds": 60.0,
         "peak_memory_bytes": None,

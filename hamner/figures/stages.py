@@ -68,7 +68,8 @@ def same_words(posts: Mapping[str, TaggedPost], images: Mapping[str, Image.Image
             entity = post.entities[0]
             label, colour = f"{entity.text}: {entity.type} {entity.score:.2f}", post.colours.get(entity.type, GREY)
         style: dict[str, Any] = {"ha": "center", "va": "center", "parse_math": False}
-        axes.text(0.5, 1.075, label, fontsize=10.5, weight="bold", color=colour, **style)
+        size = 10.5 * min(1, 20 / len(label))  # a long name would run into the next panel's
+        axes.text(0.5, 1.075, label, fontsize=size, weight="bold", color=colour, **style)
         rho = "" if post.relevance is None else f"relevance {post.relevance:.2f}"
         axes.text(0.5, 1.2, rho, fontsize=9.5, **style)
     return figure

@@ -29,6 +29,9 @@ CALIBRATION = "calibration.json"
 RETESTS = "retests"
 """A run's folder may also hold what was made with its weights: a temperature, and predictions on other tests."""
 
+EARLIER_MODEL = "524ec7b0"
+"""The last commit with the model before this one."""
+
 LIBRARIES = ("hamner", "torch", "transformers", "pytorch-crf", "seqeval", "accelerate", "numpy")
 
 _WEIGHTS_OF_AN_EPOCH = re.compile(r"model-epoch\d+\.safetensors")
@@ -93,6 +96,15 @@ class Run:
     def types(self) -> tuple[str, ...]:
         """The entity types that the model knows."""
         return tuple(self.record.get("types", TYPES))
+
+    @property
+    def is_of_earlier_model(self) -> bool:
+        """Whether the run read images with the model before this one, whose stages 2 and 3 had other forms.
+
+        Its record was written before records said whether a run had converged. Its scores hold for that model; the
+        commit EARLIER_MODEL makes it again.
+        """
+        return self.config.model.vision and "converged" not in self.record
 
     @property
     def predictions(self) -> Path:
