@@ -22,11 +22,11 @@ from hamner.training import Run
 from hamner.training.identity import difference
 from hamner.training.retest import retests
 from hamner.training.rows import row_of_run
-from hamner.training.runs import EARLIER_MODEL, encoder_name
+from hamner.training.runs import EARLIER_VERSION, encoder_name
 from hamner.vision.features import VisualSource
 
 EARLIER, MARK = "earlier", "†"
-"""What stands in the column `model`, and behind a row's name, for runs of the model before this one."""
+"""What stands in the column `version`, and behind a row's name, for runs of the version before this one."""
 
 MEASURES = ("precision", "recall", "f1")
 
@@ -123,7 +123,7 @@ def results(records: Sequence[Run], split: str = "test") -> pd.DataFrame:
             for part, of_part in parts.items():
                 for measure in MEASURES:
                     line |= _columns(f"{measure}_{part}", over_seeds([score[measure] for score in of_part]))
-            line["model"] = EARLIER if group[0].is_of_earlier_model else ""
+            line["version"] = EARLIER if group[0].is_of_earlier_version else ""
             line["minutes"] = over_seeds([run.record["seconds"] / 60 for run in group]).mean
             lines.append(line)
     table = pd.DataFrame(lines)
@@ -202,8 +202,8 @@ def per_type_markdown(table: pd.DataFrame) -> str:
 
 
 def _named(line: dict[Hashable, Any]) -> list[str]:
-    """Corpus, encoder, row and source; the row has a MARK where its runs are of the earlier model."""
-    mark = f" {MARK}" if line["model"] == EARLIER else ""
+    """Corpus, encoder, row and source; the row has a MARK where its runs are of the earlier version."""
+    mark = f" {MARK}" if line["version"] == EARLIER else ""
     return [line["corpus"], line["encoder"], f"{line['row']}{mark}", line["source"]]
 
 
@@ -230,10 +230,10 @@ def write_tables(folder: Path | None = None) -> list[Path]:
         "Test scores of the runs under `data/runs`, in percent: mean ± standard deviation over seeds{}. "
         "Written by `hamner tables`; do not edit.\n\n"
     )
-    if (table.model == EARLIER).any():
+    if (table.version == EARLIER).any():
         note += (
-            f"{MARK} By the model before this one, whose stages 2 and 3 had other forms; commit {EARLIER_MODEL} makes "
-            "these runs again.\n\n"
+            f"{MARK} By the version before this one, in which stages 2 and 3 had other forms; commit {EARLIER_VERSION} "
+            "makes these runs again.\n\n"
         )
     with written_whole(folder / "results.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6f")
@@ -250,9 +250,9 @@ def write_tables(folder: Path | None = None) -> list[Path]:
 def require_seeds_alone(group: Sequence[Run]) -> None:
     """Raise HamnerError unless these runs of one name differ in their seed and in nothing else."""
     for run in group[1:]:
-        if run.is_of_earlier_model != group[0].is_of_earlier_model:
+        if run.is_of_earlier_version != group[0].is_of_earlier_version:
             raise HamnerError(
-                f"{group[0].folder} and {run.folder} are of two models: move the earlier one out of data/runs"
+                f"{group[0].folder} and {run.folder} are of two versions: move the earlier one out of data/runs"
             )
         if unlike := difference(group[0].record, run.record, ("seed",)):
             raise HamnerError(

@@ -29,8 +29,8 @@ CALIBRATION = "calibration.json"
 RETESTS = "retests"
 """A run's folder may also hold what was made with its weights: a temperature, and predictions on other tests."""
 
-EARLIER_MODEL = "524ec7b0"
-"""The last commit with the model before this one."""
+EARLIER_VERSION = "524ec7b0"
+"""The last commit of the version before this one."""
 
 LIBRARIES = ("hamner", "torch", "transformers", "pytorch-crf", "seqeval", "accelerate", "numpy")
 
@@ -98,13 +98,13 @@ class Run:
         return tuple(self.record.get("types", TYPES))
 
     @property
-    def is_of_earlier_model(self) -> bool:
-        """Whether the run read images with the model before this one, whose stages 2 and 3 had other forms.
+    def is_of_earlier_version(self) -> bool:
+        """Whether an earlier version of the package trained the run; the commit EARLIER_VERSION makes it again.
 
-        Its record was written before records said whether a run had converged. Its scores hold for that model; the
-        commit EARLIER_MODEL makes it again.
+        Its record was written before records said whether a run had converged. On words alone the model was the same,
+        with other random draws in dropout; with images, stages 2 and 3 had other forms.
         """
-        return self.config.model.vision and "converged" not in self.record
+        return "converged" not in self.record
 
     @property
     def predictions(self) -> Path:

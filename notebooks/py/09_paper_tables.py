@@ -21,10 +21,10 @@
 # study from two places. `data/runs` holds the records of our runs, `data/published` what others
 # have printed. No number is typed here.
 #
-# **Which model?** On the Twitter corpora the runs that read captions were trained with the model
-# before the one that notebooks 02 to 04 show: its relevance, its integration and its attention
-# had other forms. They are kept as what they are; the commit that the next cell names makes them
-# again. Runs on words alone are the same with both.
+# **Which version?** The runs on the Twitter corpora were trained with the version before this one.
+# On words alone its model was the same. With captions it was not the one that notebooks 02 to 04
+# show: relevance, integration and attention had other forms. These runs are kept as what they
+# are, and the commit that the next cell names makes them again.
 
 # %% [markdown]
 # The next cell does nothing where hamner is installed. On Colab, name the git address that this
@@ -48,12 +48,11 @@ from hamner.figures import comparisons
 from hamner.study import ablation_tables, published
 from hamner.drawing.style import save
 from hamner.study.tables import results, runs, runs_of
-from hamner.training.runs import EARLIER_MODEL
+from hamner.training.runs import EARLIER_VERSION
 
 CORPORA = ("twitter2015", "twitter2017")
-earlier = [run for name in CORPORA for run in runs_of(name) if run.is_of_earlier_model]
-assert all(run.config.visual is not None for run in earlier)
-print(f"{len(earlier)} runs with captions are of the earlier model, commit {EARLIER_MODEL}")
+earlier = [run.is_of_earlier_version for name in CORPORA for run in runs_of(name)]
+print(f"{sum(earlier)} of {len(earlier)} runs are of the earlier version, commit {EARLIER_VERSION}")
 
 # %% [markdown]
 # ## 1. Where published numbers come from

@@ -216,29 +216,29 @@ def test_the_committed_tables_are_those_of_the_committed_runs(tmp_path: Path):
         assert path.read_bytes() == (project_folder() / "data" / "tables" / path.name).read_bytes()
 
 
-def of_earlier_model(seed: int) -> dict:
-    earlier = record(seed, 0.7, model={"vision": True}, visual={})
+def of_earlier_version(seed: int, **settings: object) -> dict:
+    earlier = record(seed, 0.7, **settings)
     del earlier["converged"]
     return earlier
 
 
-def test_runs_of_the_earlier_model_are_marked_wherever_a_table_names_them():
-    table = results(as_runs(of_earlier_model(1), of_earlier_model(2), record(1, 0.8)))
-    assert dict(zip(table.row, table.model, strict=True)) == {"full": "earlier", "text_only": ""}
+def test_runs_of_the_earlier_version_are_marked_wherever_a_table_names_them():
+    seeing = {"model": {"vision": True}, "visual": {}}
+    table = results(as_runs(of_earlier_version(1, **seeing), of_earlier_version(2, **seeing), record(1, 0.8)))
+    assert dict(zip(table.row, table.version, strict=True)) == {"full": "earlier", "text_only": ""}
     for page in (results_markdown(table), per_type_markdown(table)):
         assert "| full † |" in page and "| text_only |" in page
 
 
-def test_runs_of_two_models_are_never_averaged():
-    later = record(2, 0.9, model={"vision": True}, visual={})
-    with pytest.raises(HamnerError, match="run0 and run1 are of two models"):
-        results(as_runs(of_earlier_model(1), later))
+def test_runs_of_two_versions_are_never_averaged():
+    with pytest.raises(HamnerError, match="run0 and run1 are of two versions"):
+        results(as_runs(of_earlier_version(1), record(2, 0.9)))
 
 
-def test_the_committed_runs_of_the_earlier_model_are_those_that_read_captions():
+def test_the_committed_runs_of_the_earlier_version_are_those_on_real_tweets():
     committed = runs()
-    assert {run.record["corpus"]["name"] for run in committed if run.is_of_earlier_model} == {
+    assert {run.record["corpus"]["name"] for run in committed if run.is_of_earlier_version} == {
         "twitter2015",
         "twitter2017",
     }
-    assert not [run for run in committed if run.is_of_earlier_model and run.config.visual is None]
+    assert not [run for run in committed if run.record["corpus"]["name"] == "minitweets" and run.is_of_earlier_version]
