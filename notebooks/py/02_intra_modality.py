@@ -204,7 +204,7 @@ print("F:", tuple(images.grid.shape), "-> G:", tuple(G.shape), "-> g:", tuple(g.
 # %%
 real = images.object_mask
 objects = vision.objects(images)  # O
-appearance = vision.objects.feature(vision.objects.standardised(images.objects))
+appearance = vision.objects.feature(images.objects)  # standardised already
 extras = vision.objects.label(images.classes) + vision.objects.score(images.scores[..., None])
 assert torch.allclose(vision.objects.norm(appearance + extras), objects, atol=1e-5)
 print("objects of each image:", real.sum(dim=1).tolist(), "of at most", real.shape[1])
@@ -272,8 +272,7 @@ many = forward(tagger, related, visual_features(tagger, corpus, related))[0].ima
 crops = vision.objects(many)
 of = torch.nn.functional.normalize(semantic.aspects(crops).unflatten(-1, (ASPECTS, -1)), dim=-1)
 psi_many = torch.einsum("biac,bjac->bij", of, of) / ASPECTS
-standardised = vision.objects.standardised(many.objects)  # what the frozen network saw
-frozen = torch.nn.functional.normalize(standardised, dim=-1)
+frozen = torch.nn.functional.normalize(many.objects, dim=-1)  # what the frozen network saw
 
 # %%
 from hamner.vision.objects import ANNOTATIONS, kept, read_annotations
@@ -309,13 +308,14 @@ table.groupby("same type").agg(["count", "mean", "std"]).round(3).T
 # are what lets an object count those of its kind.
 
 # %%
-bias, message = semantic.pairs(psi)  # for each pair: a number a head, and a vector
-print("bias:", tuple(bias.shape), "| message:", tuple(message.shape))
+bias, received = semantic.pairs(psi)  # a number a head for each pair, and a function:
+some = torch.zeros_like(bias)  # from attention weights to the messages that each node receives
+print("bias:", tuple(bias.shape), "| received:", tuple(received(some).shape))
 
 # %%
 node_mask = torch.cat([images.image_mask[:, None], real], dim=1)
 x = semantic.norm(nodes)
-related_to, attention = semantic.attention(x, x, node_mask, bias, message)
+related_to, attention = semantic.attention(x, x, node_mask, bias, received)
 after = nodes + related_to
 after = after + semantic.feed_forward(after)
 O_sem, weights = semantic(objects, real, g, images.image_mask[:, None])
@@ -375,11 +375,11 @@ print(
 )
 
 # %%
-from hamner.model.attention import masked_softmax, weighted_messages
+from hamner.model.attention import masked_softmax
 
-bias, message = spatial.pairs(geometry)
+bias, received = spatial.pairs(geometry)
 by_place = masked_softmax(bias, images.box_mask[:, None, None, :])
-after = placed + spatial.out(weighted_messages(by_place, message))
+after = placed + spatial.out(received(by_place))
 assert torch.allclose(after + spatial.feed_forward(after), O_spa, atol=1e-4)
 assert torch.allclose(weights, output.attention_weights.spatial, atol=1e-4)
 
