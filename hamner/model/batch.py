@@ -130,6 +130,11 @@ class AttentionWeights:
     co_words: Tensor | None = None
     gate: Tensor | None = None
 
+    @property
+    def of_words(self) -> bool:
+        """Whether they say which regions each word reads."""
+        return self.co_regions is not None or self.word_to_region is not None
+
     def detached(self) -> AttentionWeights:
         """The same weights without their gradients, in float32 after a pass in bfloat16, iterations stacked."""
         kept = {item.name: value for item in fields(self) if (value := getattr(self, item.name)) is not None}

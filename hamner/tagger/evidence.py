@@ -123,8 +123,9 @@ def attention(attention_weights: AttentionWeights, images: ImageFeatures) -> Ten
     if attention_weights.co_regions is not None:
         weights = attention_weights.co_regions
     else:
-        assert attention_weights.word_to_region is not None, "a model with vision has co-attention or iterations"
-        weights = attention_weights.word_to_region[:, -1].mean(1)
+        of_words = attention_weights.word_to_region
+        assert isinstance(of_words, Tensor), "weights that are kept are stacked, and some word reads a region"
+        weights = of_words[:, -1].mean(1)
     seen = images.image_mask[:, None]
     masks = (seen.expand(images.grid.shape[:2]), images.object_mask & seen, images.box_mask & seen)
     real = torch.cat([masks[grain] for grain in attention_weights.grain.unique_consecutive().tolist()], 1)  # (B, M)

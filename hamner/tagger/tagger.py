@@ -409,7 +409,7 @@ class Tagger:
             evidence: Sequence[Evidence | None] = [None] * len(of_row)
             of_objects = names[row]
             weights = output.attention_weights
-            if has_image and of_row and of_objects is not None and weights is not None:
+            if has_image and of_row and of_objects is not None and weights is not None and weights.of_words:
                 evidence = evidence_of(self.model, batch, weights, row, of_row, of_objects, self.temperature)
             entities = [(span, next(score), of_span) for span, of_span in zip(of_row, evidence, strict=True)]
             relevance, integration = None, None

@@ -287,10 +287,11 @@ def _safetensors_rows(file: Path) -> Iterable[tuple[str, dict[str, np.ndarray]]]
         if len(tensor) != len(ids):
             raise FeatureFileError(f"{file}: {name} has {len(tensor)} rows, and there are {len(ids)} ids")
     mask = tensors.pop("object_mask", None)
-    for name in _OF_OBJECTS if mask is not None else ():
-        if name in tensors and tensors[name].shape[:2] != mask.shape:
-            given, wanted = tensors[name].shape[:2], mask.shape
-            raise FeatureFileError(f"{file}: {name} begins with {given}, and object_mask with {wanted}")
+    if mask is not None:
+        for name in tensors.keys() & set(_OF_OBJECTS):
+            if tensors[name].shape[:2] != mask.shape:
+                given = tensors[name].shape[:2]
+                raise FeatureFileError(f"{file}: {name} begins with {given}, and object_mask with {mask.shape}")
     for number, id in enumerate(ids):
         values = {name: tensor[number] for name, tensor in tensors.items()}
         if mask is not None:
