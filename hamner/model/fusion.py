@@ -66,6 +66,7 @@ class Fused:
     integration (B, 3) how much each grain counts, for a fusion that weighs them
     weights     attention weights, for a fusion that keeps them
     loss        an auxiliary loss, a mean over posts that is added to the decoder's
+    emissions   (B, n, K) scores of the tags that are added to the decoder's, for a fusion that has some of its own
     """
 
     words: Tensor
@@ -73,6 +74,7 @@ class Fused:
     integration: Tensor | None = None
     weights: AttentionWeights | None = None
     loss: Tensor | None = None
+    emissions: Tensor | None = None
 
 
 def fusion_named(name: str) -> Extension:
@@ -91,10 +93,11 @@ def build_fusion(config: ModelConfig, sizes: Sizes) -> nn.Module:
         ) from error
 
 
-def checked(fused: object, seen: Seen, name: str) -> Fused:
+def checked(fused: object, seen: Seen, name: str, tags: int) -> Fused:
     """What a fusion gave, as `Fused`; a tensor alone is its words.
 
-    Raises FusionError for any other object, and for words of another shape than they came in.
+    Raises FusionError for any other object, and for words of another shape than they came in, or scores of other than
+    `tags` tags.
     """
     if isinstance(fused, Tensor):
         fused = Fused(fused)
@@ -104,6 +107,7 @@ def checked(fused: object, seen: Seen, name: str) -> Fused:
         "words": (fused.words, seen.words.shape),
         "relevance": (fused.relevance, seen.words.shape[:1]),
         "loss": (fused.loss, ()),
+        "emissions": (fused.emissions, (*seen.words.shape[:2], tags)),
     }
     for part, (value, shape) in shapes.items():
         if value is not None and tuple(value.shape) != tuple(shape):

@@ -52,8 +52,10 @@ class HamNer(nn.Module):
         if self.fusion is not None:
             images = batch.images or ImageFeatures.absent(len(words), self.channels, words.device)
             seen = Seen(words, batch.word_mask, layer, images, batch.tags)
-            fused = checked(self.fusion(seen), seen, self.config.fusion)  # H (B, n, d)
+            fused = checked(self.fusion(seen), seen, self.config.fusion, len(self.decoder.tags))  # H (B, n, d)
         emissions = float32(self.decoder(fused.words))  # (B, n, K)
+        if fused.emissions is not None:
+            emissions = emissions + float32(fused.emissions)
         loss = None if batch.tags is None else self.decoder.loss(emissions, batch.tags, batch.word_mask)
         if loss is not None and fused.loss is not None:
             loss = loss + fused.loss

@@ -8,11 +8,11 @@ P = Layer(V -> R), A = Layer(R -> P)           image-aware words
 Q = Layer(R -> V)                              word-aware vision
 B = sigmoid(W_g [A; Q] + b_g) * Q              visual gate
 U = scores of span tags by Layer'(T -> T)      entity span detection, with a CRF of its own
-H = W [A; B] + b + W_u (U W_c)                 W_c shares each span tag out among its types
+H = W [A; B] + b
+U W_c is added to the tags' scores             W_c shares each span tag out among its types
 loss = 0.5 * NLL(span tags)                    the paper's lambda
 
-Where it differs. The paper adds U W_c to the tags' scores; here it passes through W_u (which starts at 0) and the
-decoder's linear layer, because a fusion gives words and no scores. T has one vector for each word, not for each word
+Where it differs. T has one vector for each word, not for each word
 piece. The regions are the frame's grid and not ResNet-152's 49. The released code projects F twice, for the two
 directions; here both share V.
 """
@@ -22,7 +22,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from hamner.model.attention import zero_init
 from hamner.model.config import ModelConfig
 from hamner.model.fusion import Fused, Seen, Sizes
 from hamner.peers.blocks import Join, Layer, SpanDetection, conversion, projection, where_image
@@ -46,8 +45,6 @@ class Umt(nn.Module):
         self.join = Join(d)
         self.span = SpanDetection(config, d, sizes.tags)
         self.register_buffer("conversion", conversion(sizes.tags), persistent=False)
-        self.of_span = nn.Linear(len(sizes.tags), d, bias=False)
-        zero_init(self.of_span)
 
     def forward(self, seen: Seen) -> Fused:
         """H (B, n, d), in training with the loss of span detection; without an image H is T, to the bit."""
@@ -59,5 +56,6 @@ class Umt(nn.Module):
         Q = self.words_read_regions(R, V, there)
         B = self.gate(torch.cat([A, Q], -1)).sigmoid() * Q
         U, loss = self.span(seen)  # (B, n, 3)
-        H = self.join(A, B) + self.of_span(U @ self.conversion.to(U.dtype))
-        return Fused(where_image(seen, H), loss=None if loss is None else SPAN_WEIGHT * loss)
+        spans = U @ self.conversion.to(U.dtype) * seen.images.image_mask[:, None, None]  # (B, n, K)
+        loss = None if loss is None else SPAN_WEIGHT * loss
+        return Fused(where_image(seen, self.join(A, B)), loss=loss, emissions=spans)

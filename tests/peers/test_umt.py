@@ -34,8 +34,10 @@ def test_words_follow_the_equations(peer: Umt, seen: Seen, post: int) -> None:
     A, Q, U = parts(peer, seen, post)
     B = torch.sigmoid(peer.gate(torch.cat([A, Q], -1))) * Q
     shared = torch.stack([U[:, "OBI".index(tag[0])] * (1 if tag == "O" else 0.25) for tag in TAGS], -1)
-    expected = peer.join.linear(torch.cat([A, B], -1)) + shared @ peer.of_span.weight.T
-    torch.testing.assert_close(peer(seen).words[post, : len(A)], expected, rtol=1e-4, atol=1e-5)
+    fused = peer(seen)
+    expected = peer.join.linear(torch.cat([A, B], -1))
+    torch.testing.assert_close(fused.words[post, : len(A)], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(fused.emissions[post, : len(A)], shared, rtol=1e-4, atol=1e-5)
 
 
 def test_a_closed_visual_gate_leaves_the_image_aware_words(peer: Umt, seen: Seen) -> None:
@@ -43,7 +45,6 @@ def test_a_closed_visual_gate_leaves_the_image_aware_words(peer: Umt, seen: Seen
         peer.gate.bias.fill_(-1e4)
         peer.join.linear.weight[:, :D] = torch.eye(D)
         peer.join.linear.bias.zero_()
-        peer.of_span.weight.zero_()
     A, _, _ = parts(peer, seen, 0)
     torch.testing.assert_close(peer(seen).words[0], A, rtol=1e-4, atol=1e-5)
 
@@ -65,10 +66,11 @@ def test_the_loss_depends_on_spans_and_not_on_types_or_the_image(peer: Umt, seen
     assert not torch.isclose(peer(outside).loss, loss)
 
 
-def test_span_detection_guides_the_words(peer: Umt, seen: Seen) -> None:
-    before = peer(seen).words
+def test_span_detection_adds_to_the_tags_scores_where_there_is_an_image(peer: Umt, seen: Seen) -> None:
+    before = peer(seen).emissions
     with torch.no_grad():
         peer.span.decoder.classify.bias[1] += 1.0  # every word looks more like the begin of an entity
-    moved = (peer(seen).words - before)[0, 0]
+    moved = peer(seen).emissions - before
     starts = torch.tensor([0.25 if tag[0] == "B" else 0.0 for tag in TAGS])
-    torch.testing.assert_close(moved, peer.of_span.weight @ starts, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(moved[0, 0], starts, rtol=1e-3, atol=1e-5)
+    assert not peer(seen).emissions[~seen.images.image_mask].any()

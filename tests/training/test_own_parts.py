@@ -188,16 +188,17 @@ def seen_of(posts: int = 2, words: int = 3) -> Seen:
         (torch.zeros(2, 3, 9), r"gave words of shape \(2, 3, 9\) instead of \(2, 3, 8\)"),
         (Fused(torch.zeros(2, 3, 8), relevance=torch.zeros(2, 1)), r"gave relevance of shape \(2, 1\)"),
         (Fused(torch.zeros(2, 3, 8), loss=torch.zeros(2)), r"gave loss of shape \(2,\)"),
+        (Fused(torch.zeros(2, 3, 8), emissions=torch.zeros(2, 3, 4)), r"gave emissions of shape \(2, 3, 4\)"),
     ],
 )
 def test_a_fusion_that_gives_other_shapes_is_refused(given: object, message: str) -> None:
     with pytest.raises(HamnerError, match=message):
-        checked(given, seen_of(), "mine")
+        checked(given, seen_of(), "mine", 9)
 
 
 def test_a_tensor_alone_is_a_fusion_s_words() -> None:
     words = torch.ones(2, 3, 8)
-    assert checked(words, seen_of(), "mine").words is words
+    assert checked(words, seen_of(), "mine", 9).words is words
 
 
 def test_a_class_called_like_a_row_has_its_module_in_its_name() -> None:
