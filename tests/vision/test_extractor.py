@@ -84,7 +84,7 @@ def test_features_never_depend_on_the_images_beside_them(corpus: Corpus, tmp_pat
 
 def test_the_command_fills_a_store_and_reports(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "1.png").unlink()
-    monkeypatch.setattr("hamner.vision.commands.load_corpus", lambda name, root: corpus)
+    monkeypatch.setattr("hamner.vision.commands.loaded", lambda name, root, columns: corpus)
     app = Typer()
     app.command()(features_command)
     arguments = ["three", "--objects", "none", "--folder", str(tmp_path / "features")]
