@@ -36,7 +36,7 @@ def expected_and_measured(table: pd.DataFrame) -> Figure:
     ceiling = by_cue(table, "expected")
     for axes, title, column in zip(panels, ("expected", "measured"), ("expected", "mean"), strict=True):
         values = 100 * by_cue(table, column).astype(float)
-        draw_matrix(axes, values, "{:.0f}".format, (0, 100))
+        draw_matrix(axes, values, "{:.0f}".format, (0, 100), annot_kws={"fontsize": 7.5})
         for row, cue in np.argwhere((ceiling < 1) & values.notna()):
             inside = (cue + 0.06, row + 0.06)
             axes.add_patch(Rectangle(inside, 0.88, 0.88, fill=False, edgecolor=VERMILION, linewidth=2))
@@ -81,7 +81,7 @@ def lesions(table: pd.DataFrame) -> Figure:
 
 def _draw_changes(axes: Axes, changes: pd.DataFrame, absent: str) -> None:
     """Draw points of change, losses in red and gains in blue; `absent` is written over rows without a number."""
-    draw_matrix(axes, changes, "{:+.0f}".format, (-60, 60), colours="RdBu")
+    draw_matrix(axes, changes, "{:+z.0f}".format, (-60, 60), colours="RdBu")
     for row in np.flatnonzero(changes.isna().all(axis=1)):
         width = len(changes.columns)
         axes.add_patch(Rectangle((0, int(row)), width, 1, facecolor=PALE, edgecolor="white", zorder=0))
