@@ -189,6 +189,28 @@ def test_the_results_count_the_runs_that_had_not_converged():
     assert f"{late} of {len(records)} runs had not converged" in page
 
 
+def test_what_the_results_say_of_minitweets_is_what_was_measured():
+    page = (ROOT / "docs" / "RESULTS.md").read_text()
+    run = ROOT / "data" / "runs" / "minitweets-full-minilm-efficientnet-lite0-seed1"
+    best = max(epoch["valid_f1"] for epoch in json.loads((run / "run.json").read_text())["history"])
+    assert f"{100 * best:.1f} with the constant rate" in page
+    lines = csv.DictReader((ROOT / "data" / "tables" / "minitweets.csv").read_text().splitlines())
+    reached = {line["cue"]: float(line["mean"]) / float(line["learned"]) for line in lines if line["row"] == "full"}
+    assert {cue for cue in ("scene", "object", "position") if reached[cue] >= 0.95} == {"scene", "object", "position"}
+    assert max(reached[cue] for cue in ("odd", "described", "other", "level")) < 0.95
+    results = json.loads((run / "lesions.json").read_text())["results"]
+    intact = results["intact"]["by_cue"]
+    costs = {
+        lesion: {cue: intact[cue] - of_lesion["by_cue"][cue] for cue in intact}
+        for lesion, of_lesion in results.items()
+    }
+    most = {lesion: max(of_cue, key=of_cue.get) for lesion, of_cue in costs.items()}
+    assert (most["spatial_identity"], most["rho_one"], most["semantic_identity"]) == ("position", "unrelated", "object")
+    assert most["coattention_identity"] == "odd" and costs["coattention_identity"]["other"] > 0.1
+    assert sorted(costs["beta_uniform"], key=costs["beta_uniform"].get)[-2:] == ["level", "odd"]
+    assert max(costs["relative_geometry_zero"].values()) < 0.03
+
+
 def test_the_readme_tags_with_runs_that_it_trained_where_no_record_is_committed():
     readme = (ROOT / "README.md").read_text()
     used = set(re.findall(r"hamner tag [^\n]*(?:\\\n[^\n]*)?--run (\S+)", readme))
