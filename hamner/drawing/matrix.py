@@ -31,7 +31,8 @@ def draw_matrix(
     """
     scale = Normalize(*limits)
     written = values.map(lambda value: "" if pd.isna(value) else shown(value))
-    sns.heatmap(values, annot=written, fmt="", cmap=colours, norm=scale, cbar=False, ax=axes, **style)
+    bounds = {"vmin": limits[0], "vmax": limits[1]}  # else seaborn warns where every value is NaN
+    sns.heatmap(values, annot=written, fmt="", cmap=colours, norm=scale, cbar=False, ax=axes, **bounds, **style)
     cells = np.asarray(axes.collections[0].get_facecolor())[values.notna().to_numpy().ravel()]
     for number, background in zip(axes.texts, cells, strict=True):
         number.set_color(ink(background))  # seaborn writes white on pale blue

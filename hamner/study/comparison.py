@@ -87,11 +87,13 @@ def _by_cue(predicted: Sequence[Mapping[str, tuple[str, ...]]], answers: Any) ->
 
 
 def write_comparison(folder: Path | None = None) -> list[Path]:
-    """Write comparison.csv and comparison.md into data/tables, or into `folder`."""
+    """Write comparison.csv and comparison.md into data/tables, or into `folder`, if there is anything to compare."""
     corpus = load_corpus("minitweets")
     chosen = [run for run in runs_of(corpus.name) if run.record["corpus"]["sha256"] == corpus.sha256]
     readable = with_predictions(without_mixtures(chosen), {corpus.name: corpus.test})
     table = comparison(readable, outside_runs(), corpus)
+    if table.empty:
+        return []
     folder = folder or project_folder() / "data" / "tables"
     note = (
         "Type accuracy by cue on minitweets' test, in percent, mean over seeds. Kind: the paper's stages and text\n"

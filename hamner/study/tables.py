@@ -230,7 +230,7 @@ def write_tables(folder: Path | None = None) -> list[Path]:
         "Test scores of the runs under `data/runs`, in percent: mean ± standard deviation over seeds{}. "
         "Written by `hamner tables`; do not edit.\n\n"
     )
-    if (table.version == EARLIER).any():
+    if len(table) and (table.version == EARLIER).any():
         note += (
             f"{MARK} By the version before this one, in which stages 2 and 3 had other forms; commit {EARLIER_VERSION} "
             "makes these runs again.\n\n"
