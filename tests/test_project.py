@@ -201,8 +201,7 @@ def test_what_the_results_say_of_minitweets_is_what_was_measured():
     results = json.loads((run / "lesions.json").read_text())["results"]
     intact = results["intact"]["by_cue"]
     costs = {
-        lesion: {cue: intact[cue] - of_lesion["by_cue"][cue] for cue in intact}
-        for lesion, of_lesion in results.items()
+        lesion: {cue: intact[cue] - of_lesion["by_cue"][cue] for cue in intact} for lesion, of_lesion in results.items()
     }
     most = {lesion: max(of_cue, key=of_cue.get) for lesion, of_cue in costs.items()}
     assert (most["spatial_identity"], most["rho_one"], most["semantic_identity"]) == ("position", "unrelated", "object")

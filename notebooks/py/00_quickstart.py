@@ -150,8 +150,9 @@ pd.DataFrame(rows).T.round(2).unstack(0).swaplevel(axis=1).sort_index(axis=1)
 def images_for(post):
     """An image of each type about the topic of the words, and the post's own, which is not."""
     scenes = {}
+    wanted = ("scene", answers.topic[post.id])
     for scene in corpus.test:
-        if answers.cue[scene.id] == "scene" and answers.topic[scene.id] == answers.topic[post.id]:
+        if (answers.cue[scene.id], answers.topic[scene.id]) == wanted:
             scenes.setdefault(f"shows {spans(scene.tags)[0].type}", scene)
     order = [f"shows {type}" for type in ("PER", "LOC", "ORG", "MISC")]
     return {title: scenes[title] for title in order} | {"another topic": post}
@@ -159,9 +160,10 @@ def images_for(post):
 
 def follows(tagged):
     """Whether the type follows the four images, and the fifth counts less than each of them."""
-    right = [[e.type for e in tagged[t].entities] == [t[-4:].split()[-1]] for t in list(tagged)[:4]]
-    other = tagged["another topic"].relevance
-    return all(right) and other < min(0.5, *(tagged[t].relevance for t in list(tagged)[:4]))
+    *about, other = list(tagged)[:5]
+    right = [[f"shows {e.type}" for e in tagged[title].entities] == [title] for title in about]
+    least = min(tagged[title].relevance for title in about)
+    return all(right) and tagged[other].relevance < min(0.5, least)
 
 
 # %%
@@ -178,7 +180,7 @@ for post in (post for post in plain if answers.cue[post.id] == "unrelated"):
 tagged["no image"] = tagger(words=post.words)
 assert follows(tagged)
 print(" ".join(post.words))
-print("topic of the words:", answers.topic[post.id], f"| the first of {tried} posts that were tried")
+print("topic of the words:", answers.topic[post.id], "| posts tried:", tried)
 
 # %%
 from hamner.drawing.style import save

@@ -355,7 +355,8 @@ save(
 
 # %% tags=["solution"]
 side = tagger.config.visual.grid_side
-centre = (np.stack(np.meshgrid(range(side), range(side)), -1).reshape(-1, 1, 2) + 0.5) / side  # x, y
+cells = np.stack(np.meshgrid(range(side), range(side)), -1).reshape(-1, 1, 2)
+centre = (cells + 0.5) / side  # x, y
 rows = []
 for cue in ("scene", "object", "odd", "majority", "position", "described", "other"):
     some = [name for name in chosen if name.cue == cue]

@@ -52,7 +52,9 @@ from hamner.training.runs import EARLIER_VERSION
 
 CORPORA = ("twitter2015", "twitter2017")
 earlier = [run.is_of_earlier_version for name in CORPORA for run in runs_of(name)]
-print(f"{sum(earlier)} of {len(earlier)} runs are of the earlier version, commit {EARLIER_VERSION}")
+print(
+    sum(earlier), "of", len(earlier), "runs are of the earlier version, commit", EARLIER_VERSION
+)
 
 # %% [markdown]
 # ## 1. Where published numbers come from
