@@ -189,15 +189,25 @@ def test_the_results_count_the_runs_that_had_not_converged():
     assert f"{late} of {len(records)} runs had not converged" in page
 
 
+PARTS = ("no_spatial", "no_semantic", "no_coattention")
+
+
 def test_what_the_results_say_of_minitweets_is_what_was_measured():
     page = (ROOT / "docs" / "RESULTS.md").read_text()
     run = ROOT / "data" / "runs" / "minitweets-full-minilm-efficientnet-lite0-seed1"
     best = max(epoch["valid_f1"] for epoch in json.loads((run / "run.json").read_text())["history"])
     assert f"{100 * best:.1f} with the constant rate" in page
-    lines = csv.DictReader((ROOT / "data" / "tables" / "minitweets.csv").read_text().splitlines())
+    lines = list(csv.DictReader((ROOT / "data" / "tables" / "minitweets.csv").read_text().splitlines()))
     reached = {line["cue"]: float(line["mean"]) / float(line["learned"]) for line in lines if line["row"] == "full"}
     assert {cue for cue in ("scene", "object", "position") if reached[cue] >= 0.95} == {"scene", "object", "position"}
     assert max(reached[cue] for cue in ("odd", "described", "other", "level")) < 0.95
+    accuracy = {(row["row"], row["cue"]): float(row["mean"]) for row in lines if row["mean"]}
+    costs = {row: {cue: accuracy["full", cue] - accuracy[row, cue] for cue in reached} for row in PARTS}
+    assert max(costs["no_spatial"], key=costs["no_spatial"].get) == "position"
+    assert accuracy["no_spatial", "position"] < 0.55
+    for cue in ("described", "other"):
+        assert 0.5 < accuracy["no_coattention", cue] < 0.6
+    assert [round(100 * costs["no_semantic"][cue]) for cue in ("object", "odd")] == [7, 7]
     results = json.loads((run / "lesions.json").read_text())["results"]
     intact = results["intact"]["by_cue"]
     costs = {

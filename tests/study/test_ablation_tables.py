@@ -190,7 +190,8 @@ def test_a_row_is_never_a_mean_over_other_settings(make_run):
     ],
 )
 def test_the_command_of_a_run_makes_its_settings(made, monkeypatch):
-    from hamner import cli, corpora, training
+    from hamner import cli, training
+    from hamner.corpora import options
     from hamner.training import commands
 
     row, seed, name, settings = made
@@ -205,8 +206,9 @@ def test_the_command_of_a_run_makes_its_settings(made, monkeypatch):
         raise EnoughError
 
     monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr(corpora, "load_corpus", lambda name, root: SimpleNamespace(name=name))
+    monkeypatch.setattr(options, "loaded", lambda name, root, columns: SimpleNamespace(name=name))
     monkeypatch.setattr(commands, "_report_leaks", lambda corpus, allow_leaks: None)
+    monkeypatch.setattr(commands, "_report_types", lambda corpus: None)
     record = {"corpus": {"name": name}, "config": config.to_dict(), "machine": {"threads": 3}}
     command = command_of(Run(Path("run"), record))
     result = CliRunner().invoke(cli.app, shlex.split(command)[1:])
