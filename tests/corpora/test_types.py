@@ -203,4 +203,4 @@ def test_the_commands_take_columns_for_folders_of_ones_own(columns_folder: Path)
     assert "athlete" in ran.output and "river" in ran.output
     ran = CliRunner().invoke(app, ["stats", str(columns_folder), "minitweets", "--columns", "word=0,tag=3", "--csv"])
     assert f"{columns_folder},B-athlete,1,1,1" in ran.output.splitlines()
-    assert "minitweets" in VERSIONS and "minitweets,posts,5952,800,1600" in ran.output.splitlines()
+    assert "minitweets" in VERSIONS and "minitweets,posts,6816,1072,2144" in ran.output.splitlines()

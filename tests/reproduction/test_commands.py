@@ -16,7 +16,7 @@ from hamner.errors import HamnerError
 from hamner.minitweets import contact_sheet
 from hamner.reproduction import commands as reproduction
 from hamner.reproduction import model, notebooks
-from hamner.study import ablation_tables, published, tables
+from hamner.study import ablation_tables, build_up, comparison, lesions, outside, published, tables
 from hamner.study import commands as study
 from hamner.training import Run
 
@@ -45,6 +45,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tables, "project_folder", lambda: tmp_path)
     folder = tmp_path / "data" / "tables"
     monkeypatch.setattr(ablation_tables, "write_minitweets", lambda: [written(folder / "minitweets.md")])
+    for module, write in (
+        (build_up, "write_build_up"),
+        (comparison, "write_comparison"),
+        (lesions, "write_lesions"),
+        (outside, "write_outside"),
+    ):
+        monkeypatch.setattr(module, write, lambda: [])  # they have tests of their own, and load minitweets
     monkeypatch.setattr(published, "write_published", lambda: [written(folder / "published.md")])
     monkeypatch.setattr(ablation_tables, "minitweets_runs", lambda: ([], [Run(Path("tried"), {})]))
     monkeypatch.setattr(contact_sheet, "write_contact_sheets", lambda corpus, figures, cues: [drawn(figures, cues[0])])
