@@ -64,11 +64,6 @@ class Extension:
         return {"name": self.name, "module": self.module, "version": self.version, "sha256": self.sha256}
 
 
-def is_outside(name: str, known: Mapping[str, str]) -> bool:
-    """Whether a name is not among `known`, the ones that come with the package."""
-    return name not in known
-
-
 def short_name(name: str) -> str:
     """The name of a class in tables and folders: that of the class, or the registered name."""
     return name.rpartition(":")[2]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,19 @@ from typing import Any
 import torch
 from PIL import Image
 
-from hamner.corpora.images import unmatched_images
-from hamner.corpora.placeholders import about_repeated, glances_of, placeholders, repeated_images
-from hamner.corpora.post import Corpus, Post
+from hamner.corpora.post import Post
 from hamner.devices import cpu_threads, existing_device
 from hamner.images import ImageError, image_sha256, open_image
 from hamner.vision.backbones import Backbone, load_backbone
 from hamner.vision.features import VisualFeatures, VisualSource, digest
 from hamner.vision.objects import MARGIN, ObjectFinder, Objects, crop, object_finder
+from hamner.vision.sources import ReadsImages
 
 MOST_WORKERS = 8
 """Upper bound on images that are processed at a time: each needs memory of its own."""
 
 
-class ImageExtractor:
+class ImageExtractor(ReadsImages):
     """The backbone reads the whole image for the grid, and the crop of each object.
 
     A batch holds the crops of one image, never of several, and runs on one CPU thread. The sums inside a convolution
@@ -75,16 +73,6 @@ class ImageExtractor:
         pixels = image_sha256(post.image)
         known = self.finder.known(post.image)
         return digest([pixels, known]) if known else pixels
-
-    def placeholders(self, posts: Sequence[Post]) -> dict[str, str]:
-        """Post id -> why its image is taken for a placeholder."""
-        return placeholders(posts)
-
-    def left_over(self, corpus: Corpus, near: bool = False) -> list[str]:
-        """Sentences about images that belong to no post, and about images that repeat (with `near`, almost)."""
-        posts = [post for _, some in corpus.splits() for post in some]
-        repeated = repeated_images(posts, glances_of(posts) if near else None)
-        return [*unmatched_images(corpus).sentences(), *about_repeated(repeated)]
 
     def extract(self, post: Post) -> VisualFeatures:
         """The features of the post's image. Raises ImageError when it cannot be read."""

@@ -46,7 +46,21 @@ def source_named(name: str) -> Extension:
     return extensions.locate(name, "source", {})
 
 
-class ImageSource:
+class ReadsImages:
+    """What all extractors that read the images of posts tell about them."""
+
+    def placeholders(self, posts: Sequence[Post]) -> dict[str, str]:
+        """Post id -> why its image is taken for a placeholder."""
+        return placeholders(posts)
+
+    def left_over(self, corpus: Corpus, near: bool = False) -> list[str]:
+        """Sentences about images that belong to no post, and about images that repeat (with `near`, almost)."""
+        posts = [post for _, some in corpus.splits() for post in some]
+        repeated = repeated_images(posts, glances_of(posts) if near else None)
+        return [*unmatched_images(corpus).sentences(), *about_repeated(repeated)]
+
+
+class ImageSource(ReadsImages):
     """The base of a source of one's own: give the four attributes and `describe`.
 
     regions     R, regions of an image's grid
@@ -101,16 +115,6 @@ class ImageSource:
         if post.image is None:
             raise ImageError("no image")
         return self.describe(open_image(post.image))
-
-    def placeholders(self, posts: Sequence[Post]) -> dict[str, str]:
-        """Post id -> why its image is taken for a placeholder."""
-        return placeholders(posts)
-
-    def left_over(self, corpus: Corpus, near: bool = False) -> list[str]:
-        """Sentences about images that belong to no post, and about images that repeat (with `near`, almost)."""
-        posts = [post for _, some in corpus.splits() for post in some]
-        repeated = repeated_images(posts, glances_of(posts) if near else None)
-        return [*unmatched_images(corpus).sentences(), *about_repeated(repeated)]
 
 
 def load_source(source: VisualSource, corpus_folder: Path) -> ImageSource:
