@@ -120,7 +120,7 @@ def row_of(config: ModelConfig) -> str:
 PRESETS: dict[str, dict[str, Any]] = {
     "standard": {"model": {"visual_dropout": 0.5}},
     "small": {
-        "epochs": 40,
+        "epochs": 80,
         "patience": 12,
         "cooldown": 10,
         "batch_size": 32,
