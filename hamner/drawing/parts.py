@@ -19,8 +19,10 @@ from PIL import Image
 
 from hamner.drawing.colours import BLACK
 
-MAP = "viridis"
-"""Colour map over an image, such as attention: dark is low, light is high."""
+MAP, CHANGES = "YlOrRd", "PuOr"
+"""Colour maps over an image: of shares, such as attention, from pale to dark; of changes, from fall to rise."""
+MOST_OPAQUE = 0.75
+"""Of a map over an image. The more neutral a value, the more transparent: what counts little leaves the image clear."""
 HALO = (withStroke(linewidth=2.5, foreground="white"),)
 """A white edge that sets lines and letters off from the image below."""
 
@@ -51,23 +53,33 @@ def draw_regions(
     if values is not None and (side := isqrt(len(values))) ** 2 == len(values):
         place: dict[str, Any] = {"extent": (0, 1, 1, 0), "aspect": image.height / image.width}
         cells = values.reshape(side, side)
-        axes.imshow(cells, cmap=colours, norm=scale, alpha=0.55, interpolation="nearest", **place)
+        axes.imshow(cells, cmap=colours, norm=scale, alpha=opacity(cells, scale, colours), **place)
 
 
-def draw_box(axes: Axes, box: Sequence[float] | np.ndarray, colour: Any, filled: bool = False) -> None:
-    """Draw the box x1, y1, x2, y2 as an outline with a halo; `filled` adds a half-transparent area."""
+def opacity(values: Any, scale: Normalize, colours: str) -> Any:
+    """How opaque to draw values over an image, from 0 at the neutral end (of CHANGES: the middle) to MOST_OPAQUE."""
+    share = np.ma.filled(scale(values), 0)
+    return MOST_OPAQUE * np.clip(np.abs(2 * share - 1) if colours == CHANGES else share, 0, 1)
+
+
+def draw_box(axes: Axes, box: Sequence[float] | np.ndarray, colour: Any, filled: float = 0) -> None:
+    """Draw the box x1, y1, x2, y2 as an outline with a halo; `filled` is the opacity of its area."""
     x1, y1, x2, y2 = box
     shape: dict[str, Any] = {"fill": False, "linewidth": 1.8, "path_effects": HALO}
     axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, edgecolor=colour, **shape))
     if filled:
-        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, facecolor=colour, alpha=0.55, linewidth=0))
+        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, facecolor=colour, alpha=float(filled), linewidth=0))
 
 
-def write_in(axes: Axes, box: Sequence[float] | np.ndarray, label: str, size: float = 7.5, **style: Any) -> None:
-    """Write a label in the middle of a box."""
+def write_above(axes: Axes, box: Sequence[float] | np.ndarray, label: str, size: float = 7.5, **style: Any) -> None:
+    """Write a label on the upper edge of a box, where it hides nothing of what the box shows.
+
+    The label of a box at the top of the image stands on its lower edge.
+    """
     x1, y1, x2, y2 = box
-    middle: dict[str, Any] = {"ha": "center", "va": "center", "zorder": 4, "path_effects": HALO}
-    axes.text((x1 + x2) / 2, (y1 + y2) / 2, label, fontsize=size, **middle, **style)
+    at_top = y1 < 0.1
+    edge: dict[str, Any] = {"ha": "center", "va": "top" if at_top else "bottom", "zorder": 4, "path_effects": HALO}
+    axes.text((x1 + x2) / 2, y2 if at_top else y1, label, fontsize=size, **edge, **style)
 
 
 def colour_bar(
@@ -84,14 +96,14 @@ def stacked_shares(shares: pd.DataFrame, colours: Mapping[str, str], label: str)
     """A figure with one bar for each row: its columns, in percent, side by side in their colours."""
     figure = Figure(figsize=(5.6, 0.9 + 0.48 * len(shares)))
     axes = figure.subplots()
-    left = np.zeros(len(shares))
+    left, written = np.zeros(len(shares)), shares[list(colours)].apply(whole_percents, axis=1)
     for column, colour in colours.items():
         width = shares[column].to_numpy(dtype=float)
         axes.barh(range(len(shares)), width, left=left, height=0.72, color=colour, edgecolor="white", label=column)
         for row, (start, share) in enumerate(zip(left, width, strict=True)):
             if share >= 4:  # a narrower part has no room for its number
                 place: dict[str, Any] = {"ha": "center", "va": "center", "color": ink(colour)}
-                axes.text(start + share / 2, row, f"{share:.0f}", **place)
+                axes.text(start + share / 2, row, str(written[column].iloc[row]), **place)
         left += width
     axes.set_yticks(range(len(shares)), shares.index)
     axes.invert_yaxis()
@@ -101,6 +113,14 @@ def stacked_shares(shares: pd.DataFrame, colours: Mapping[str, str], label: str)
     axes.spines["left"].set_visible(False)
     figure.legend(loc="outside upper center", ncols=len(colours), handlelength=1.2)
     return figure
+
+
+def whole_percents(shares: pd.Series) -> pd.Series:
+    """Shares in percent as whole numbers with the rounded sum of all (the largest remainders are rounded up)."""
+    whole = np.floor(shares)
+    short = int(round(shares.sum()) - whole.sum())
+    up = (shares - whole).sort_values(ascending=False, kind="stable").index[:short]
+    return (whole + shares.index.isin(up)).astype(int)
 
 
 def shared_legend(figure: Figure, panels: Iterable[Axes]) -> None:

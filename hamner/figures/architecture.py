@@ -30,7 +30,7 @@ TEXT, IMAGE = (0.12, 2.76), (2.98, 6.28)
 """Left and right end of the two columns; a text-only model uses both for its text."""
 WORDS, REGIONS = (0.5, 2.76), (3.7, 6.28)
 """The two columns in stage 3: arrows from stage 2 pass left of the words."""
-JUDGES, CRF, TAGS = (0.12, 2.42), (3.2, 4.5), (4.9, 5.6)
+JUDGES, CRF, TAGS = (0.12, 2.42), (3.2, 4.4), (4.64, 5.94)
 STEERING, WORDS_DOWN, MEMORY_DOWN = 0.27, 2.6, 3.95
 """x of the arrows out of stage 2, and of the two that pass it."""
 
@@ -55,19 +55,20 @@ Span = tuple[float, float]
 
 
 @styled
-def architecture(model: HamNer) -> Figure:
+def architecture(model: HamNer, words: Sequence[str] = (), tags: Sequence[str] = ()) -> Figure:
     """Draw the stages of `model`, from post and image to tags: each block with its output's shape and its parameters.
 
     Shapes are of one post: n words, R regions of the grid, K objects. Blocks of the text are blue and left, blocks of
-    the image orange and right, blocks that read both green. Outlines give each block's source.
+    the image orange and right, blocks that read both green. Outlines give each block's source. `words` and `tags` of an
+    example stand in the first and the last block.
     """
     ham = None if model.fusion is None else ham_of(model)
     page = Page()
-    bottom, words = _stage_1(page, model, ham), "words"
+    bottom, read = _stage_1(page, model, ham, words), "words"
     if ham is not None:
         bottom = _stage_2(page, ham, bottom)
-        bottom, words = _stage_3(page, ham, model.text.width, bottom)
-    bottom = _decoder(page, model, words, bottom)
+        bottom, read = _stage_3(page, ham, model.text.width, bottom)
+    bottom = _decoder(page, model, read, tags, bottom)
     bottom = _legend(page, model, bottom)
     page.axes.set(xlim=(0, WIDTH), ylim=(bottom, 0))
     page.figure.set_size_inches(WIDTH, bottom)
@@ -102,6 +103,7 @@ class Page:
         self.axes.set_axis_off()
         self.boxes: dict[str, Box] = {}
         self.outlines: set[str] = set()
+        self.regions = ""  # the memory's shape
 
     def block(
         self,
@@ -178,9 +180,9 @@ def _lanes(column: Span, count: int, gap: float = 0.1) -> list[Span]:
     return [(column[0] + number * width, column[0] + (number + 1) * width - gap) for number in range(count)]
 
 
-def _stage_1(page: Page, model: HamNer, ham: Ham | None) -> float:
+def _stage_1(page: Page, model: HamNer, ham: Ham | None, example: Sequence[str]) -> float:
     """Draw stage 1, text and image by themselves. Returns the y of its end, as do the stages below."""
-    _text(page, model, ham)
+    _text(page, model, ham, example)
     if ham is not None:
         _image(page, ham.vision, model.text.width)
     bottom = THIRD + LOW + EDGE
@@ -188,14 +190,14 @@ def _stage_1(page: Page, model: HamNer, ham: Ham | None) -> float:
     return bottom
 
 
-def _text(page: Page, model: HamNer, ham: Ham | None) -> None:
+def _text(page: Page, model: HamNer, ham: Ham | None, example: Sequence[str]) -> None:
     text, shape = model.text, f"n × {model.text.width}"
     encoder, config = text.encoder, text.encoder.config
     sentence = None if ham is None else ham.sentence
     column = TEXT if ham is not None else (TEXT[0], IMAGE[1])
     lanes = _lanes(column, 1 + (sentence is not None) + (text.local is not None))
 
-    page.tensor("post", Box(*column, INPUTS, HIGH), "Post", "n words")
+    page.tensor("post", Box(*column, INPUTS, HIGH), "Post", "n words", *([" ".join(example)] if example else []))
     box, title = Box(*column, FIRST, HIGH), f"Text encoder, {config.num_hidden_layers} layers"
     # The paper states a text encoder; which one is ours.
     page.block("text.encoder", box, title, f"n × {config.hidden_size}", "stated", BLUE, encoder.parameters())
@@ -224,7 +226,9 @@ def _image(page: Page, vision: Vision, width: int) -> None:
     there = [(count, symbol) for count, symbol, part in grains if part is not None]
     title = rf"Memory $\mathbf{{M = [{'; '.join(symbol for _, symbol in there)}]}}$"
     size = " + ".join(count for count, _ in there)
-    page.tensor("memory", Box(*IMAGE, THIRD, LOW), title, f"M × {width}, M = {size}")
+    size = f"({size})" if len(there) > 1 else size
+    page.regions = f"{size} × {width}"
+    page.tensor("memory", Box(*IMAGE, THIRD, LOW), title, page.regions)
     if grid is not None:
         lane, source = lanes.pop(0), SOURCES["global_vision"]
         page.tensor("grid", Box(*lane, INPUTS, HIGH), "Grid", f"R × {_channels(grid)}")
@@ -336,7 +340,7 @@ def _stage_3(page: Page, ham: Ham, width: int, top: float) -> tuple[float, str]:
         if number < len(interaction.regions):
             name, title = f"interaction.regions.{number}", rf"$\mathbf{{M^{number + 1}}}$: regions read words"
             box, parameters = Box(*REGIONS, row + step / 2, LOW), interaction.regions[number].parameters()
-            page.block(name, box, title, f"M × {width}", "stated", GREEN, parameters)
+            page.block(name, box, title, page.regions, "stated", GREEN, parameters)
             page.down(regions, name, MEMORY_DOWN)
             level = row + LOW - 0.05
             page.arrow(words, name, (WORDS[1], level), (REGIONS[0], level))
@@ -368,7 +372,7 @@ def _read(page: Page, words: str, regions: str, name: str) -> None:
         )
 
 
-def _decoder(page: Page, model: HamNer, words: str, top: float) -> float:
+def _decoder(page: Page, model: HamNer, words: str, example: Sequence[str], top: float) -> float:
     decoder, tags = model.decoder, len(model.decoder.tags)
     colour = BLUE if model.fusion is None else GREEN
     top += GAP / 2
@@ -380,7 +384,7 @@ def _decoder(page: Page, model: HamNer, words: str, top: float) -> float:
     page.block(
         "decoder.crf", Box(*CRF, row, LOW), "CRF", f"{tags} × {tags}", "sibling", colour, decoder.crf.parameters()
     )
-    page.tensor("tags", Box(*TAGS, row, LOW), "Tags", "n")
+    page.tensor("tags", Box(*TAGS, row, LOW), "Tags", "n", *([" ".join(example)] if example else []))
     page.down(words, "decoder.classify", None if model.fusion is None else WORDS_DOWN)
     page.arrow("decoder.classify", "decoder.crf", (WORDS[1], level), (CRF[0], level))
     page.arrow("decoder.crf", "tags", (CRF[1], level), (TAGS[0], level))

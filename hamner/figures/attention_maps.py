@@ -13,12 +13,23 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from PIL import Image
 
 from hamner.drawing.colours import BLACK, BLUE, BROWN, GREEN, GREY, OLIVE, ORANGE, PALE, PURPLE, SKY, VERMILION
-from hamner.drawing.parts import MAP, colour_bar, draw_box, draw_image, draw_regions, scale_from_0, steady, write_in
+from hamner.drawing.parts import (
+    CHANGES,
+    MAP,
+    colour_bar,
+    draw_box,
+    draw_image,
+    draw_regions,
+    opacity,
+    scale_from_0,
+    steady,
+    write_above,
+)
 from hamner.drawing.style import styled
 from hamner.evaluation import wilson
 from hamner.minitweets import CUES
@@ -82,12 +93,12 @@ def attention_and_occlusion(cases: Sequence[Case]) -> Figure:
         _draw_values(row[1], case, "attention", attention_scale, MAP)
         flat = ": flat over the grid" if case.evidence.flat else ""
         row[1].set_title(f"attention{flat}", fontsize=9)
-        _draw_values(row[2], case, "drop", drop_scale, "PuOr")
+        _draw_values(row[2], case, "drop", drop_scale, CHANGES)
         row[2].set_title(f"drop when hidden\n(whole image: {signed(case.evidence.image_drop)})", fontsize=9)
     place: dict[str, Any] = {"shrink": 0.9, "aspect": 22, "pad": 0.01}
     for column, scale, colours, label in (
         (1, attention_scale, MAP, "weight × number of regions\n(1 = uniform)"),
-        (2, drop_scale, "PuOr", "fall in probability\n(below 0: it rises)"),
+        (2, drop_scale, CHANGES, "fall in probability\n(below 0: it rises)"),
     ):
         colour_bar(figure, panels[:, column], scale, label, colours, **place)
     return figure
@@ -111,8 +122,8 @@ def _draw_values(axes: Axes, case: Case, what: str, scale: Normalize, colours: s
     for item in case.evidence.objects:
         if item.box is not None:
             value = getattr(item, what)
-            draw_box(axes, item.box, colormaps[colours](scale(value)))
-            write_in(axes, item.box, f"{value:.1f}" if what == "attention" else signed(value))
+            draw_box(axes, item.box, colormaps[colours](scale(value)), opacity(value, scale, colours))
+            write_above(axes, item.box, f"{value:.1f}" if what == "attention" else signed(value))
 
 
 @styled
@@ -151,7 +162,9 @@ def attention_against_drop(objects: pd.DataFrame) -> Figure:
 
 @styled
 def pointing(games: pd.DataFrame) -> Figure:
-    """Draw the pointing game by cue: attention and occlusion with 95 % intervals (`wilson`), and chance.
+    """Draw the pointing game by cue: attention and occlusion with 95 % intervals, and chance.
+
+    Intervals are Wilson's for as many cases as there are images: names that share an image are not independent.
 
     `games` has the lines of `hamner.study.pointing.pointing_game`.
     """
@@ -162,7 +175,7 @@ def pointing(games: pd.DataFrame) -> Figure:
         of_cue = games[games.cue == cue]
         for by, colour, above in (("attention", BLUE, -0.13), ("occlusion", VERMILION, 0.13)):
             share = of_cue[by].mean()
-            axes.plot(wilson(share, len(of_cue)), [line + above] * 2, color=colour, linewidth=2.5)
+            axes.plot(wilson(share, of_cue.image.nunique()), [line + above] * 2, color=colour, linewidth=2.5)
             label = by if line == 0 else None
             axes.plot(share, line + above, "o", color=colour, markersize=8, markeredgecolor="white", label=label)
         chance = of_cue.chance.mean()
@@ -205,7 +218,7 @@ def refinement(probability: pd.DataFrame) -> Figure:
 def word_maps(
     words: Sequence[str], regions: Sequence[str], maps: Mapping[str, np.ndarray], label: str = "number of regions"
 ) -> Figure:
-    """Draw attention maps of words by regions on one scale.
+    """Draw attention maps of words by regions on one scale, a root: small weights are seen beside the greatest.
 
     Args:
         words: the n rows.
@@ -215,7 +228,7 @@ def word_maps(
     """
     figure = Figure(figsize=(6.4, 2.1 + 0.24 * len(words)))
     panels = figure.subplots(1, len(maps), sharey=True, squeeze=False)[0]
-    scale = scale_from_0(float(values.max()) for values in maps.values())
+    scale = PowerNorm(0.5, 0, scale_from_0(float(values.max()) for values in maps.values()).vmax)
     for axes, (title, values) in zip(panels, maps.items(), strict=True):
         axes.imshow(values, cmap="Blues", norm=scale, aspect="auto")
         axes.set_title(title, fontsize=10, parse_math=False)
@@ -225,8 +238,14 @@ def word_maps(
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     panels[0].set_yticks(range(len(words)), words, fontsize=9.5, parse_math=False)
-    colour_bar(figure, panels, scale, f"weight × {label} (1 = uniform)", "Blues")
+    colour_bar(figure, panels, scale, f"weight × {label} (1 = uniform)", "Blues", ticks=_root_ticks(scale))
     return figure
+
+
+def _root_ticks(scale: Normalize) -> list[float]:
+    """Ticks of a root scale from 0: 1, which is uniform, and whole numbers at about equal steps of the scale."""
+    most = float(scale.vmax or 1)
+    return sorted({0.0, 1.0, *(float(round(most * share**2)) for share in (0.5, 0.75)), float(int(most))})
 
 
 @styled

@@ -117,7 +117,7 @@ def f1_by_encoder_size(tables: Mapping[str, pd.DataFrame]) -> Figure:
             elif paper.any():
                 axes.text(0.02, lane - 0.3, "the paper: not seen", transform=axes.get_yaxis_transform(), fontsize=9)
         axes.set_title(CORPUS_NAMES.get(corpus, corpus))
-        axes.set_xlabel("F1 (%)")
+        axes.set_xlabel("F1 (%); steps within a lane: legibility", fontsize=9.5)
         axes.set_yticks(range(len(ENCODER_SIZES)), ENCODER_SIZES)
         axes.set_ylim(len(ENCODER_SIZES) - 0.5, -0.5)
         axes.tick_params(left=False)

@@ -13,26 +13,28 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
 
-from hamner.drawing.colours import BLACK, BLUE, GREY, ORANGE, PALE, SKY, VERMILION
+from hamner.drawing.colours import BLACK, BLUE, GREY, ORANGE, PALE, PURPLE, VERMILION
 from hamner.drawing.matrix import draw_matrix
 from hamner.drawing.parts import (
+    CHANGES,
     HALO,
     MAP,
     colour_bar,
     draw_box,
     draw_image,
     draw_regions,
+    opacity,
     scale_from_0,
     shared_legend,
     stacked_shares,
     steady,
-    write_in,
+    write_above,
 )
 from hamner.drawing.style import styled
 from hamner.model.intra_modality import GRAINS
 from hamner.tagger.post import TaggedPost
 
-GRAIN_COLOURS = dict(zip(GRAINS, (SKY, ORANGE, BLUE), strict=True))
+GRAIN_COLOURS = dict(zip(GRAINS, (PURPLE, ORANGE, BLUE), strict=True))
 ABOUT_COLOURS = {"the words": BLUE, "something else": VERMILION, "nothing": GREY}
 """Colours by the topic of an image: the topic of its post's words, another topic, or none."""
 BINS = 25
@@ -86,11 +88,11 @@ def similarity(image: Image.Image, boxes: np.ndarray, psi: np.ndarray) -> Figure
     draw_image(photo, image)
     for number, box in enumerate(boxes, start=1):
         draw_box(photo, box, BLACK)
-        write_in(photo, box, str(number), 11, weight="bold")
+        write_above(photo, box, str(number), 11, weight="bold")
     numbers = range(1, len(boxes) + 1)
     table = pd.DataFrame(psi, index=numbers, columns=numbers)
     cells: dict[str, Any] = {"square": True, "annot_kws": {"fontsize": 8.5}}
-    draw_matrix(matrix, table, "{:z.1f}".format, (-1, 1), "mean cosine", "PuOr", shrink=0.85, **cells)
+    draw_matrix(matrix, table, "{:z.1f}".format, (-1, 1), "mean cosine", CHANGES, shrink=0.85, **cells)
     return figure
 
 
@@ -125,7 +127,7 @@ def geometry(image: Image.Image, boxes: np.ndarray, origin: int, offsets: np.nda
             box[3] - 0.015 if below else box[1] + 0.015,
         )  # on the side that the arrow leaves free
         axes.text(*place, f"{number + 1}: {dx:+.1f}, {dy:+.1f}", fontsize=9.5, weight="bold", **side)
-    write_in(axes, boxes[origin], str(origin + 1), 12, weight="bold")
+    write_above(axes, boxes[origin], str(origin + 1), 12, weight="bold")
     return figure
 
 
@@ -148,10 +150,10 @@ def heads(image: Image.Image, boxes: np.ndarray, reader: int, weights: Mapping[s
         for head, (axes, of_head) in enumerate(zip(row, of_block, strict=True), start=1):
             draw_image(axes, image, grey=True)
             for number, (box, weight) in enumerate(zip(boxes, count * of_head, strict=True)):
-                draw_box(axes, box, colormaps[MAP](scale(weight)), filled=True)
+                draw_box(axes, box, colormaps[MAP](scale(weight)), opacity(weight, scale, MAP))
                 if number == reader:
                     draw_box(axes, box, BLACK)
-                write_in(axes, box, f"{weight:.1f}", weight="bold")
+                write_above(axes, box, f"{weight:.1f}", weight="bold")
             axes.set_title(f"head {head}", fontsize=9, loc="center")
         row[0].set_ylabel(title, fontsize=10)
     colour_bar(figure, panels.ravel(), scale, "attention × number of objects (1 = uniform)")
@@ -182,15 +184,15 @@ def image_vectors(images: Sequence[Pooled]) -> Figure:
         plain.set_title(one.title, fontsize=9.5, loc="center", parse_math=False)
         draw_regions(weighted, one.image, one.grid, scale)
         for box, weight in zip(one.boxes, one.objects, strict=True):
-            draw_box(weighted, box, colormaps[MAP](scale(weight)))
-            write_in(weighted, box, f"{weight:.1f}", 8, weight="bold")
+            draw_box(weighted, box, colormaps[MAP](scale(weight)), opacity(weight, scale, MAP))
+            write_above(weighted, box, f"{weight:.1f}", 8, weight="bold")
     colour_bar(figure, panels[1], scale, "weight in v × number of regions (1 = uniform)")
     return figure
 
 
 @styled
 def relevance_histogram(judged: pd.DataFrame, bounds: tuple[float, float]) -> Figure:
-    """Draw histograms of rho, a row for each kind of image.
+    """Draw histograms of rho, a row for each kind of image, all on one scale; outlines show what lies behind.
 
     Args:
         judged: a line for each post: `image` (the row), `about` (a key of ABOUT_COLOURS) and `rho`.
@@ -198,14 +200,16 @@ def relevance_histogram(judged: pd.DataFrame, bounds: tuple[float, float]) -> Fi
     """
     kinds = judged.image.unique()
     figure = Figure(figsize=(5.8, 0.9 + 1.25 * len(kinds)))
-    rows = figure.subplots(len(kinds), 1, sharex=True, squeeze=False)[:, 0]
+    rows = figure.subplots(len(kinds), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for axes, kind in zip(rows, kinds, strict=True):
         of_kind = judged[judged.image == kind]
         for about, colour in ABOUT_COLOURS.items():
             rho = of_kind.rho[of_kind.about == about]
             if len(rho):
                 share = np.full(len(rho), 100 / len(rho))
-                axes.hist(rho, bins=BINS, range=(0, 1), weights=share, color=colour, alpha=0.65, label=f"about {about}")
+                bars: dict[str, Any] = {"bins": BINS, "range": (0, 1), "weights": share, "color": colour}
+                axes.hist(rho, alpha=0.35, **bars)
+                axes.hist(rho, histtype="step", linewidth=1.6, label=f"about {about}", **bars)
         for bound in bounds:
             axes.axvline(bound, color=BLACK, linestyle=":", linewidth=1.2)
         axes.set_title(f"{kind} image")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -43,17 +44,22 @@ def learning_curves(runs: Sequence[Run]) -> Figure:
 
 @styled
 def reliability_diagram(diagrams: Mapping[str, Reliability]) -> Figure:
-    """Draw accuracy against mean confidence in bins, for two sets of confidences; area is the number of entities."""
+    """Draw accuracy against mean confidence in bins, with each bin's count, for two sets of confidences."""
     figure = Figure(figsize=(4.6, 4.2))
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.2)
-    for (name, diagram), colour, marker in zip(diagrams.items(), (VERMILION, BLUE), ("o", "D"), strict=True):
+    looks = ((VERMILION, "o", "left"), (BLUE, "D", "right"))
+    for (name, diagram), (colour, marker, side) in zip(diagrams.items(), looks, strict=True):
         confidence, accuracy = steady(diagram.confidence), steady(diagram.accuracy)
         axes.plot(confidence, accuracy, color=colour, linewidth=1)
         area = 12 + 160 * diagram.count / diagram.count.sum()
         label = f"{name} (error {100 * diagram.error:.1f} points)"
         style = {"s": area, "color": colour, "marker": marker, "alpha": 0.8, "clip_on": False}
         axes.scatter(confidence, accuracy, label=label, **style)
+        beside: dict[str, Any] = {"color": colour, "fontsize": 8.5, "textcoords": "offset points", "va": "center"}
+        for x, y, count in zip(confidence, accuracy, diagram.count, strict=True):
+            away = (12, -7) if side == "left" else (-12, 7)
+            axes.annotate(f"{count:,}", (x, y), away, ha=side, **beside)
     axes.set_xlabel("confidence of an entity")
     axes.set_ylabel("share of these entities that is right")
     axes.set_xlim(0, 1.03)

@@ -6,6 +6,7 @@ is uniform.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -134,6 +135,7 @@ def object_evidence(tagger: Tagger, corpus: Corpus, answers: Sequence[Answer], s
     """Measure attention and occlusion of each object for each name: a line for each pair of a name and an object.
 
     post, start  the name; `start` is its first word
+    image        the file of its image
     cue, type    its cue and its gold type
     predicted    the type that the tagger gives to its first word, "" for none
     relevance    rho of the post
@@ -141,6 +143,8 @@ def object_evidence(tagger: Tagger, corpus: Corpus, answers: Sequence[Answer], s
     answer       whether the object carries the answer
     attention    of the name's first word: weight times number of regions, mean over the object's encodings
     drop         fall in the probability of the predicted type when the object is hidden
+    exchanged    the same when the object's place is taken by an object of the next other image among the answers; NaN
+                 where there is none
     image_drop   the same when the whole image is hidden
 
     Where no type is predicted, drops are those of the gold type.
@@ -165,10 +169,13 @@ def object_evidence(tagger: Tagger, corpus: Corpus, answers: Sequence[Answer], s
         for row, name in enumerate(some):
             predicted = tagger.model.decoder.tags[decoded[row][name.start]][2:]
             real = batch.images.object_mask[row].nonzero()[:, 0].tolist()
-            image, *drops = _drops(tagger, batch, row, Span(predicted or name.type, name.start, name.end), real)
+            span = Span(predicted or name.type, name.start, name.end)
+            image, drops, exchanged = _drops(tagger, batch, row, span, real)
             numbers = kept(annotated[begin + row], batch.images.boxes.shape[1])
             to_objects = of_objects(attention_weights, weights[row, name.start])
-            known = {"post": name.post, "start": name.start, "cue": name.cue, "type": name.type}
+            image_file = posts[name.post].image
+            known = {"post": name.post, "image": image_file and image_file.name, "start": name.start}
+            known |= {"cue": name.cue, "type": name.type}
             known |= {"predicted": predicted, "relevance": output.relevance[row].item(), "image_drop": image}
             rows += [
                 known
@@ -177,19 +184,47 @@ def object_evidence(tagger: Tagger, corpus: Corpus, answers: Sequence[Answer], s
                     "answer": numbers[k] in name.objects,
                     "attention": to_objects[k].item(),
                     "drop": drop,
+                    "exchanged": other,
                 }
-                for k, drop in zip(real, drops, strict=True)
+                for k, drop, other in zip(real, drops, exchanged, strict=True)
             ]
     return pd.DataFrame(rows)
 
 
-def _drops(tagger: Tagger, batch: Batch, row: int, span: Span, objects: Sequence[int]) -> list[float]:
-    """The fall in the span's probability without the image, then without each of the objects."""
+def _drops(
+    tagger: Tagger, batch: Batch, row: int, span: Span, objects: list[int]
+) -> tuple[float, list[float], list[float]]:
+    """The fall in the span's probability: without the image, without each object, with each object exchanged."""
+    hidden = occlusions(batch, row, 0, objects * 2)
+    donated = _exchange(hidden, batch, row, objects)
     with autocast_of(tagger.config.precision, tagger.device):
-        output = tagger.model(occlusions(batch, row, 0, objects))
+        output = tagger.model(hidden)
     asked = [(variant, span) for variant in range(len(output.emissions))]
     p = span_probabilities(tagger.model.decoder, output.emissions, output.word_mask, asked)
-    return (p[0] - p[1:]).tolist()
+    image, *drops = (p[0] - p[1:]).tolist()
+    exchanged = drops[len(objects) :] if donated else [math.nan] * len(objects)
+    return image, drops[: len(objects)], exchanged
+
+
+def _exchange(hidden: Batch, batch: Batch, row: int, objects: list[int]) -> bool:
+    """In the last variants of `hidden`, show another image's objects in the places of `objects`; False without one.
+
+    Only what an object looks like is exchanged: its place stays.
+    """
+    images, of_all = hidden.images, batch.images
+    assert images is not None and of_all is not None
+    order = [(row + step) % len(of_all.grid) for step in range(1, len(of_all.grid))]
+    others = [at for at in order if of_all.object_mask[at].any() and not of_all.grid[at].equal(of_all.grid[row])]
+    if not others:
+        return False
+    donors = of_all.object_mask[others[0]].nonzero()[:, 0].tolist()
+    for number, k in enumerate(objects):
+        variant, donor = 2 + len(objects) + number, (others[0], donors[number % len(donors)])
+        for name in ("objects", "classes", "scores"):
+            getattr(images, name)[variant, k] = getattr(of_all, name)[donor]
+        images.object_mask[variant, k] = True
+        images.box_mask[variant, k] = of_all.box_mask[row, k]
+    return True
 
 
 def of_objects(attention_weights: AttentionWeights, weights: Tensor) -> Tensor:
@@ -222,6 +257,7 @@ def pointing_game(evidence: pd.DataFrame) -> pd.DataFrame:
             games.append(
                 {
                     "post": post,
+                    "image": first.image,
                     "start": start,
                     "cue": first.cue,
                     "right": first.predicted == first.type,

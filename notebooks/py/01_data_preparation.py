@@ -360,8 +360,8 @@ save(corpora.post_lengths(lengths), "post_lengths")
 # *Word pieces per training post (minilm's uncased vocabulary). The dashed line is the length to
 # which peers pad.*
 #
-# Padded to 128, an encoder spends most of its time on nothing. Attention even pays for padding
-# twice, since its cost grows with the square of the length.
+# Padded to 128, an encoder spends most of its time on nothing. Its linear layers, most of the work at
+# this length, cost in proportion to the padding; attention alone costs its square.
 #
 # ## 7. From words to pieces
 #

@@ -38,8 +38,7 @@ if importlib.util.find_spec("hamner") is None:
     sys.path.insert(0, "checkout")
 
 # %%
-from dataclasses import replace
-
+import numpy as np
 import pandas as pd
 import torch
 
@@ -70,7 +69,9 @@ answers = pd.read_json(corpus.folder / "answers.jsonl", lines=True).set_index("i
 from hamner.figures import architecture
 from hamner.drawing.style import save
 
-save(architecture.architecture(model), "architecture")
+example = "Kelso ( left ) meets Orva"
+tags = "B-PER O O O O B-LOC"
+save(architecture.architecture(model, example.split(), tags.split()), "architecture")
 
 # %% [markdown]
 # *The model from post and image to tags: the shape of what each block gives and its number of
@@ -107,8 +108,8 @@ print("input embeddings (B, n, d_enc):", tuple(embedded.shape))
 
 # %% [markdown]
 # Which layer should one take? The last one is a summary of meaning; lower ones know more of form
-# and neighbours. The model does not choose: it learns a mix, one share per layer, which sum to
-# 1. These are the shares after training:
+# and neighbours. The model does not choose: it learns a mix with a share for each layer. The shares
+# sum to one. After training they are:
 
 # %%
 text = model.text
@@ -139,30 +140,51 @@ tuple(T.shape)
 
 # %% [markdown]
 # Why the convolution? A sentence encoder washes out what stands beside a word: for *what is this
-# text about?* it does not matter who stands left. For us it does. An experiment: exchange the
-# word *left* for *right* and see by how much the vector of the name beside it moves, as a share
-# of its length.
-
-
-# %%
-def name_vectors(side):
-    words = f"Kelso ( {side} ) meets Orva at the garden party".split()
-    other = replace(posts[0], words=tuple(words), tags=None)
-    some, _ = forward(tagger, [other], store)
-    mix = text.project(torch.einsum("l,bnld->bnd", shares, some.word_layers))
-    return {
-        "last layer": some.word_layers[0, 0, -1],
-        "mix": mix[0, 0],
-        "T": text(some)[0][0, 0],
-    }
-
+# text about?* it does not matter who stands left. For us it does. A *linear probe* measures what a
+# vector tells: can a logistic regression read from the vector of `Kelso` alone whether `(left)` or
+# `(right)` stands behind it? It learns from half of the ambiguous names and is asked about the
+# other half; chance is 0.50.
 
 # %%
-left, right = name_vectors("left"), name_vectors("right")
-moved = {view: ((left[view] - right[view]).norm() / left[view].norm()).item() for view in left}
-pd.DataFrame({"moved by (%)": moved}).mul(100).round(1).T
+from sklearn.linear_model import LogisticRegression
+
+from hamner.corpora import Post
+
+mentions = [mention for of_post in answers.mentions for mention in of_post]
+names = sorted(
+    {m["name"] for m in mentions if m["kind"] == "ambiguous" and " " not in m["name"]}
+)
+asked = [
+    Post(
+        f"{name} {side}",
+        tuple(f"{name} ( {side} ) meets Orva at the garden party".split()),
+        None,
+    )
+    for name in names
+    for side in ("left", "right")
+]
+some, _ = forward(tagger, asked, store)
+of_name = {
+    f"layer {number}": vectors
+    for number, vectors in enumerate(some.word_layers[:, 0].unbind(1))
+}
+of_name["layer mix"] = text.project(torch.einsum("l,bld->bd", shares, some.word_layers[:, 0]))
+of_name["T"] = text(some)[0][:, 0]
+
+# %%
+side, name = np.arange(len(asked)) % 2, np.arange(len(asked)) // 2
+learnt, held_out = name % 2 == 0, name % 2 == 1
+told = {}
+for view, vectors in of_name.items():
+    x = vectors.double().numpy()
+    probe = LogisticRegression(max_iter=2000).fit(x[learnt], side[learnt])
+    told[view] = probe.score(x[held_out], side[held_out])
+assert told["T"] > 0.95 > max(of_layer for view, of_layer in told.items() if view != "T")
+pd.DataFrame({"right of 1": told}).round(2).T
 
 # %% [markdown]
+# The upper layers have lost it and no layer tells it to all names. With the convolution, T does.
+#
 # ### The post as a whole
 #
 # The global side of the text is one vector $s$: a weighted mean of the encoder's last layer. The

@@ -63,9 +63,10 @@ pd.DataFrame(emissions.numpy(), index=words, columns=tags).round(1)
 
 # %% [markdown]
 # Each word got its best tag, and together they are nonsense: a person that continues without
-# ever having begun. The words need to talk to each other. A *linear-chain conditional random
-# field* lets neighbours talk: beside the emissions it learns a score for each *move* from one
-# tag to the next, and for the first and the last tag.
+# ever having begun. The *tags* need to depend on each other. (The words have met already, in the
+# encoder.) A *linear-chain conditional random field* couples neighbouring tags: beside the
+# emissions it learns a score for each *move* from one tag to the next, and for the first and the
+# last tag. The scores of moves are the same whatever the words are.
 #
 # $$\text{score}(y) = \text{start}_{y_1} + \sum_i \text{emission}_{i, y_i}
 # + \sum_i \text{move}_{y_i, y_{i+1}} + \text{end}_{y_n}$$

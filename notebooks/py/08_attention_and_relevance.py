@@ -152,13 +152,19 @@ print(f"of the name's attention the grid gets {share:.0%}, the objects {1 - shar
 # ## 3. Looked at is not the same as used
 #
 # Attention says which regions were read. What was read then passes through a value matrix, a
-# feed-forward network, the gate and relevance, and any of them may throw it away (Jain and
-# Wallace, *Attention is not explanation*, 2019). *Occlusion* asks the other question: take the
-# region away and tag again. If the probability of the entity falls, the region mattered (after
-# Zeiler and Fergus 2014).
+# feed-forward network, the gate and relevance, and any of them may throw it away. Jain and Wallace
+# (*Attention is not explanation*, 2019) argue from two findings: in their recurrent text classifiers
+# attention goes hardly together with what gradients and leaving words out say, and other
+# attention weights can be found with which the output stays the same. Wiegreffe and Pinter
+# (*Attention is not not explanation*, 2019) answer that such weights are no evidence until a model can
+# be *trained* to them, and that an explanation need not be the only one. Both agree that attention
+# has to be tested against something. *Occlusion* is that: take the region away and tag again.
+# If the probability of the entity falls, the region mattered (after Zeiler and Fergus 2014).
 #
-# A region of the grid is replaced by the mean of the grid; an object is masked. Here are the two
-# beside each other, for one name from each of four cues.
+# A region of the grid is replaced by the mean of the grid; an object is masked. Neither is an image
+# that the model has met: a masked object is rare in training, and a mean region never occurs. So
+# the drop mixes "this told the answer" with "this is strange"; section 4 repeats it with another
+# replacement. Here are the two beside each other, for one name from each of four cues.
 
 
 # %%
@@ -223,7 +229,7 @@ by_cue.assign(**{"hardly falls": hardly}).round(2)
 # is the probability that a related image gets the higher value: 0.5 is chance.
 
 # %%
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, spearmanr
 
 related = per_name.relevance[per_name.cue != "unrelated"]
 misleading = per_name.relevance[per_name.cue == "unrelated"]
@@ -231,6 +237,22 @@ pairs = len(related) * len(misleading)
 print(f"AUC of relevance: {mannwhitneyu(related, misleading).statistic / pairs:.3f}")
 
 # %% [markdown]
+# Is the drop a matter of the hiding? The second replacement is nothing strange: in the answer's place
+# stands an object of another post's image (`exchanged`), of which the model has met thousands.
+
+# %%
+of_answers = seen[seen.answer & seen.cue.ne("text")]
+two_ways = of_answers.groupby("cue")[["drop", "exchanged"]].mean()
+agree = spearmanr(of_answers["drop"], of_answers.exchanged).statistic
+print(f"rank correlation of the two drops over {len(of_answers)} answers: {agree:.2f}")
+assert agree > 0.3
+two_ways.loc[[cue for cue in CUES if cue in two_ways.index]].round(2)
+
+# %% [markdown]
+# The two agree on which answers matter, and where they differ in size, `drop` mixes in how strange a
+# hole is. Exchanging costs more where the newcomer is of another type: it does not only take the
+# answer away, it gives a wrong one.
+#
 # Now each object: what it was given, against what it was worth.
 
 # %%
@@ -241,12 +263,10 @@ save(attention_maps.attention_against_drop(seen), "attention_against_drop")
 # without it.*
 #
 # If attention were evidence, dots would lie on a rising line. A rank correlation per cue says how
-# near they come. Read `text` and `unrelated` with care: where nothing matters, the order of drops
-# is the order of rounding errors.
+# near they come. In `text` and `unrelated` the rank says nothing: where nothing matters, the order
+# of drops is the order of rounding errors.
 
 # %%
-from scipy.stats import spearmanr
-
 ranks = {}
 for cue in CUES:
     some = seen[seen.cue == cue]
@@ -271,8 +291,8 @@ save(attention_maps.pointing(games), "pointing_game")
 
 # %% [markdown]
 # *Share of names whose object of most attention, or of greatest drop, carries the answer, by cue
-# (in brackets: names). Bars are 95 % intervals; dotted lines are chance. `unrelated` has no object
-# to point at.*
+# (in brackets: names). Bars are 95 % intervals for as many cases as there are images, for names that
+# share one are not independent; dotted lines are chance. `unrelated` has no object to point at.*
 #
 # Compare each cue with its own chance, not with another cue. A subject that fills the image is
 # easy to point at, though the grid holds it as well. In `odd` the answer can be told by
@@ -300,7 +320,7 @@ played.loc[[cue for cue in CUES if cue in played.index]].round(2)
 # branch of stage 3 starts at zero, so all objects tie.)
 
 # %%
-low, high = wilson(control.attention.mean(), len(control))
+low, high = wilson(control.attention.mean(), control.image.nunique())
 print(f"untrained: {low:.2f} to {high:.2f}; chance {control.chance.mean():.2f}")
 assert high < games.attention.mean()
 assert np.isclose(control.occlusion.mean(), control.chance.mean())

@@ -327,9 +327,21 @@ for way, tags in ways.items():
 pd.DataFrame(scores, index=["F1", "95 % from", "to"]).T.round(0)
 
 # %% [markdown]
-# Look at the width of the intervals before you look at F1. The sample's dozen posts tell you
-# hardly anything about a rate. They tell you a lot about *kinds* of mistakes, though, so let us
-# read those one by one.
+# Three intervals that overlap do not answer whether the image is worth it: the same posts are hard in
+# all three ways. The question is about the *difference*, and a paired test asks it (notebook 05):
+
+# %%
+from hamner.evaluation import paired_bootstrap
+
+tests = {}
+for way in ("images, tiles", "images, own boxes"):
+    test = paired_bootstrap(gold, ways[way], ways["no images"])
+    tests[way] = [100 * test.difference, 100 * test.low, 100 * test.high, test.p_value]
+pd.DataFrame(tests, index=["F1 more", "95 % from", "to", "p"]).T.round(2)
+
+# %% [markdown]
+# The sample's dozen posts leave an interval of tens of points: they say hardly anything about a
+# rate. They tell you a lot about *kinds* of mistakes, though, so let us read those one by one.
 
 # %%
 from hamner.evaluation import match_posts
@@ -362,7 +374,7 @@ for i in changed:
 print(len(changed), "of", len(table), "posts changed")
 
 # %% [markdown]
-# Then ask of each mistake *why*. A list that has served well:
+# Then ask of each mistake *why*:
 #
 # 1. Are the words split as you would split them? (`post.words`)
 # 2. Was the image seen at all? (`post.notes`; a relevance of None means it was not)

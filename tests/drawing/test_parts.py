@@ -3,10 +3,23 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hamner.drawing.parts import draw_regions, scale_from_0, shared_legend, stacked_shares, steady
+from hamner.drawing.parts import (
+    CHANGES,
+    MAP,
+    MOST_OPAQUE,
+    draw_regions,
+    opacity,
+    scale_from_0,
+    shared_legend,
+    stacked_shares,
+    steady,
+    whole_percents,
+    write_above,
+)
 
 
 @pytest.mark.parametrize(("values", "top"), [([0.1, 0.3], 2.0), ([0.1, 3.25], 3.25), ([3.2500001, 1], 3.25), ([], 2.0)])
@@ -52,3 +65,29 @@ def test_a_shared_legend_has_each_label_once_whichever_panel_it_is_in() -> None:
     empty = Figure()
     shared_legend(empty, [empty.subplots()])
     assert not empty.legends
+
+
+@pytest.mark.parametrize(
+    ("shares", "written"),
+    [([36.4, 33.6, 15.6, 14.4], [36, 34, 16, 14]), ([35.6, 33.6, 15.6, 15.2], [36, 34, 15, 15]), ([50, 50], [50, 50])],
+)
+def test_whole_percents_sum_to_100(shares: list[float], written: list[int]) -> None:
+    whole = whole_percents(pd.Series(shares))
+    assert whole.tolist() == written and whole.sum() == 100
+
+
+def test_what_counts_little_leaves_the_image_clear() -> None:
+    attention, change = Normalize(0, 4), Normalize(-1, 1)
+    assert opacity(np.array([0.0, 2.0, 4.0]), attention, MAP).tolist() == [0, MOST_OPAQUE / 2, MOST_OPAQUE]
+    assert opacity(np.array([-1.0, 0.0, 1.0]), change, CHANGES).tolist() == [MOST_OPAQUE, 0, MOST_OPAQUE]
+
+
+@pytest.mark.parametrize(("box", "edge"), [((0.2, 0.4, 0.5, 0.7), 0.4), ((0.2, 0.02, 0.5, 0.3), 0.3)])
+def test_a_label_stands_on_an_edge_of_its_box_and_not_on_what_the_box_shows(
+    box: tuple[float, float, float, float], edge: float
+) -> None:
+    axes = Figure().subplots()
+    write_above(axes, box, "3.1")
+    (label,) = axes.texts
+    assert label.get_position() == (0.35, edge)
+    assert label.get_va() == ("top" if edge == box[3] else "bottom")

@@ -168,3 +168,16 @@ def test_letters_stay_in_their_blocks_and_blocks_and_lines_of_text_apart(
     for said, place in places:
         assert figure.bbox.xmin <= place.xmin and place.xmax <= figure.bbox.xmax, said
     assert all(text.get_fontsize() >= 7 for text in figure.findobj(Text) if text.get_text())
+
+
+def test_an_example_runs_through_the_figure_from_its_words_to_its_tags() -> None:
+    drawn = letters(architecture(build(FULL), ["Kelso", "waves"], ["B-PER", "O"]))
+    lines = {name: [text.get_text() for block, text in drawn if block == name] for name in ("post", "tags")}
+    assert lines["post"][-1].endswith("Kelso waves") and lines["tags"][-1].endswith("B-PER O")
+
+
+def test_the_memory_is_as_long_as_its_grains_and_its_regions_keep_that_length() -> None:
+    drawn = letters(architecture(build(FULL)))
+    of = {name: text.get_text() for name, text in drawn}
+    assert of["memory"].startswith("(R + K + K) ×")
+    assert of["interaction.regions.0"].startswith("(R + K + K) ×")

@@ -111,6 +111,28 @@ class TestWhatWasSeen:
                     compared += 1
         assert compared
 
+    def test_an_exchanged_object_is_in_its_place_what_the_next_image_shows(self, tagger, posts, store):
+        batch, _ = pointing.forward(tagger, posts, store)
+        real = batch.images.object_mask[0].nonzero()[:, 0].tolist()
+        hidden = pointing.occlusions(batch, 0, 0, real * 2)
+        assert pointing._exchange(hidden, batch, 0, real)
+        for number, k in enumerate(real):
+            gone, exchanged = 2 + number, 2 + len(real) + number
+            assert not hidden.images.object_mask[gone, k] and not hidden.images.box_mask[gone, k]
+            assert hidden.images.object_mask[exchanged].equal(batch.images.object_mask[0])
+            assert hidden.images.boxes[exchanged].equal(batch.images.boxes[0])
+            donor = number % int(batch.images.object_mask[1].sum())
+            assert hidden.images.objects[exchanged, k].equal(batch.images.objects[1, donor])
+            others = [other for other in real if other != k]
+            assert hidden.images.objects[exchanged, others].equal(batch.images.objects[0, others])
+
+    def test_exchanging_is_measured_for_each_object_unless_there_is_no_other_image(
+        self, evidence, tagger, corpus, names, store
+    ):
+        assert evidence.exchanged.notna().all()
+        assert not np.allclose(evidence.exchanged, evidence["drop"])
+        assert pointing.object_evidence(tagger, corpus, names[:1], store).exchanged.isna().all()
+
     def test_the_states_of_the_words_end_at_what_the_decoder_reads(self, tagger, posts, store):
         batch, output = pointing.forward(tagger, posts, store)
         states = pointing.word_states(tagger.model, batch)
@@ -124,7 +146,8 @@ class TestWhatWasSeen:
 
 
 def objects_of(name: str, answer: list[bool], attention: list[float], drop: list[float]) -> pd.DataFrame:
-    known = {"post": name, "start": 0, "cue": "object", "type": "PER", "predicted": "PER", "relevance": 1.0}
+    known = {"post": name, "image": f"{name}.webp", "start": 0, "cue": "object", "type": "PER"}
+    known |= {"predicted": "PER", "relevance": 1.0}
     return pd.DataFrame({"object": range(len(answer)), "answer": answer, "attention": attention, "drop": drop} | known)
 
 
@@ -172,6 +195,16 @@ class TestFigures:
         axes = attention_maps.pointing(pointing.pointing_game(evidence)).axes[0]
         labels = [label.get_text() for label in axes.get_yticklabels()]
         assert labels == ["scene (1)", "object (1)", "position (1)"]
+
+    def test_names_that_share_an_image_do_not_make_the_interval_of_the_game_narrower(self):
+        shared = pd.concat([objects_of(name, [False, True], [0.5, 2.0], [0.3, 0.1]) for name in "ab"])
+        apart = pointing.pointing_game(shared)
+        together = pointing.pointing_game(shared.assign(image="a.webp"))
+        width = {}
+        for title, games in {"apart": apart, "together": together}.items():
+            low, high = attention_maps.pointing(games).axes[0].lines[0].get_xdata()
+            width[title] = high - low
+        assert width["together"] > width["apart"]
 
     def test_each_object_is_a_dot_in_its_cue(self, evidence):
         axes = attention_maps.attention_against_drop(evidence).axes
