@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from hamner.drawing.colours import BLACK, BLUE, GREEN, GREY, ORANGE
@@ -56,9 +55,9 @@ FLOWS: dict[str, tuple[dict[str, Box], str]] = {
             "words": (0, 0, "text", "words T"),
             "grid": (0, 2, "image", "grid"),
             "text": (1, 0, "text", "words read\nwords"),
-            "p": (2, 1, "both", "regions read\nwords"),
-            "a": (3, 1, "both", "words read\nthose"),
-            "q": (3, 2, "both", "words read\nregions, gate"),
+            "p": (2, 2, "both", "regions read\nwords"),
+            "a": (3, 2, "both", "words read\nthose"),
+            "q": (3, 1, "both", "words read\nregions, gate"),
             "span": (3, 0, "text", "spans by\ntext alone"),
             "join": (4, 1.5, "both", "join"),
             "crf": (5, 1, "tags", CRF),
@@ -104,17 +103,17 @@ FLOWS: dict[str, tuple[dict[str, Box], str]] = {
             "two": (4, 0, "both", "words read\nprefix, words"),
             "crf": (5, 0, "tags", CRF),
         },
-        "words>one grid>four objects>four four>gate gate>one one>two gate>two two>crf",
+        "words>one grid>four objects>four four>gate gate>one one>two gate^two two>crf",
     ),
 }
-"""Architecture -> its boxes, and its arrows as START>END. Self-loops and residual paths are left out."""
+"""Architecture -> its boxes, and its arrows as START>END; START^END enters from below. Residual paths are left out."""
 
 WIDE, HIGH, STEP = 0.92, 0.36, 0.5
 """Width and height of a box and the distance of two lines, in inches."""
 
 
 @styled
-def data_flow(name: str) -> Figure:
+def data_flow(name: str) -> Drawn:
     """Draw how words (blue) and image (orange) flow through an architecture of FLOWS; green boxes read both."""
     boxes, arrows = FLOWS[name]
     columns = 1 + max(column for column, *_ in boxes.values())
@@ -130,13 +129,10 @@ def data_flow(name: str) -> Figure:
         key: (left + 0.05 + WIDE / 2 + column * apart, 0.05 + STEP * (line + 0.5))
         for key, (column, line, *_) in boxes.items()
     }
-    for start, end in (arrow.split(">") for arrow in arrows.split()):
+    for arrow in arrows.split():
+        start, end = arrow.replace("^", ">").split(">")
         (x1, y1), (x2, y2) = middle[start], middle[end]
-        if x1 == x2:
-            down = 1 if y2 > y1 else -1
-            points = ((x1, y1 + down * HIGH / 2), (x2, y2 - down * HIGH / 2))
-        else:
-            points = ((x1 + WIDE / 2, y1), (x2 - WIDE / 2, y2))
+        points = ((x1 + WIDE / 2, y1), (x2, y2 + HIGH / 2) if "^" in arrow else (x2 - WIDE / 2, y2))
         axes.add_patch(
             FancyArrowPatch(
                 *points, arrowstyle="-|>", mutation_scale=8, color=BLACK, linewidth=0.8, shrinkA=0, shrinkB=0

@@ -62,6 +62,10 @@ class Text(nn.Module):
 
 def build_text(config: ModelConfig, source: PreTrainedModel | Lexicon) -> Text:
     """The text stage over a pretrained encoder, or the one that `config.words` names over a lexicon."""
+    if isinstance(source, Lexicon) != (config.words in OWN_WORDS):
+        raise TypeError(
+            f"words={config.words} is built over {'a lexicon' if config.words in OWN_WORDS else 'an encoder'}"
+        )
     if isinstance(source, Lexicon):
         stage = extensions.load(extensions.locate(config.words, "text stage", OWN_WORDS), Text)
         return stage(source, config)

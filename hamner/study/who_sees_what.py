@@ -123,6 +123,35 @@ def _lowest(of_ability: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines).T[list(CUES)].rename_axis("name")
 
 
+COLUMNS = {
+    "seeds": ("seeds", "{:.0f}"),
+    "f1": ("F1", "{:.1f}"),
+    "parameters": ("parameters", "{:,.0f}"),
+    "trained": ("trained", "{:,.0f}"),
+    "seconds": ("s an epoch", "{:.0f}"),
+    "memory": ("GB", "{:.1f}"),
+}
+"""Column of `comparison` -> its heading in the main table, and how its numbers are written."""
+
+
+def main_table(table: pd.DataFrame) -> pd.DataFrame:
+    """F1 in percent and the costs of each architecture, written out: "not trained yet" without a record.
+
+    `table` is what `comparison` gives, of runs with one encoder and one source. A number that its records lack is
+    "unknown".
+    """
+    ours = table[table.kind.isin(("paper", "peer"))].set_index("name").reindex(ARCHITECTURES)
+    ours = ours.reindex(columns=list(COLUMNS)).assign(f1=100 * ours.get("f1", pd.Series(dtype=float)))
+    lines = {}
+    for name, line in ours.iterrows():
+        there = [
+            "unknown" if pd.isna(line[column]) else written.format(line[column])
+            for column, (_, written) in COLUMNS.items()
+        ]
+        lines[NAMES[str(name)]] = ["not trained yet"] * len(COLUMNS) if pd.isna(line["seeds"]) else there
+    return pd.DataFrame(lines, index=[heading for heading, _ in COLUMNS.values()]).T
+
+
 def expected_beside_measured(table: pd.DataFrame, corpus: Corpus) -> pd.DataFrame:
     """The ceiling of each architecture beside its measured type accuracy: a line for each architecture and cue.
 

@@ -23,6 +23,7 @@ from hamner.study.who_sees_what import (
     expected_beside_measured,
     expected_of_learner,
     inputs_read,
+    main_table,
 )
 from hamner.training.rows import GROUPS, ROWS
 from tests.peers.conftest import built, make_seen
@@ -143,12 +144,22 @@ def test_an_architecture_without_a_record_is_not_trained_yet_and_never_zero(corp
     assert [text.get_text() for text in nothing.texts] == ["not trained yet"] * len(ARCHITECTURES)
 
 
+def test_the_main_table_says_what_is_not_trained_and_what_is_unknown() -> None:
+    costs = {"f1": 0.5, "parameters": 22_762_803, "trained": float("nan"), "seconds": 9.8, "memory": 2.96}
+    table = main_table(comparison_of(umt=0.4).assign(**costs))
+    assert list(table.index) == list(NAMES.values())
+    assert table.loc["UMT"].tolist() == ["3", "50.0", "22,762,803", "unknown", "10", "3.0"]
+    assert (table.drop("UMT") == "not trained yet").all(axis=None)
+    assert (main_table(comparison_of()) == "not trained yet").all(axis=None)
+
+
 @pytest.mark.parametrize("name", FLOWS)
 def test_every_arrow_of_a_data_flow_leads_from_box_to_box_and_all_lead_to_the_tags(name: str) -> None:
     boxes, arrows = FLOWS[name]
-    pairs = [tuple(arrow.split(">")) for arrow in arrows.split()]
+    pairs = [tuple(arrow.replace("^", ">").split(">")) for arrow in arrows.split()]
     assert {end for pair in pairs for end in pair} == set(boxes)
     assert {box for box in boxes if box not in {start for start, _ in pairs}} == {"crf"}
     kinds = {kind for _, _, kind, _ in boxes.values()}
     assert ("image" in kinds) == (LACKS[name] != ("text_only",))
+    assert all(boxes[start][0] < boxes[end][0] for start, end in pairs)  # from left to right
     assert len(data_flow(name).axes[0].texts) == len(boxes)

@@ -18,16 +18,18 @@ import hamner.training.loop as loop
 from hamner.cli import app
 from hamner.corpora import Corpus
 from hamner.encoders import load_tokenizer
+from hamner.errors import HamnerError
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.lexicon import Lexicon
 from hamner.settings import ConfigError
+from hamner.study.lesions import lesion_run
 from hamner.tagger import Tagger
 from hamner.training import Run, RunError, train
-from hamner.training.batching import Split, spelt, windows
+from hamner.training.batching import Split, prepare, spelt, windows
 from hamner.training.config import TrainConfig
-from hamner.training.loop import trained_model
+from hamner.training.loop import build_model, trained_model
 from hamner.training.rows import PRESETS, ablate, config_of_row, full_settings, row_of_run
-from hamner.training.runs import run_name
+from hamner.training.runs import peak_memory, reset_peak_memory, run_name
 
 SETTINGS = {"epochs": 15, "batch_size": 4, "head_lr": 1e-2, "model": {"width": 16, "frozen_text": True}}
 CONFIG = config_of_row(full_settings("tiny", SETTINGS), "cnn_bilstm_crf", 1)
@@ -71,6 +73,18 @@ def test_the_same_call_trains_nothing_and_a_killed_run_ends_with_the_same_weight
     )
 
 
+def test_a_runs_peak_of_memory_is_its_own(run: Run) -> None:
+    if not os.access("/proc/self/clear_refs", os.W_OK):
+        pytest.skip("this system cannot begin the peak anew")
+    before = bytearray(b"x" * 400_000_000)
+    high = peak_memory()
+    del before
+    reset_peak_memory()
+    now = peak_memory()
+    assert high is not None and now is not None and now < high - 300_000_000
+    assert run.record["trained_parameters"] == run.record["parameters"]
+
+
 def command(*words: str) -> str:
     """What `hamner` prints in a process of its own."""
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
@@ -111,6 +125,11 @@ def test_a_run_whose_lexicon_is_not_as_it_was_is_refused(copy: Run, how: str, pr
         trained_model(copy, torch.device("cpu"))
 
 
+def test_it_has_no_lesions(run: Run, tiny: Corpus) -> None:
+    with pytest.raises(HamnerError, match="words=cnn_bilstm: lesions are of"):
+        lesion_run(run, tiny)
+
+
 def test_no_other_model_gets_letters(tiny: Corpus) -> None:
     tokenizer = load_tokenizer("minilm")
     batch = Split(windows(tiny.valid, tokenizer, 64), tokenizer.pad_token_id).batch(range(4))
@@ -136,6 +155,13 @@ def test_every_preset_has_the_row_and_it_keeps_no_setting_of_an_encoder(name: st
     default = ModelConfig()
     assert row_of_run(config) == "cnn_bilstm_crf" and config.visual is None
     assert replace(config.model, width=default.width, dropout=default.dropout) == replace(default, words="cnn_bilstm")
+
+
+def test_a_lexicon_in_the_place_of_an_encoder_and_the_reverse_are_refused(run: Run, tiny: Corpus) -> None:
+    with pytest.raises(TypeError, match="words=pretrained is built over an encoder"):
+        build_model(ModelConfig(), 1, lexicon=Lexicon(("a",), ("a",)))
+    with pytest.raises(TypeError, match="give its lexicon in place of a tokenizer"):
+        prepare(tiny.test, trained_model(run, torch.device("cpu")), load_tokenizer("minilm"))
 
 
 def test_what_it_cannot_read_is_refused() -> None:
