@@ -19,10 +19,12 @@ from torch import nn
 
 from hamner.drawing.colours import BLACK, BLUE, GREEN, GREY, ORANGE
 from hamner.drawing.style import styled
+from hamner.errors import HamnerError
 from hamner.model.config import ModelConfig
 from hamner.model.ham import Ham, ham_of
 from hamner.model.hamner import HamNer
 from hamner.model.intra_modality import GRAINS, PHI, SpatialBlock, Vision
+from hamner.model.text import TextStage
 from hamner.settings import sources
 
 WIDTH = 6.4
@@ -62,6 +64,8 @@ def architecture(model: HamNer, words: Sequence[str] = (), tags: Sequence[str] =
     the image orange and right, blocks that read both green. Outlines give each block's source. `words` and `tags` of an
     example stand in the first and the last block.
     """
+    if not isinstance(model.text, TextStage):
+        raise HamnerError("the figure shows a pretrained text encoder, and this model has none: take another run")
     ham = None if model.fusion is None else ham_of(model)
     page = Page()
     bottom, read = _stage_1(page, model, ham, words), "words"
@@ -191,6 +195,7 @@ def _stage_1(page: Page, model: HamNer, ham: Ham | None, example: Sequence[str])
 
 
 def _text(page: Page, model: HamNer, ham: Ham | None, example: Sequence[str]) -> None:
+    assert isinstance(model.text, TextStage)
     text, shape = model.text, f"n × {model.text.width}"
     encoder, config = text.encoder, text.encoder.config
     sentence = None if ham is None else ham.sentence

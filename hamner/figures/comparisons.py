@@ -1,4 +1,4 @@
-"""Figures of notebooks 03, 07 and 09: ablation rows, published numbers, noise, and relatedness."""
+"""Figures of notebooks 03, 07, 09 and 11: ablation rows, architectures, published numbers, noise, and relatedness."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from hamner.minitweets import CUES
 from hamner.study.ablation_tables import by_cue
 from hamner.study.published import ENCODER_SIZES, OURS, PAPER
 from hamner.study.relatedness import GROUPS
+from hamner.study.who_sees_what import NAMES
 from hamner.training.rows import place
 
 
@@ -31,18 +32,37 @@ def expected_and_measured(table: pd.DataFrame) -> Figure:
     `table` has the lines of `expected_beside_measured`. Frames mark ceilings below 100: there the row must lose
     accuracy. Rows without a record are empty.
     """
-    figure = Figure(figsize=(6.4, 6.2))
+    return _beside(by_cue(table, "expected"), by_cue(table, "mean").astype(float), "no record", 6.2)
+
+
+@styled
+def who_sees_what(table: pd.DataFrame) -> Figure:
+    """Draw two maps of type accuracy in percent, architecture by cue: the ceilings, and the means over seeds.
+
+    `table` has the lines of `who_sees_what.expected_beside_measured`. Frames mark ceilings below 100: what the
+    architecture has no part for. Architectures without a record are "not trained yet".
+    """
+    maps = [
+        table.pivot(index="name", columns="cue", values=column).loc[list(dict.fromkeys(table.name)), list(CUES)]
+        for column in ("expected", "measured")
+    ]
+    expected, measured = (values.rename(index=NAMES).astype(float) for values in maps)
+    return _beside(expected, measured, "not trained yet", 4.0)
+
+
+def _beside(ceiling: pd.DataFrame, measured: pd.DataFrame, absent: str, height: float) -> Figure:
+    """Draw ceilings and measured accuracy, fractions by cue, side by side; `absent` stands where a line has none."""
+    figure = Figure(figsize=(6.4, height))
     panels = figure.subplots(1, 2, sharey=True)
-    ceiling = by_cue(table, "expected")
-    for axes, title, column in zip(panels, ("expected", "measured"), ("expected", "mean"), strict=True):
-        values = 100 * by_cue(table, column).astype(float)
+    for axes, title, shares in zip(panels, ("expected", "measured"), (ceiling, measured), strict=True):
+        values = 100 * shares.astype(float)
         draw_matrix(axes, values, "{:.0f}".format, (0, 100), annot_kws={"fontsize": 7.5})
         for row, cue in np.argwhere((ceiling < 1) & values.notna()):
             inside = (cue + 0.06, row + 0.06)
             axes.add_patch(Rectangle(inside, 0.88, 0.88, fill=False, edgecolor=VERMILION, linewidth=2))
         for row in np.flatnonzero(values.isna().all(axis=1)):
             axes.add_patch(Rectangle((0, int(row)), len(CUES), 1, facecolor=PALE, edgecolor="white", zorder=0))
-            axes.text(len(CUES) / 2, row + 0.5, "no record", ha="center", va="center", color=GREY, fontsize=9)
+            axes.text(len(CUES) / 2, row + 0.5, absent, ha="center", va="center", color=GREY, fontsize=9)
         axes.set_title(title)
     figure.supxlabel("type accuracy (%) by cue; frames: the ceiling is below 100", fontsize=10)
     return figure

@@ -61,6 +61,11 @@ class Batch:
     piece_mask  (B, P)
     first_piece (B, n) position in `pieces` of each word's first piece, 0 at padding
 
+    or as a text stage with a `Lexicon` reads them, to which each word is one piece:
+
+    pieces      (B, n) the words' numbers, 0 at padding
+    letters     (B, n, L) the numbers of their letters, 0 after a word's end
+
     or the word vectors that `TextStage.read` has computed before, with which the encoder is not run again:
 
     word_layers     (B, n, L, d_enc) the encoder's layers at each word's first piece
@@ -77,6 +82,7 @@ class Batch:
     pieces: Tensor | None = None
     piece_mask: Tensor | None = None
     first_piece: Tensor | None = None
+    letters: Tensor | None = None
     word_layers: Tensor | None = None
     word_embeddings: Tensor | None = None
 

@@ -20,6 +20,9 @@ PEERS = {
 }
 """Fusions of earlier papers, in the order of history. Name -> module:Class, which is imported when it is built."""
 
+OWN_WORDS = {"cnn_bilstm": "hamner.peers.cnn_bilstm_crf:CnnBiLstm"}
+"""Text stages that read words and letters of train in place of a pretrained encoder. Name -> module:Class."""
+
 FUSIONS = {"ham": "hamner.model.ham:Ham", **PEERS}
 """Fusions that come with the package: that of the paper, and those of its peers. Name -> module:Class."""
 
@@ -48,6 +51,9 @@ class ModelConfig:
         "ours",
         "minilm (bundled), mpnet (extra `base`), or a Hugging Face encoder's name or folder",
         sibling="bert-base-cased",
+    )
+    words: Literal["pretrained", "cnn_bilstm"] = setting(
+        "pretrained", "ours", "by that encoder; or cnn_bilstm, by letters and vectors of its own, without images"
     )
     frozen_text: bool = setting(False, "ours", "do not train the text encoder")
     layers: Literal["last", "mix"] = setting("last", "ours", "the encoder's last layer, or a learned mix of all layers")
@@ -89,6 +95,8 @@ class ModelConfig:
             raise ModelConfigError(
                 f"{' and '.join(changed)}: of the fusion ham alone, and this is {self.fusion}; leave the default"
             )
+        if self.words in OWN_WORDS and self.vision:
+            raise ModelConfigError(f"words={self.words} reads no image: turn vision off, or take words=pretrained")
         if (self.width or self.heads) % self.heads:
             raise ModelConfigError(f"heads ({self.heads}) must divide the width ({self.width})")
         if not any(self.grains):

@@ -9,7 +9,8 @@ from hamner.model.batch import Batch, ImageFeatures, Output, float32
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.decoder import Decoder
 from hamner.model.fusion import Fused, Seen, Sizes, build_fusion, checked
-from hamner.model.text import TextStage
+from hamner.model.lexicon import Lexicon
+from hamner.model.text import build_text
 
 
 class HamNer(nn.Module):
@@ -17,7 +18,7 @@ class HamNer(nn.Module):
 
     Args:
         config: the parts that the network has.
-        encoder: the pretrained text encoder.
+        source: the pretrained text encoder; or the lexicon of train, for `config.words` of its own.
         tags: the K tags in the order of their ids.
         channels: C, of the visual features; for `config.vision` alone.
         classes: the number of the objects' class ids, 0 included; for `config.vision` alone.
@@ -29,11 +30,16 @@ class HamNer(nn.Module):
     """
 
     def __init__(
-        self, config: ModelConfig, encoder: PreTrainedModel, tags: tuple[str, ...], channels: int = 0, classes: int = 1
+        self,
+        config: ModelConfig,
+        source: PreTrainedModel | Lexicon,
+        tags: tuple[str, ...],
+        channels: int = 0,
+        classes: int = 1,
     ) -> None:
         super().__init__()
         self.config = config
-        self.text = TextStage(encoder, config)
+        self.text = build_text(config, source)
         d = self.text.width
         if d % config.heads:
             raise ModelConfigError(f"heads ({config.heads}) must divide the text encoder's hidden size ({d})")
@@ -43,7 +49,7 @@ class HamNer(nn.Module):
             if channels < 1:
                 raise ValueError("a model with vision needs `channels`, the number of channels of its visual features")
             self.channels = channels
-            self.fusion = build_fusion(config, Sizes(d, encoder.config.hidden_size, channels, classes, tags))
+            self.fusion = build_fusion(config, Sizes(d, self.text.hidden, channels, classes, tags))
 
     def forward(self, batch: Batch, keep_attention: bool = False) -> Output:
         """Tag scores for each word, the loss where the batch has tags, and the attention weights on request."""

@@ -15,14 +15,17 @@ et al. 2011), `width`, the standardising and the start at zero are *ours*.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from hamner import extensions
 from hamner.model.attention import Dropout, zero_init
 from hamner.model.batch import Batch
-from hamner.model.config import ModelConfig
+from hamner.model.config import OWN_WORDS, ModelConfig
+from hamner.model.lexicon import Lexicon
 
 SHAPES = ("capital first", "capitals only", "capital inside", "digit", "no letter", "@ first", "# first")
 """The properties that `word_shape` tests, in its order."""
@@ -45,14 +48,37 @@ def word_shape(word: str) -> tuple[float, ...]:
     )
 
 
-class TextStage(nn.Module):
+class Text(nn.Module):
+    """What every text stage is: a batch to words T (B, n, width), and the encoder's last layer (B, n, hidden)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.width, self.hidden = width, hidden
+
+    def once(self, batch: Batch) -> Batch:
+        """The batch with what an encoder reads of its words, so that later passes need not read it again."""
+        return batch
+
+
+def build_text(config: ModelConfig, source: PreTrainedModel | Lexicon) -> Text:
+    """The text stage over a pretrained encoder, or the one that `config.words` names over a lexicon."""
+    if isinstance(source, Lexicon) != (config.words in OWN_WORDS):
+        raise TypeError(
+            f"words={config.words} is built over {'a lexicon' if config.words in OWN_WORDS else 'an encoder'}"
+        )
+    if isinstance(source, Lexicon):
+        stage = extensions.load(extensions.locate(config.words, "text stage", OWN_WORDS), Text)
+        return stage(source, config)
+    return TextStage(source, config)
+
+
+class TextStage(Text):
     """Word representations T (B, n, d); d is `config.width`, or the encoder's hidden size where that is None."""
 
     def __init__(self, encoder: PreTrainedModel, config: ModelConfig) -> None:
-        super().__init__()
         hidden = encoder.config.hidden_size
+        super().__init__(config.width or hidden, hidden)
         self.encoder = encoder
-        self.width = config.width or hidden
         self.frozen = config.frozen_text
         encoder.requires_grad_(not self.frozen)
         # BERT's pooler reads [CLS] for another task: its parameters would never get a gradient.
@@ -97,6 +123,11 @@ class TextStage(nn.Module):
             embedded = embedded * batch.word_mask[:, :, None]  # (B, n, d_enc), with shapes (B, n, d_enc + 7)
             text = text + self.local(embedded.transpose(1, 2)).transpose(1, 2)
         return self.dropout(text), last
+
+    def once(self, batch: Batch) -> Batch:
+        """The batch with `word_layers` and `word_embeddings`, see `read`."""
+        layers, embeddings = self.read(batch)
+        return replace(batch, word_layers=layers, word_embeddings=embeddings)
 
     def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Run the encoder: its layers (B, n, L, d_enc) and input embeddings (B, n, d_enc) at each word's first piece.

@@ -21,7 +21,7 @@ from hamner.errors import HamnerError
 from hamner.evaluation import over_seeds, welch
 from hamner.files import written_whole
 from hamner.minitweets import CUES
-from hamner.model.config import ModelConfig
+from hamner.model.config import OWN_WORDS, ModelConfig
 from hamner.study.minitweets import accuracies, ceilings, learned_ceilings, measured, sampling_error
 from hamner.study.tables import markdown_table, name_of, results, runs_of, with_predictions, without_mixtures
 from hamner.training import Run
@@ -29,6 +29,7 @@ from hamner.training.identity import difference, flat, identity
 from hamner.training.rows import (
     CAPTION_WORDS,
     EVERY_ROW,
+    OF_OWN_WORDS,
     OF_TEXT,
     ROWS,
     SEEDS,
@@ -98,15 +99,24 @@ def coverage(runs: Sequence[Run]) -> pd.DataFrame:
 def require_one_change(runs: Sequence[Run]) -> None:
     """Check that runs differ in seed, ablation row and control only, so that a difference is the price of one part.
 
-    Settings of images are compared among runs with images.
+    Settings of images are compared among runs with images, those of a pretrained encoder among runs that have one.
 
     Raises:
         HamnerError: two runs differ in another setting; the message names it.
     """
     of_rows = {f"model.{part}" for changes in ROWS.values() for part in changes} | {"seed", "images", "appended"}
     of_vision = {f"model.{field.name}" for field in fields(ModelConfig) if field.name not in OF_TEXT} | {"visual"}
+    of_encoder = {f"model.{name}" for name in OF_TEXT if name not in OF_OWN_WORDS}
     visual = [run for run in runs if run.config.visual is not None]
-    for group, apart_from in ((runs, of_rows | of_vision), (visual, of_rows)):
+    own = [run for run in runs if run.config.model.words in OWN_WORDS]
+    others = [run for run in runs if run.config.model.words not in OWN_WORDS]
+    mixed = [*others[:1], *own]
+    for group, apart_from in (
+        (others, of_rows | of_vision),
+        (visual, of_rows),
+        (own, of_rows | of_vision),
+        (mixed, of_rows | of_vision | of_encoder),
+    ):
         for run in group[1:]:
             if unlike := difference(group[0].record, run.record, apart_from):
                 raise HamnerError(

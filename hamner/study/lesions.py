@@ -27,6 +27,7 @@ from hamner.errors import HamnerError
 from hamner.evaluation import over_seeds, score
 from hamner.files import read_text, written_whole
 from hamner.minitweets import CUES
+from hamner.model.config import OWN_WORDS
 from hamner.model.ham import Ham, ham_of
 from hamner.model.hamner import HamNer
 from hamner.model.intra_modality import GRAINS, Memory
@@ -273,6 +274,10 @@ def lesion_run(
         raise HamnerError(f"{run.folder} was trained on another corpus: give {run.record['corpus']['name']}")
     if run.config.model.fusion != "ham":
         raise HamnerError(f"{run.folder} has the fusion {run.config.model.fusion}: lesions are of the parts of ham")
+    if run.config.model.words in OWN_WORDS:
+        raise HamnerError(
+            f"{run.folder} has words={run.config.model.words}: lesions are of the parts of other text stages"
+        )
     config = config_of_test(run, corpus, 0, captions)
     if unlike := difference(run.record, identity(corpus, config)):
         raise HamnerError(f"{run.folder} was trained with another {unlike.key}: give the files of its training")

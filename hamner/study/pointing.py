@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +72,7 @@ def forward(tagger: Tagger, posts: Sequence[Post], store: FeatureStore) -> tuple
         raise HamnerError("a post is longer than the text encoder's limit: leave it out")
     batch = split.batch(range(len(split))).to(tagger.device)
     with autocast_of(tagger.config.precision, tagger.device):
-        layers, embeddings = tagger.model.text.read(batch)
-        batch = replace(batch, word_layers=layers, word_embeddings=embeddings)
+        batch = tagger.model.text.once(batch)
         return batch, tagger.model(batch, keep_attention=True)
 
 

@@ -18,7 +18,6 @@ from hamner.corpora.post import Post
 from hamner.corpora.tags import Span, spans
 from hamner.corpora.words import has_half_surrogate
 from hamner.devices import autocast_of, existing_device
-from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
 from hamner.files import read_text
 from hamner.images import ImageInput, load_image
@@ -29,6 +28,7 @@ from hamner.tagger.evidence import Evidence, evidence_of
 from hamner.tagger.post import Entity, TaggedPost
 from hamner.tagger.words import split_words
 from hamner.training.batching import prepare
+from hamner.training.lexicons import tokenizer_of
 from hamner.training.loop import trained_model
 from hamner.training.runs import CALIBRATION, Run
 from hamner.vision.features import ANNOTATIONS, VisualFeatures
@@ -107,7 +107,7 @@ class Tagger:
                 f"{run.folder} is a control of the study that read a caption after each post: train another row to tag"
             )
         self.model = trained_model(run, self.device)
-        self.tokenizer = load_tokenizer(self.config.model.text_encoder, run.record.get("encoder_revision"))
+        self.tokenizer = tokenizer_of(run)
         self.temperature = read_temperature(run.folder)
         self.apart = tuple(run.record["marks_apart"])
         self._extractor = extractor
@@ -392,8 +392,7 @@ class Tagger:
 
     def _read(self, batch: Batch, names: Sequence[Sequence[str] | None]) -> list[_Read]:
         """Tag the rows of a batch; rows without `names` get no evidence."""
-        layers, embeddings = self.model.text.read(batch)
-        batch = replace(batch, word_layers=layers, word_embeddings=embeddings)
+        batch = self.model.text.once(batch)
         output = self.model(batch, keep_attention=True)
         decoder = self.model.decoder
         tags = [[decoder.tags[k] for k in path] for path in decoder.decode(output.emissions, output.word_mask)]

@@ -18,7 +18,8 @@ from hamner.corpora.post import Post
 from hamner.corpora.tags import TAGS
 from hamner.model.batch import Batch, ImageFeatures
 from hamner.model.hamner import HamNer
-from hamner.model.text import word_shape
+from hamner.model.lexicon import Lexicon
+from hamner.model.text import SHAPES, TextStage, word_shape
 from hamner.vision.features import VisualFeatures
 
 BUCKET = 50
@@ -35,6 +36,7 @@ class Window:
     first_piece: Tensor  # (n,)
     shapes: Tensor  # (n, 7), see `word_shape`
     tags: Tensor | None  # (n,), numbers of the model's tags; None for a post without tags, or with one it lacks
+    letters: Tensor | None = None  # (n, L), see `Lexicon.spell`; for models that read letters
 
 
 def piece_limit(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> int:
@@ -66,7 +68,6 @@ def windows(
     vocabulary = {word for post in posts for word in post.words}
     spelling = _pieces_of_words(sorted(vocabulary), tokenizer)
     shape = {word: word_shape(word) for word in vocabulary}
-    number_of = {tag: i for i, tag in enumerate(tags)}
     special = tokenizer("", add_special_tokens=True)["input_ids"]
     before, after = _around(special, tokenizer)
     cut: list[Window] = []
@@ -87,14 +88,40 @@ def windows(
                     break
                 first.append(len(pieces))
                 pieces += spelt
-            numbers = None
-            gold = None if post.tags is None else post.tags[start : start + len(first)]
-            if gold is not None and number_of.keys() >= set(gold):
-                numbers = torch.tensor([number_of[tag] for tag in gold])
+            numbers = _numbers(post, tags, start, start + len(first))
             shapes = torch.tensor([shape[word] for word in post.words[start : start + len(first)]])
             cut.append(Window(number, start, torch.tensor(pieces + behind), torch.tensor(first), shapes, numbers))
             start += len(first)
     return cut
+
+
+def spelt(posts: Sequence[Post], lexicon: Lexicon, tags: Sequence[str] = TAGS) -> list[Window]:
+    """A window for each whole post, for a model that reads words and letters: each word is one piece, its number.
+
+    Word shapes are not read; `tags` as in `windows`.
+    """
+    spelling = {word: torch.tensor(lexicon.spell(word)) for post in posts for word in post.words}
+    return [
+        Window(
+            number,
+            0,
+            torch.tensor(lexicon.numbers(post.words)),
+            torch.arange(len(post.words)),
+            torch.zeros(len(post.words), len(SHAPES), dtype=torch.long),
+            _numbers(post, tags, 0, len(post.words)),
+            torch.stack([spelling[word] for word in post.words]),
+        )
+        for number, post in enumerate(posts)
+    ]
+
+
+def _numbers(post: Post, tags: Sequence[str], start: int, end: int) -> Tensor | None:
+    """The numbers of a post's gold tags from word `start` to `end`; None without tags, or with one not in `tags`."""
+    gold = None if post.tags is None else post.tags[start:end]
+    if gold is None or not set(tags) >= set(gold):
+        return None
+    number_of = {tag: i for i, tag in enumerate(tags)}
+    return torch.tensor([number_of[tag] for tag in gold])
 
 
 def _pieces_of_words(words: list[str], tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
@@ -164,7 +191,7 @@ class Split(Dataset):
 def prepare(
     posts: Sequence[Post],
     model: HamNer,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | Lexicon,
     features: Callable[[int], VisualFeatures] | None = None,
     appended: Callable[[Post], str] | None = None,
 ) -> Split:
@@ -173,10 +200,14 @@ def prepare(
     Args:
         posts: the posts, with or without tags
         model: its text encoder decides how many pieces a window holds
-        tokenizer: the text encoder's tokenizer
+        tokenizer: the text encoder's tokenizer; or the lexicon of a model that reads words and letters
         features: gives the visual features of post number i; None for a text-only model
         appended: gives the text to read after a post, see `windows`
     """
+    if isinstance(tokenizer, Lexicon):
+        return Split(spelt(posts, tokenizer, model.decoder.tags), 0, features)
+    if not isinstance(model.text, TextStage):
+        raise TypeError("this model reads words and letters: give its lexicon in place of a tokenizer")
     limit = piece_limit(tokenizer, model.text.encoder.config)
     return Split(windows(posts, tokenizer, limit, appended, model.decoder.tags), tokenizer.pad_token_id, features)
 
@@ -195,6 +226,7 @@ def collate(items: Sequence[Item], pad: int) -> Batch:
     cut = [item.window for item in items]
     words = torch.tensor([len(window.first_piece) for window in cut])
     tags = [window.tags for window in cut if window.tags is not None]
+    letters = [window.letters for window in cut if window.letters is not None]
     visual = [item.features for item in items if item.features is not None]
     vectors = [item.words for item in items if item.words is not None]
     return Batch(
@@ -202,6 +234,7 @@ def collate(items: Sequence[Item], pad: int) -> Batch:
         index=torch.tensor([item.number for item in items]),
         tags=pad_sequence(tags, batch_first=True) if len(tags) == len(cut) else None,
         shapes=pad_sequence([window.shapes for window in cut], batch_first=True),
+        letters=pad_sequence(letters, batch_first=True) if letters else None,
         images=_images(visual) if visual else None,
         **(_read_words(vectors) if vectors else _pieces(cut, pad)),
     )

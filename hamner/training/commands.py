@@ -205,8 +205,9 @@ def ablate(
     Groups of further rows, trained where you name them: build_up (the least model that sees, then one part more in each
     row: least, up_to_semantic, up_to_spatial, up_to_relevance, up_to_integration), alone (the least model with one
     part: only_spatial, only_relevance, only_integration, only_iteration, only_coattention), crossed (two parts left
-    out, where one may take the other's place: one_iteration_no_semantic, no_geometry), peers (other fusions in the
-    place of the paper's stages, those of earlier papers: adacan, concatenation, umt, maf, visual_prefix, mgcmt).
+    out, where one may take the other's place: one_iteration_no_semantic, no_geometry), peers (earlier
+    taggers: cnn_bilstm_crf, which reads no image, and other fusions in the place of the paper's stages: adacan,
+    concatenation, umt, maf, visual_prefix, mgcmt), comparison (text_only, these, and full: the table `comparison`).
 
     Finished runs are skipped and unfinished ones resumed. Several processes or machines may share FOLDER: no run is
     done twice. With `--threads 1` several processes share the cores fairly.

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hamner.model.config import ModelConfig
+from hamner.model.config import OWN_WORDS, ModelConfig
 from hamner.settings import ConfigError, Rate, Share, setting, settings, sources
 from hamner.vision.features import VisualSource
 
@@ -74,6 +74,8 @@ class TrainConfig:
             raise ConfigError("a model with vision needs a visual source, and one without it takes none")
         if self.appended and self.model.vision:
             raise ConfigError("captions are appended to the words of a text-only model: turn vision off")
+        if self.appended and self.model.words in OWN_WORDS:
+            raise ConfigError(f"words={self.model.words} reads no captions: take words=pretrained")
 
     @property
     def captions(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from hamner.encoders import encoder_weights
 from hamner.extensions import Extension
 from hamner.files import file_sha256
 from hamner.images import ImageError, image_sha256
-from hamner.model.config import FUSIONS
+from hamner.model.config import FUSIONS, OWN_WORDS
 from hamner.model.fusion import fusion_named
 from hamner.training.config import TrainConfig
 from hamner.training.runs import Run, RunError
@@ -51,7 +51,9 @@ def identity(corpus: Corpus, config: TrainConfig) -> dict[str, Any]:
 
 
 def encoder_sha256(config: TrainConfig, revision: str | None = None) -> dict[str, str]:
-    """The SHA-256 of each file of the text encoder's weights, as `identity` names them."""
+    """The SHA-256 of each file of the text encoder's weights, as `identity` names them; none for words of its own."""
+    if config.model.words in OWN_WORDS:
+        return {}
     files = encoder_weights(config.model.text_encoder, revision)
     return {f"text encoder {file.name}": file_sha256(file) for file in files}
 

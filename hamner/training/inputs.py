@@ -136,7 +136,9 @@ def read_words(model: HamNer, split: Split, config: TrainConfig, device: torch.d
     batches = Split(split.windows, split.pad).batches(4 * config.batch_size)
     words: dict[int, tuple[Tensor, Tensor]] = {}
     for batch in tqdm(batches, desc=visible(f"words of {progress}"), disable=not progress, unit="batch"):
-        layers, embeddings = model.text.read(batch.to(device))
+        read = model.text.once(batch.to(device))
+        layers, embeddings = read.word_layers, read.word_embeddings
+        assert layers is not None and embeddings is not None
         for row, number in enumerate(batch.index.tolist()):
             length = len(split.windows[number].first_piece)
             words[number] = layers[row, :length].cpu().clone(), embeddings[row, :length].cpu().clone()

@@ -37,6 +37,7 @@ from hamner.files import file_sha256
 from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
+from hamner.model.lexicon import Lexicon
 from hamner.training.batching import Split, Window, prepare
 from hamner.training.checkpoints import (
     Progress,
@@ -72,6 +73,7 @@ from hamner.training.inputs import (
     read_words,
     reading_of,
 )
+from hamner.training.lexicons import lexicon_of, lexicon_sha256, read_lexicon, write_lexicon
 from hamner.training.runs import (
     CALIBRATION,
     RETESTS,
@@ -82,6 +84,7 @@ from hamner.training.runs import (
     remove_leftovers,
     remove_weights_but,
     require_room,
+    reset_peak_memory,
     run_name,
     surroundings,
     write_json,
@@ -101,35 +104,41 @@ def build_model(
     classes: int = 1,
     revision: str | None = None,
     tags: tuple[str, ...] = TAGS,
+    lexicon: Lexicon | None = None,
 ) -> HamNer:
-    """The network with its pretrained encoder; all other weights are drawn from `seed`.
+    """The network with its pretrained encoder, or over a `lexicon`; all other weights are drawn from `seed`.
 
     `channels` and `classes` describe the visual features, as for `HamNer`; `revision` is that of an encoder on the hub.
     `tags` are the BIO tags that it gives, those of the corpus. The caller's random numbers stay as they were.
     """
-    return _drawn(config, load_encoder(config.text_encoder, revision), tags, seed, channels, classes)
+    source = load_encoder(config.text_encoder, revision) if lexicon is None else lexicon
+    return _drawn(config, source, tags, seed, channels, classes)
 
 
 def _drawn(
     config: ModelConfig,
-    encoder: PreTrainedModel,
+    source: PreTrainedModel | Lexicon,
     tags: tuple[str, ...],
     seed: int,
     channels: int = 0,
     classes: int = 1,
 ) -> HamNer:
-    """The network around `encoder`, with all other weights drawn from `seed`."""
+    """The network over a text encoder or a lexicon, with all other weights drawn from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the devices
-        return HamNer(config, encoder, tags, channels, classes)
+        return HamNer(config, source, tags, channels, classes)
 
 
 def _outline(
-    config: ModelConfig, encoder: PreTrainedModel, tags: tuple[str, ...], channels: int = 0, classes: int = 1
+    config: ModelConfig,
+    source: PreTrainedModel | Lexicon,
+    tags: tuple[str, ...],
+    channels: int = 0,
+    classes: int = 1,
 ) -> HamNer:
-    """The network around `encoder` with shapes alone: its other weights take no memory."""
+    """The network over a text encoder or a lexicon with shapes alone: its other weights take no memory."""
     with torch.device("meta"):
-        return HamNer(config, encoder, tags, channels, classes)
+        return HamNer(config, source, tags, channels, classes)
 
 
 def trained_model(run: Run, device: torch.device) -> HamNer:
@@ -153,14 +162,14 @@ def trained_model(run: Run, device: torch.device) -> HamNer:
                     "restore that file, or train the run again"
                 )
     shape, tags = {} if config.visual is None else run.shape, tags_of(run.types)
-    encoder = load_encoder(config.model.text_encoder, revision)
+    source = read_lexicon(run) or load_encoder(config.model.text_encoder, revision)
     state = read_weights(run.weights, run.record["weights_sha256"])
-    if unlike := mismatch(_outline(config.model, encoder, tags, **shape), state):  # before the network takes memory
+    if unlike := mismatch(_outline(config.model, source, tags, **shape), state):  # before the network takes memory
         raise RunError(
             f"{run.folder / 'run.json'}: its settings describe another model than {run.weights.name} holds: {unlike}; "
             "restore run.json, or train the run again"
         )
-    model = _drawn(config.model, encoder, tags, config.seed, **shape)
+    model = _drawn(config.model, source, tags, config.seed, **shape)
     load_learned_state(model, state, run.weights)
     return model.to(device).eval()
 
@@ -223,8 +232,9 @@ def train(
         accelerator = Accelerator(mixed_precision="no")  # the precision is `autocast_of`
     except ValueError as error:
         raise RunError(f"this process has used accelerate with other settings ({error}); start another") from error
-    with accelerator.main_process_first():
-        fetch_encoder(config.model.text_encoder)  # its files are part of the run's identity
+    if config.model.words == "pretrained":
+        with accelerator.main_process_first():
+            fetch_encoder(config.model.text_encoder)  # its files are part of the run's identity
     task = _Task(corpus, config, folder, accelerator, identity(corpus, config), progress, allow_missing)
     require_utf8(folder)
     require_recordable(folder, task.identity)
@@ -274,6 +284,7 @@ class _Prepared:
     record   the part of the run's record that is known before training
     begun    seconds and CPU seconds at which this process began
     earlier  seconds and CPU seconds of the processes that worked on the run before
+    lexicon  the words and letters of train, for a model that reads them
     """
 
     model: nn.Module
@@ -283,6 +294,7 @@ class _Prepared:
     record: dict[str, Any]
     begun: tuple[float, float]
     earlier: tuple[float, float] = (0.0, 0.0)
+    lexicon: Lexicon | None = None
 
 
 def _finished(task: _Task) -> Run | None:
@@ -324,13 +336,15 @@ def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, 
             for name, posts in corpus.splits()
         }
     begun = time.perf_counter(), time.process_time()  # without the features, which other runs use too
+    reset_peak_memory()
     shape: dict[str, Any] = {} if store is None else {"channels": store.channels, "classes": len(store.class_names)}
-    encoder = load_encoder(config.model.text_encoder)
+    lexicon = lexicon_of(corpus, config)
+    source = lexicon or load_encoder(config.model.text_encoder)
     if task.is_main:  # before the network takes memory
-        outline = _outline(config.model, encoder, corpus.tags, **shape)
+        outline = _outline(config.model, source, corpus.tags, **shape)
         require_room(task.folder, sum(tensor.nbytes for tensor in learned_state(outline).values()))
-    model = _drawn(config.model, encoder, corpus.tags, config.seed, **shape)
-    tokenizer = load_tokenizer(config.model.text_encoder)
+    model = _drawn(config.model, source, corpus.tags, config.seed, **shape)
+    tokenizer = lexicon or load_tokenizer(config.model.text_encoder)
     splits = {}
     features = None if store is None else KeptFeatures(store)  # of all splits: they share images
     for name, posts in corpus.splits():
@@ -345,14 +359,23 @@ def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, 
         "sources": config.field_sources(),
         **surroundings(device, task.accelerator.num_processes),
         **({"extensions": from_outside} if (from_outside := _extensions(config)) else {}),
-        **({"encoder_revision": of_hub} if (of_hub := encoder_revision(config.model.text_encoder)) else {}),
+        **_origin_of_words(config, lexicon),
         "features": {} if store is None else shape | {"class_names": store.class_names, "store": store.folder.name},
         "seen_posts": seen,
         "marks_apart": marks_apart(corpus.train),
     }
     if task.is_main:
         require_recordable(task.folder, record)
-    return _Prepared(wrapped, network, getattr(optimizer, "optimizer", optimizer), splits, record, begun)
+    inner = getattr(optimizer, "optimizer", optimizer)
+    return _Prepared(wrapped, network, inner, splits, record, begun, lexicon=lexicon)
+
+
+def _origin_of_words(config: TrainConfig, lexicon: Lexicon | None) -> dict[str, str]:
+    """What a record says about the source of words: the commit of an encoder on the hub, or a lexicon's SHA-256."""
+    if lexicon is not None:
+        return {"lexicon_sha256": lexicon_sha256(lexicon)}
+    revision = encoder_revision(config.model.text_encoder)
+    return {"encoder_revision": revision} if revision else {}
 
 
 def _extensions(config: TrainConfig) -> dict[str, dict[str, str]]:
@@ -362,7 +385,7 @@ def _extensions(config: TrainConfig) -> dict[str, dict[str, str]]:
 
 def _attach_words(task: _Task, network: HamNer, splits: dict[str, Split], kept: dict[str, dict[str, Words]]) -> None:
     """Give the splits the word vectors of a frozen text encoder, read now or by an earlier run."""
-    if not task.config.model.frozen_text:
+    if not task.config.model.frozen_text or task.config.model.words != "pretrained":
         return
     device = task.accelerator.device
     reading = reading_of(task.config, task.identity, device)
@@ -509,6 +532,8 @@ def _record(task: _Task, prepared: _Prepared, state: Progress) -> Run:
         run = Run(folder, {})
         seconds, cpu_seconds = _spent(prepared)
         os.replace(best, run.weights)
+        if prepared.lexicon is not None:
+            write_lexicon(prepared.lexicon, run)
         ids = [post.id for post in task.corpus.test]
         judged = None if relevance is None else dict(zip(ids, relevance, strict=True))
         write_predictions(run.predictions, dict(zip(ids, tags["test"], strict=True)), judged, task.corpus.types)
@@ -521,6 +546,9 @@ def _record(task: _Task, prepared: _Prepared, state: Progress) -> Run:
             "peak_memory_bytes": peak_memory(),
             "weights_sha256": state.weights_sha256,
             "parameters": sum(parameter.numel() for parameter in prepared.network.parameters()),
+            "trained_parameters": sum(
+                parameter.numel() for parameter in prepared.network.parameters() if parameter.requires_grad
+            ),
             "scores": scores,
         }
         write_json(record, folder / "run.json")

@@ -91,7 +91,10 @@ class Record(_Part):
     best_epoch         the epoch of the best F1 on valid
     converged, reason  whether the run had converged, and why (`convergence`); None and "" in earlier records
     weights_sha256     SHA-256 of model.safetensors; None: the weights were not kept, and the run cannot tag
+    lexicon_sha256     SHA-256 of lexicon.json, of a model that reads words and letters; None for any other
     parameters         how many numbers the network has
+    trained_parameters those that training changes: without a frozen text encoder's; None in earlier records
+    peak_memory_bytes  of the process that ended the run
     scores             split -> protocol -> scores, as fractions
     """
 
@@ -113,7 +116,9 @@ class Record(_Part):
     cpu_seconds: Seconds
     peak_memory_bytes: Count | None
     weights_sha256: Sha256 | None
+    lexicon_sha256: Sha256 | None = None
     parameters: Count
+    trained_parameters: Count | None = None
     scores: _Splits
 
 

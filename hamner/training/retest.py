@@ -17,7 +17,6 @@ from accelerate import PartialState
 from hamner.corpora.post import Corpus
 from hamner.corpora.tags import types_in
 from hamner.devices import autocast_of
-from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
 from hamner.evaluation import write_predictions
 from hamner.files import read_text
@@ -26,6 +25,7 @@ from hamner.training.batching import Split, prepare
 from hamner.training.config import TrainConfig
 from hamner.training.identity import difference, identity, require_data_of, require_recordable
 from hamner.training.inputs import KeptFeatures, appended_texts, exchanged, images_of, open_store, posts_seen
+from hamner.training.lexicons import tokenizer_of
 from hamner.training.loop import predict, trained_model
 from hamner.training.runs import RETESTS, Run, only_user_of, remove_leftovers, write_json
 from hamner.vision.features import VisualFeatures
@@ -159,7 +159,7 @@ def prepared_test(
     if store is not None or appended is not None:
         posts_seen(corpus.test, f"{corpus.name} test", store, appended, allow_missing)
     model = trained_model(run, device)
-    tokenizer = load_tokenizer(config.model.text_encoder, run.record.get("encoder_revision"))
+    tokenizer = tokenizer_of(run)
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)
     if shuffled and len(other) < 2:
         raise HamnerError(f"{shuffled} percent of {len(corpus.test)} posts leave no two to exchange their images")

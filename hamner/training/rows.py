@@ -9,7 +9,7 @@ from typing import Any
 
 from hamner.errors import HamnerError, nearest
 from hamner.extensions import short_name
-from hamner.model.config import FUSIONS, PEERS, ModelConfig, ModelConfigError
+from hamner.model.config import FUSIONS, OWN_WORDS, PEERS, ModelConfig, ModelConfigError
 from hamner.training.config import ConfigError, TrainConfig
 
 PARTS: dict[str, dict[str, Any]] = {
@@ -67,6 +67,7 @@ ROWS: dict[str, dict[str, Any]] = {
     **BUILD_UP,
     **ALONE,
     **CROSSED,
+    "cnn_bilstm_crf": {"vision": False, "words": "cnn_bilstm"},
     **{peer: {"fusion": peer} for peer in PEERS},
 }
 """Row -> the settings that it changes. *Stated*: the paper ablates the spatial and semantic encodings, relevance and
@@ -81,8 +82,12 @@ OF_TEXT = (
     "dropout",
     "width",
     "heads",
+    "words",
 )
 """The settings of a text-only model (`heads` must divide the width); all others are about images."""
+
+OF_OWN_WORDS = ("dropout", "width")
+"""The settings of OF_TEXT that a model without a pretrained text encoder reads."""
 
 CONTROLS = ("blank_images", "shuffled_images")
 """The full model on other data, in training and test: each post has a blank image or another post's image."""
@@ -91,7 +96,8 @@ CONTROLS = ("blank_images", "shuffled_images")
 def ablate(config: ModelConfig, row: str) -> ModelConfig:
     """The config of one row of the full model `config`. A control changes the data and leaves the config as it is.
 
-    `text_only` has the default of every setting about images: it is one run for all full models.
+    `text_only` has the default of every setting about images: it is one run for all full models. `cnn_bilstm_crf` also
+    has that of every setting about the pretrained encoder, which it does not read.
 
     Raises ModelConfigError for an unknown row, and for a `config` without vision.
     """
@@ -101,6 +107,8 @@ def ablate(config: ModelConfig, row: str) -> ModelConfig:
         raise ModelConfigError("ablation rows are changes of the full model: its config needs vision=True")
     if row == "text_only":
         return ModelConfig(**{name: getattr(config, name) for name in OF_TEXT})
+    if row == "cnn_bilstm_crf":
+        return ModelConfig(words="cnn_bilstm", **{name: getattr(config, name) for name in OF_OWN_WORDS})
     return replace(config, **ROWS.get(row, {}))
 
 
@@ -112,6 +120,8 @@ def row_of(config: ModelConfig) -> str:
     full = replace(ModelConfig(), vision=True)
     changed = {name: getattr(config, name) for row in ROWS.values() for name in row}
     different = {name: value for name, value in changed.items() if value != getattr(full, name)}
+    if config.words in OWN_WORDS:
+        return "cnn_bilstm_crf"
     if not config.vision:  # then the settings of images make no difference
         return "custom" if any(name in OF_TEXT for name in different) else "text_only"
     return next((row for row, settings in ROWS.items() if settings == different), "custom")
@@ -187,10 +197,14 @@ CAPTION_WORDS = "caption_words"
 OF_GEOMETRY = ("no_spatial", "no_absolute_geometry", "no_relative_geometry")
 """Rows that make no difference with captions: a phrase has no box."""
 
-EVERY_ROW = (*STUDY_ROWS, *BUILD_UP, *ALONE, *CROSSED, *PEERS, CAPTION_WORDS)
+PEER_ROWS = ("cnn_bilstm_crf", *PEERS)
+"""Other published taggers, in the order of history: one without images, then the fusions."""
+
+EVERY_ROW = (*STUDY_ROWS, *BUILD_UP, *ALONE, *CROSSED, *PEER_ROWS, CAPTION_WORDS)
 """All rows and controls, in the order of the tables; `caption_words` needs captions."""
 
-GROUPS = {"build_up": tuple(BUILD_UP), "alone": tuple(ALONE), "crossed": tuple(CROSSED), "peers": tuple(PEERS)}
+GROUPS = {"build_up": tuple(BUILD_UP), "alone": tuple(ALONE), "crossed": tuple(CROSSED), "peers": PEER_ROWS}
+GROUPS["comparison"] = ("text_only", *PEER_ROWS, "full")
 """Names that stand for several rows."""
 
 SEEDS = (1, 2, 3)

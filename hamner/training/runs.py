@@ -1,4 +1,4 @@
-"""A run is a folder: run.json, predictions.jsonl.gz, model.safetensors."""
+"""A run is a folder: run.json, predictions.jsonl.gz, model.safetensors; lexicon.json if it reads words and letters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from hamner.corpora.tags import TYPES
 from hamner.errors import HamnerError
 from hamner.files import read_text, written_whole
+from hamner.model.config import OWN_WORDS
 from hamner.training.config import TrainConfig
 from hamner.training.record import problem_of
 from hamner.training.rows import row_of_run
@@ -37,7 +38,7 @@ LIBRARIES = ("hamner", "torch", "transformers", "pytorch-crf", "seqeval", "accel
 _WEIGHTS_OF_AN_EPOCH = re.compile(r"model-epoch\d+\.safetensors")
 _TEMPORARY = re.compile(
     r"\.tmp[A-Za-z0-9]{6}"  # made by safetensors
-    r"|\.((run|lesions)\.json|predictions\.jsonl(\.gz)?|[a-z0-9-]+\.safetensors)"
+    r"|\.((run|lesions|lexicon)\.json|predictions\.jsonl(\.gz)?|[a-z0-9-]+\.safetensors)"
     r"\.[a-z0-9_]{8}\.part"  # made by `written_whole`
 )
 _TEMPORARY_RETEST = re.compile(r"\..+\.json(l(\.gz)?)?\.[a-z0-9_]{8}\.part")
@@ -117,13 +118,19 @@ class Run:
     def weights(self) -> Path:
         return self.folder / "model.safetensors"
 
+    @property
+    def lexicon(self) -> Path:
+        return self.folder / "lexicon.json"
+
     def f1(self, split: str = "test", protocol: str = "seqeval") -> float:
         """Micro F1, a fraction."""
         return self.record["scores"][split][protocol]["overall"]["f1"]
 
 
 def encoder_name(config: TrainConfig) -> str:
-    """How folders and tables name the text encoder: the last part of its name or path."""
+    """How folders and tables name what reads the words: the last part of the encoder's name or path, or `words`."""
+    if config.model.words in OWN_WORDS:
+        return config.model.words
     return Path(config.model.text_encoder).name
 
 
@@ -200,8 +207,17 @@ def surroundings(device: torch.device, processes: int) -> dict[str, Any]:
     }
 
 
+def reset_peak_memory() -> None:
+    """Begin the peak of this process's memory anew, so that a run's is its own. On Linux alone."""
+    with suppress(OSError):  # another system, or a container that hides it
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_memory() -> int | None:
-    """The peak memory of this process in bytes, earlier runs included; None on Windows."""
+    """The peak memory of this process in bytes since `reset_peak_memory`; None on Windows.
+
+    Where that cannot be, earlier runs of the process are included.
+    """
     if sys.platform == "win32":
         return None
     import resource  # which only Unix has

@@ -16,12 +16,14 @@ from matplotlib.transforms import Bbox
 from transformers import BertConfig, BertModel
 
 from hamner.corpora.tags import TAGS
+from hamner.errors import HamnerError
 from hamner.figures.architecture import architecture
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
-from hamner.training.rows import ROWS, ablate
+from hamner.model.lexicon import Lexicon
+from hamner.training.rows import PEER_ROWS, ROWS, ablate
 
-OWN_ROWS = [row for row, changes in ROWS.items() if "fusion" not in changes]
+OWN_ROWS = [row for row in ROWS if row not in PEER_ROWS]
 """The rows of the paper's stages: the figure shows their parts."""
 
 FULL = ModelConfig(layers="mix", width=16, vision=True)
@@ -42,6 +44,12 @@ def build(config: ModelConfig, **shape: int) -> HamNer:
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64} | shape
     with torch.device("meta"):  # a figure needs shapes alone
         return HamNer(config, BertModel(BertConfig(vocab_size=50, **sizes)), TAGS, channels=2048, classes=6)
+
+
+def test_a_model_without_a_pretrained_encoder_is_refused() -> None:
+    model = HamNer(ModelConfig(words="cnn_bilstm"), Lexicon(("a",), ("a",)), TAGS)
+    with pytest.raises(HamnerError, match="pretrained text encoder"):
+        architecture(model)
 
 
 def blocks(figure: Figure) -> dict[str, Bbox]:

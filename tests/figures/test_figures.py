@@ -19,7 +19,7 @@ from PIL import Image
 
 from hamner.corpora import project_folder
 from hamner.drawing import colours, style
-from hamner.figures import architecture, attention_maps, comparisons, corpora, decoding, stages, training
+from hamner.figures import architecture, attention_maps, comparisons, corpora, decoding, peers, stages, training
 
 FIGURES = project_folder() / "figures"
 MODULES = (
@@ -29,6 +29,7 @@ MODULES = (
     stages,
     corpora,
     decoding,
+    peers,
     training,
 )
 

@@ -17,10 +17,10 @@ from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.hamner import HamNer
 from hamner.training.config import TrainConfig
 from hamner.training.loop import parameter_groups
-from hamner.training.rows import ROWS, ablate
+from hamner.training.rows import PEER_ROWS, ROWS, ablate
 from tests.model.conftest import CHANNELS, FULL, build, tiny_bert, with_images
 
-OWN_ROWS = [row for row, changes in ROWS.items() if "fusion" not in changes]
+OWN_ROWS = [row for row in ROWS if row not in PEER_ROWS]
 """The rows of the paper's stages. The laws of its peers are in tests/peers."""
 
 OBJECT_FIELDS = ("objects", "boxes", "classes", "scores", "object_mask", "box_mask")

@@ -178,11 +178,20 @@ def test_a_row_is_never_a_mean_over_other_settings(make_run):
         minitweets.accuracies([make_run("full"), make_run("full")])
 
 
+def test_a_model_without_a_pretrained_encoder_is_compared_by_the_settings_that_it_reads(make_run):
+    others = [make_run("full"), make_run("text_only")]
+    ablation_tables.require_one_change([make_run("cnn_bilstm_crf"), *others, make_run("cnn_bilstm_crf", 2)])
+    for settings, name in (({"epochs": 3}, "epochs"), ({"model": {"dropout": 0.5}}, "dropout")):
+        with pytest.raises(HamnerError, match=rf"differ in more than their row and seed \((model\.)?{name}\)"):
+            ablation_tables.require_one_change([*others, make_run("cnn_bilstm_crf", **settings)])
+
+
 @pytest.mark.parametrize(
     "made",
     [
         ("full", 2, "minitweets", {}),
         ("text_only", 3, "twitter2017", {"epochs": 7}),
+        ("cnn_bilstm_crf", 1, "minitweets", {"model": {"dropout": 0.5}}),
         ("no_spatial", 1, "minitweets", {"model": {"width": None, "frozen_text": False}, "head_lr": 3e-4}),
         ("shuffled_images", 1, "minitweets", {"visual": {"objects": "tiles"}}),
         ("full", 1, "twitter2017", of_captions(["a b.txt"])),

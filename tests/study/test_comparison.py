@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -103,6 +104,7 @@ def make_run(corpus: Corpus, tmp_path: Path) -> MakeRun:
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
         record = complete_record(config=config, corpus={"name": corpus.name, "sha256": corpus.sha256}, parameters=77)
+        record |= {"peak_memory_bytes": 2_500_000_000} | ({"trained_parameters": 7} if name == "umt" else {})
         (folder / "run.json").write_text(json.dumps(record))
         run = Run.load(folder)
         write_predictions(run.predictions, {post.id: tags(post.tags or ()) for post in corpus.test})
@@ -129,6 +131,7 @@ def test_the_comparison_has_a_line_for_each_architecture_in_the_order_of_history
         make_run(of("mine:Mine"), "mine", right),
         make_run(of("umt"), "umt", nothing),
         make_run(of("concatenation"), "concatenation", nothing),
+        make_run(TrainConfig(model=ModelConfig(words="cnn_bilstm")), "letters", nothing),
         make_run(seeing, "full", right),
         make_run(replace(seeing, model=replace(seeing.model, semantic=False)), "no_semantic", right),
         make_run(replace(seeing, images="shuffled"), "shuffled", right),
@@ -140,6 +143,7 @@ def test_the_comparison_has_a_line_for_each_architecture_in_the_order_of_history
     assert list(zip(table.kind, table["name"], strict=True)) == [
         ("paper", "text_only"),
         ("paper", "full"),
+        ("peer", "cnn_bilstm_crf"),
         ("peer", "concatenation"),
         ("peer", "umt"),
         ("own", "Mine"),
@@ -149,7 +153,17 @@ def test_the_comparison_has_a_line_for_each_architecture_in_the_order_of_history
     by_name = table.set_index("name")
     assert (by_name.loc[["Mine", "full", "oracle"], list(CUES)] == 1.0).all(axis=None)
     assert (by_name.loc[["umt", "silent", "text_only"], list(CUES)] == 0.0).all(axis=None)
-    assert by_name.loc["Mine", "parameters"] == 77
+    assert by_name.loc["Mine", "parameters"] == by_name.loc["Mine", "trained"] == 77  # its encoder is trained too
+    assert by_name.loc["umt", "trained"] == 7
+    assert by_name.loc["umt", "memory"] == 2.5
+
+
+def test_trained_parameters_of_a_frozen_encoder_are_unknown_in_earlier_records(
+    corpus: Corpus, make_run: MakeRun
+) -> None:
+    run = make_run(TrainConfig(model=ModelConfig(frozen_text=True)), "frozen", lambda tags: tags)
+    (line,) = comparison([run], [], corpus).to_dict("records")
+    assert line["parameters"] == 77 and math.isnan(line["trained"])
 
 
 def test_an_import_on_other_posts_is_not_compared(corpus: Corpus, gold_file: Path, tmp_path: Path) -> None:
