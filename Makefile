@@ -1,5 +1,6 @@
 # make reproduce: run every notebook, rewrite figures and tables     make test: all checks
 # make base: the weights of the text encoder mpnet, of base size (404 MB)
+# make models: train the models that come along again, in data/models (needs the corpus twitter2017; an hour on one core)
 # make students: the notebooks without the solutions of their exercises
 # make mutants: single wrong lines in hamner/model, one by one; the tests must notice each
 # make test-browser: the notebooks in a JupyterLab that a headless Chromium drives (its chromedriver has to be there)
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help install base lock reproduce students kills test mutants test-browser lint clean
+.PHONY: help install base lock reproduce models students kills test mutants test-browser lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -40,6 +41,9 @@ lock: install
 
 reproduce: install
 	$(BIN)/hamner reproduce
+
+models: install
+	$(BIN)/python -m hamner.reproduction.bundle
 
 students: install
 	$(BIN)/hamner students

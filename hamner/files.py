@@ -164,6 +164,16 @@ def swap_folders(one: Path, other: Path) -> bool:
     return exchange(here, os.fsencode(one), here, os.fsencode(other), 2) == 0  # RENAME_EXCHANGE
 
 
+def cache_folder() -> Path:
+    """The folder of what hamner keeps for a user: the environment variable HAMNER_CACHE, else the user's cache.
+
+    It holds unpacked text encoders, and without a checkout corpora and features.
+    """
+    import pooch  # here, because it loads slowly
+
+    return Path(os.environ.get("HAMNER_CACHE") or pooch.os_cache("hamner"))
+
+
 def hub_is_offline() -> bool:
     """Whether HF_HUB_OFFLINE forbids downloads from the Hugging Face hub, by that library's own reading of it."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")

@@ -15,11 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
 from filelock import FileLock, Timeout
 
 from hamner.errors import HamnerError
-from hamner.files import file_sha256
+from hamner.files import cache_folder, file_sha256
 from hamner.terminal import echo
 
 
@@ -131,11 +130,6 @@ class SplitArchive:
             if folder.exists():  # it lacks a byte
                 shutil.rmtree(folder)
             building.rename(folder)
-
-
-def cache_folder() -> Path:
-    """The folder of what hamner unpacks: the environment variable HAMNER_CACHE, else `hamner` in the user's cache."""
-    return Path(os.environ.get("HAMNER_CACHE") or pooch.os_cache("hamner"))
 
 
 MPNET = SplitArchive(

@@ -17,6 +17,8 @@ import yaml
 from packaging.requirements import Requirement
 from rattler import MatchSpec, Version, VersionSpec
 
+from hamner.models import BUNDLED
+
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
@@ -220,11 +222,11 @@ def test_what_the_results_say_of_minitweets_is_what_was_measured():
     assert max(costs["relative_geometry_zero"].values()) < 0.03
 
 
-def test_the_readme_tags_with_runs_that_it_trained_where_no_record_is_committed():
+def test_the_readme_tags_with_models_that_come_along_or_runs_that_it_trained_where_no_record_is_committed():
     readme = (ROOT / "README.md").read_text()
     used = set(re.findall(r"hamner tag [^\n]*(?:\\\n[^\n]*)?--run (\S+)", readme))
     assert used
-    assert used <= set(re.findall(r"hamner train [^\n]*--run (\S+)", readme))
+    assert used <= {*BUNDLED, *re.findall(r"hamner train [^\n]*--run (\S+)", readme)}
     assert not [folder for folder in used if (ROOT / folder).is_relative_to(ROOT / "data" / "runs")]
 
 
@@ -238,6 +240,7 @@ def rooms_that_each_room_may_use() -> dict[str, set[str]]:
         "images": {"errors", "files", "image_metadata"},
         "split_archives": {"errors", "files", "terminal"},
         "encoders": {"errors", "files", "devices", "split_archives"},
+        "models": {"errors", "files", "terminal"},
         "corpora": ground,
         "model": ground,
         "peers": ground | {"model"},
@@ -245,7 +248,7 @@ def rooms_that_each_room_may_use() -> dict[str, set[str]]:
     may |= dict.fromkeys(("vision", "evaluation", "drawing"), ground | {"corpora"})
     may["minitweets"] = may["drawing"] | {"drawing"}
     may["training"] = ground | {"corpora", "model", "vision", "evaluation"}
-    may["tagger"] = may["training"] | {"training", "drawing"}
+    may["tagger"] = may["training"] | {"training", "drawing", "models"}
     may["study"] = may["tagger"] | {"tagger", "minitweets"}
     may["figures"] = may["study"] | {"study"}
     may["reproduction"] = may["figures"] | {"figures"}

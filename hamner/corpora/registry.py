@@ -18,7 +18,7 @@ from hamner.corpora.files import sha256
 from hamner.corpora.images import images_of
 from hamner.corpora.post import SPLITS, Corpus, CorpusError
 from hamner.corpora.reader import Columns, parse_files
-from hamner.files import read_whole
+from hamner.files import cache_folder, read_whole
 
 
 class SourceFile(NamedTuple):
@@ -44,7 +44,7 @@ class Version:
     """A corpus known by name.
 
     `labels` says who made the labels. `files` maps train.txt, valid.txt and test.txt to their source; a bundled corpus
-    comes with the project and has no `repository`. `published` is the corpus's name in data/published/statistics.csv.
+    comes with the project and has no `repository`. `published` is the corpus's name in hamner/published/statistics.csv.
     `unreadable` counts, for each split, the images that cannot be read in any public copy.
     """
 
@@ -201,16 +201,29 @@ VERSIONS: Mapping[str, Version] = {
 }
 
 
+PUBLISHED = Path(__file__).resolve().parents[1] / "published"
+"""The package's folder of published numbers and counts."""
+
+
+def checkout() -> Path | None:
+    """The checkout that this package runs from; None when it is installed elsewhere."""
+    folder = Path(__file__).resolve().parents[2]
+    return folder if (folder / "pyproject.toml").is_file() else None
+
+
 def project_folder() -> Path:
     """The checkout that this package runs from; the current directory when it is installed elsewhere."""
-    checkout = Path(__file__).resolve().parents[2]
-    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+    return checkout() or Path.cwd()
 
 
 def corpora_folder() -> Path:
-    """The folder of fetched corpora: the environment variable HAMNER_CORPORA, else data/corpora of the project."""
-    named = os.environ.get("HAMNER_CORPORA")
-    return Path(named) if named else project_folder() / "data" / "corpora"
+    """The folder of fetched corpora: the environment variable HAMNER_CORPORA, else data/corpora of the checkout.
+
+    Without a checkout it is `corpora` in the user's cache (`cache_folder`).
+    """
+    if named := os.environ.get("HAMNER_CORPORA"):
+        return Path(named)
+    return cache_folder() / "corpora" if (project := checkout()) is None else project / "data" / "corpora"
 
 
 def version_named(name: str) -> Version:
@@ -295,7 +308,7 @@ def _nearest(name: str) -> str:
 
 def _how_to_get(version: Version, root: Path | None) -> str:
     if version.bundled:
-        return "it comes with the project; run hamner from a checkout of it"
+        return "it comes with a checkout of the project; give the folder that holds it with --from, or run hamner there"
     to = f" --to {shlex.quote(str(root))}" if root else ""
     return f"fetch it with: hamner corpora fetch {version.name}{to}"
 

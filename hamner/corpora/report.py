@@ -22,7 +22,7 @@ from hamner.corpora.leaks import MOST, leaks
 from hamner.corpora.placeholders import about_repeated, glances_of, repeated_images
 from hamner.corpora.post import SPLITS, Corpus, CorpusError, Post
 from hamner.corpora.reader import Columns
-from hamner.corpora.registry import VERSIONS, Version, load_corpus, project_folder
+from hamner.corpora.registry import PUBLISHED, VERSIONS, Version, load_corpus
 from hamner.corpora.tags import TYPES, Span, mention, orphans, spans
 
 RARE = 0.05
@@ -131,14 +131,14 @@ def statistics(corpus: Corpus, has_pieces: Callable[[str], bool] = has_pieces) -
 def published_counts(name: str) -> pd.DataFrame:
     """The published counts of a corpus: indexed by quantity, a column for each split.
 
-    Read from the project's data/published/statistics.csv. Raises CorpusError when that file is missing or damaged.
+    Read from the package's published/statistics.csv. Raises CorpusError when that file is missing or damaged.
     """
-    path = project_folder() / "data" / "published" / "statistics.csv"
+    path = PUBLISHED / "statistics.csv"
     try:
         table = pd.read_csv(path)
         return table[table["corpus"] == name].set_index("quantity")[list(SPLITS)].astype(int)
     except (OSError, ValueError, KeyError) as error:  # pandas raises ValueError for a malformed table
-        raise CorpusError(f"{path}: no table of published counts ({error}); restore it from the project") from error
+        raise CorpusError(f"{path}: no table of published counts ({error}); install hamner anew") from error
 
 
 def check(

@@ -56,6 +56,9 @@ class ModelConfig:
         "pretrained", "ours", "by that encoder; or cnn_bilstm, by letters and vectors of its own, without images"
     )
     frozen_text: bool = setting(False, "ours", "do not train the text encoder")
+    adapter_rank: Annotated[int, Field(ge=0, le=MOST_CHANNELS)] = setting(
+        0, "ours", "train a low-rank adapter of each linear layer of the text encoder in place of its weights; 0: none"
+    )
     layers: Literal["last", "mix"] = setting("last", "ours", "the encoder's last layer, or a learned mix of all layers")
     local_text: bool = setting(True, "ours", "width-7 convolution over the encoder's word embeddings")
     word_shapes: bool = setting(True, "ours", "the convolution also reads the words' shapes (capitals, digits, @, #)")
@@ -97,6 +100,11 @@ class ModelConfig:
             )
         if self.words in OWN_WORDS and self.vision:
             raise ModelConfigError(f"words={self.words} reads no image: turn vision off, or take words=pretrained")
+        if self.frozen_text and self.adapter_rank:
+            raise ModelConfigError(
+                "an adapter trains the text encoder, which frozen_text forbids: set adapter_rank to 0, or frozen_text "
+                "to false"
+            )
         if (self.width or self.heads) % self.heads:
             raise ModelConfigError(f"heads ({self.heads}) must divide the width ({self.width})")
         if not any(self.grains):

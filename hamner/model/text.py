@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from hamner import extensions
+from hamner.model.adapter import adapt
 from hamner.model.attention import Dropout, zero_init
 from hamner.model.batch import Batch
 from hamner.model.config import OWN_WORDS, ModelConfig
@@ -84,6 +85,8 @@ class TextStage(Text):
         # BERT's pooler reads [CLS] for another task: its parameters would never get a gradient.
         if getattr(encoder, "pooler", None) is not None:
             encoder.register_module("pooler", None)
+        if config.adapter_rank:
+            adapt(encoder, config.adapter_rank)
         self.mix = nn.Parameter(torch.zeros(encoder.config.num_hidden_layers + 1)) if config.layers == "mix" else None
         self.shapes = config.word_shapes
         inputs = hidden + len(SHAPES) * self.shapes

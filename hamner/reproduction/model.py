@@ -1,4 +1,4 @@
-"""Train the model that the notebooks show, and compare it with its committed record."""
+"""Train the model that the notebooks show, and compare it with its committed record and the model that comes along."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from hamner.corpora import load_corpus, project_folder
 from hamner.devices import cpu_threads
 from hamner.evaluation import read_predictions
 from hamner.minitweets import CUES
+from hamner.models import model_folder
 from hamner.study.minitweets import answers_of, type_accuracy
 from hamner.tagger import calibrate
 from hamner.training import Run, train
@@ -34,7 +35,10 @@ def trained_model() -> Run:
 
 
 def compare_with_record(run: Run) -> list[str]:
-    """Write a line for each headline number of `run`: as committed, or its value beside the committed one."""
+    """Write a line for each headline number of `run`: as committed, or its value beside the committed one.
+
+    The last line says whether its weights are those of the bundled model to the byte.
+    """
     record = Run.load(project_folder() / "data" / "runs" / run_name(NAME, run.config))
     corpus = load_corpus(NAME)
     answers = answers_of(corpus)
@@ -42,7 +46,16 @@ def compare_with_record(run: Run) -> list[str]:
     committed = type_accuracy(answers, read_predictions(record.predictions, corpus.test))
     numbers = {"F1 on test (seqeval)": (run.f1(), record.f1())}
     numbers |= {f"type accuracy, {cue}": (measured[cue], committed[cue]) for cue in CUES}
-    return [
+    lines = [
         f"{name}: {100 * mine:.2f}, " + ("as committed" if mine == theirs else f"committed {100 * theirs:.2f}")
         for name, (mine, theirs) in numbers.items()
     ]
+    return [*lines, compare_with_bundled(run)]
+
+
+def compare_with_bundled(run: Run) -> str:
+    """Whether the weights of `run` are those of the model `minitweets` that comes along, by their SHA-256."""
+    mine, bundled = (each.record["weights_sha256"] for each in (run, Run.load(model_folder(NAME))))
+    if mine == bundled:
+        return f"weights: the bundled model {NAME} to the byte (SHA-256 {mine[:12]})"
+    return f"weights: SHA-256 {mine[:12]}, and the bundled model {NAME} has {bundled[:12]}"

@@ -1,6 +1,6 @@
 """Published numbers, and ours beside them, in percent.
 
-Published numbers come from data/published, ours from data/runs and data/measured; none is typed here.
+Published numbers come from hamner/published, ours from data/runs and data/measured; none is typed here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from hamner.corpora import TYPES, project_folder
+from hamner.corpora.registry import PUBLISHED
 from hamner.drawing.style import CORPUS_NAMES
 from hamner.errors import HamnerError
 from hamner.files import written_whole
@@ -39,13 +40,13 @@ PAPER, OURS = "HamLearning (the paper itself)", "measured here"
 
 
 def numbers(file: str = "published.csv") -> pd.DataFrame:
-    """Read published numbers from data/published: percent, each with its source and its status.
+    """Read published numbers from hamner/published: percent, each with its source and its status.
 
     Raises:
         HamnerError: the file is damaged, a row with the status "not seen" has a number, or an encoder size or a version
             of the labels is none of ENCODER_SIZES or LABELS.
     """
-    path = project_folder() / "data" / "published" / file
+    path = PUBLISHED / file
     try:
         table = pd.read_csv(path)
         numbers = table[["precision", "recall", "f1"]].notna().any(axis=1) if "status" in table else None

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from hamner.errors import HamnerError
 from hamner.escape import one_line
 from hamner.files import written_whole
+from hamner.models import BUNDLED, OF_IMAGES, OF_TEXT
 from hamner.terminal import SafeConsole, echo, echo_json
 
 if TYPE_CHECKING:
@@ -35,7 +36,15 @@ def tag(
         typer.Argument(help="The post's raw text; if it begins with -, last and after --.", show_default=False),
     ] = None,
     *,
-    run: Annotated[Path, typer.Option(help="Folder of a finished run with its weights.")],
+    run: Annotated[
+        str | None,
+        typer.Option(
+            help="A model that comes along (tweets, minitweets), the folder of a finished run with its weights, or "
+            "OWNER/NAME on the Hugging Face hub. [default: tweets]",
+            autocompletion=_models,
+            show_default=False,
+        ),
+    ] = None,
     image: Annotated[Path | None, typer.Option(help="The post's image.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     figure: Annotated[Path | None, typer.Option(help="Also draw the post into this file: .png, .svg or .pdf.")] = None,
@@ -47,6 +56,8 @@ def tag(
     device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda.")] = "cpu",
 ) -> None:
     """Tag the names in a post of your own, with its image or without, or in all posts of a file.
+
+    Without --run, the model `tweets` reads the words. An image needs a run that reads images, such as `minitweets`.
 
     The score is the probability that exactly these words are an entity of this type. "without image" is the score of
     the same words when the model sees no image. Below the table, each entity is followed by the object or region with
@@ -69,7 +80,9 @@ def tag(
     from hamner.tagger.tagger import Tagger  # here, because torch takes seconds to load
 
     assert text is not None
-    post = Tagger.from_pretrained(run, device)(text, image)
+    post = Tagger.from_pretrained(run or OF_TEXT, device)(text, image)
+    if image is not None and run is None:
+        _say_which_model_reads_images()
     if as_json:
         echo_json(post.to_dict())
     else:
@@ -78,7 +91,20 @@ def tag(
         save_figure(post, figure)
 
 
-def tag_file(file: Path, run: Path, device: str, batch_size: int, as_json: bool) -> None:
+def _models(begun: str) -> list[str]:
+    """The models that come along and begin so, for the shell to complete."""
+    return [name for name in BUNDLED if name.startswith(begun)]
+
+
+def _say_which_model_reads_images() -> None:
+    echo(
+        f"note: {OF_TEXT} reads words alone, and the image changed nothing; of the models that come along "
+        f"{OF_IMAGES} reads images: hamner tag TEXT --image FILE --run {OF_IMAGES}",
+        error=True,
+    )
+
+
+def tag_file(file: Path, run: str | None, device: str, batch_size: int, as_json: bool) -> None:
     """Tag the posts of a file and print each in a line, in the file's order.
 
     Posts with an empty text are left out and named. Posts before one at fault are printed.
@@ -87,13 +113,14 @@ def tag_file(file: Path, run: Path, device: str, batch_size: int, as_json: bool)
     from hamner.tagger.tagger import Tagger
 
     posts = given_posts(file)
-    tagger = Tagger.from_pretrained(run, device)
+    tagger = Tagger.from_pretrained(run or OF_TEXT, device)
     ids, empty, notes = set[str](), list[str](), Counter[str]()
-    number, fault = 0, None
+    number, fault, images = 0, None, False
     with tqdm(unit="post", desc="tagged", disable=None) as bar:
         while fault is None:
             some, fault, last = _next_posts(posts, batch_size, ids)
             empty += [given.where for given in some if not given.text.strip()]
+            images = images or any(given.image is not None for given in some)
             some = [given for given in some if given.text.strip()]
             tagged, wrong = _tagged(tagger, some, batch_size)
             fault = wrong or fault
@@ -110,6 +137,8 @@ def tag_file(file: Path, run: Path, device: str, batch_size: int, as_json: bool)
                 break
     for note, count in notes.items():
         echo(f"note on {count} of {number} posts: {one_line(note)}", error=True)
+    if images and run is None:
+        _say_which_model_reads_images()
     if empty:
         echo(f"left out for want of a text: {one_line(', '.join(empty[:5]))} ({len(empty)} in all)", error=True)
     if fault is not None:

@@ -23,6 +23,7 @@ from hamner.files import read_text
 from hamner.images import ImageInput, load_image
 from hamner.model.batch import Batch
 from hamner.model.intra_modality import GRAINS
+from hamner.models import model_folder
 from hamner.tagger.confidence import FEWEST_ENTITIES, TEMPERATURES, calibrated, span_probabilities
 from hamner.tagger.evidence import Evidence, evidence_of
 from hamner.tagger.post import Entity, TaggedPost
@@ -81,7 +82,7 @@ class _Read:
 class Tagger:
     """Tags posts with a finished run.
 
-        tagger = Tagger.from_pretrained("data/runs/...")
+        tagger = Tagger.from_pretrained("tweets")  # comes along; or the folder of a run
         post = tagger("Kelso (left) meets Orva", image="photo.jpg")
         post = tagger(words=["Kelso", "(left)", "meets", "Orva"], image="photo.jpg")
         posts = tagger(["Kelso meets Orva", "Orva left"])           # a list of texts: a batch
@@ -93,7 +94,7 @@ class Tagger:
 
     def __init__(self, run: Run, device: str = "cpu", extractor: ImageExtractor | None = None) -> None:
         if not isinstance(run, Run):
-            raise TaggerError(f"a tagger is made from a run, not from {run!r}: use Tagger.from_pretrained(FOLDER)")
+            raise TaggerError(f"a tagger is made from a run, not from {run!r}: use Tagger.from_pretrained(NAME)")
         self.run = run
         self.config = run.config
         self.device = existing_device(device)
@@ -115,12 +116,18 @@ class Tagger:
         self._annotations: dict[tuple[Path, int], dict[str, list[ImageObject]]] = {}
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str, device: str = "cpu") -> Tagger:
-        """The tagger that `hamner train` left in a run's folder.
+    def from_pretrained(cls, name: Path | str, device: str = "cpu", revision: str | None = None) -> Tagger:
+        """The tagger of a model by its name, or the one that `hamner train` left in a run's folder.
 
-        Raises HamnerError when there is no finished run with its weights, or no such device.
+        Args:
+            name: `tweets` or `minitweets`, which come along; the folder of a finished run; or OWNER/NAME on the hub,
+                whose record and weights are fetched (`hamner.models`). No code comes with a model.
+            device: cpu, or a GPU such as cuda.
+            revision: a commit of the model on the hub; None for the newest.
+
+        Raises HamnerError when no model has this name, there is no finished run with its weights, or no such device.
         """
-        return cls(Run.load(Path(folder)), device)
+        return cls(Run.load(model_folder(name, revision)), device)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is a Sequence too, and taken for one text

@@ -62,9 +62,12 @@ def load_learned_state(model: nn.Module, state: dict[str, Tensor], origin: Path)
     model.load_state_dict(state, strict=False)
 
 
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the learned state of `model` to `path`."""
-    _write(learned_state(model), path)
+def save_weights(model: nn.Module, path: Path, half: bool = False) -> None:
+    """Write the learned state of `model` to `path`; with `half` in half precision (float16), half the bytes."""
+    state = learned_state(model)
+    if half:
+        state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    _write(state, path)
 
 
 def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> None:
@@ -73,11 +76,14 @@ def load_weights(model: nn.Module, path: Path, sha256: str | None = None) -> Non
 
 
 def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
-    """The tensors that `save_weights` wrote. Raises CheckpointError as `load_weights` does."""
+    """The tensors that `save_weights` wrote, half precision as float32. Raises CheckpointError as `load_weights` does.
+
+    The model computes in float32 with the rounded weights.
+    """
     state = _read(path)[0]
     if sha256 is not None and file_sha256(path) != sha256:
         raise CheckpointError(f"{path} is not as it was written; delete {path.parent} and train again")
-    return state
+    return {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in state.items()}
 
 
 @dataclass(config=ConfigDict(strict=True, extra="forbid"))

@@ -41,7 +41,9 @@ CorpusName = Annotated[
 ]
 Preset = Annotated[
     str | None,
-    typer.Option(help="`standard`, `small`, `base` or `paper`. [default: small for minitweets, standard for others]"),
+    typer.Option(
+        help="`standard`, `small`, `base`, `adapter` or `paper`. [default: small for minitweets, standard for others]"
+    ),
 ]
 Encoder = Annotated[
     str | None, typer.Option(help="minilm, mpnet (`make base`), or a Hugging Face encoder's name or folder.")

@@ -65,6 +65,9 @@ class TrainConfig:
     )
     clip: Annotated[float, Field(gt=0, le=MOST_NORM)] = setting(1.0, "ours", "largest gradient norm")
     precision: Literal["no", "bf16"] = setting("no", "ours", "mixed precision; `no` is float32")
+    half_weights: bool = setting(
+        False, "ours", "keep the weights in half precision, half the bytes; test is scored with what is kept"
+    )
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = setting(
         1, "ours", "fixes initial weights, batch order and dropout"
     )

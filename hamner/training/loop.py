@@ -146,15 +146,15 @@ def trained_model(run: Run, device: torch.device) -> HamNer:
 
     Call it within `autocast_of(run.config.precision, device)`, the precision in which it was trained and tested.
 
-    Raises HamnerError if the weights are missing or changed, or if those of a frozen text encoder, which lie outside
-    the run's folder, have changed.
+    Raises HamnerError if the weights are missing or changed, or if those of a text encoder that was frozen or adapted,
+    which lie outside the run's folder, have changed.
     """
     config = run.config
     require_extensions_of(run)
     revision = run.record.get("encoder_revision")
     if run.record["weights_sha256"] is None:
         raise RunError(f"the weights of {run.folder} were not kept: train the run into another folder")
-    if config.model.frozen_text:
+    if config.model.frozen_text or config.model.adapter_rank:
         for name, sha256 in encoder_sha256(config, revision).items():
             if run.record["inputs"].get(name, sha256) != sha256:
                 raise RunError(
@@ -415,7 +415,7 @@ def _fit(task: _Task, prepared: _Prepared) -> Progress:
         state.seconds, state.cpu_seconds = _spent(prepared)
         if task.is_main:
             if improved:
-                save_weights(prepared.network, task.folder / state.weights)
+                save_weights(prepared.network, task.folder / state.weights, task.config.half_weights)
                 state.weights_sha256 = file_sha256(task.folder / state.weights)
             checkpoint = task.folder / CHECKPOINT
             save_checkpoint(checkpoint, prepared.network, prepared.optimizer, state, task.identity | begun_with)

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -66,7 +67,10 @@ class Run:
         if os.path.isfile(folder):
             raise RunError(f"{folder} is a file: name the run's folder")
         if not os.path.lexists(path):
-            raise RunError(f"no finished run in {folder}: it has no run.json")
+            raise RunError(
+                f"no finished run in {folder}: it has no run.json; name the folder of a finished run, or train one "
+                f"there with hamner train CORPUS --run {shlex.quote(str(folder))}"
+            )
         try:
             record = json.loads(read_text(path, RunError))
         except (ValueError, RecursionError) as error:

@@ -34,9 +34,10 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus, Post
+from hamner.corpora.registry import checkout
 from hamner.errors import HamnerError
 from hamner.escape import visible
-from hamner.files import written_whole
+from hamner.files import cache_folder, written_whole
 from hamner.images import ImageError
 from hamner.terminal import echo
 from hamner.vision.captions import CaptionExtractor, TextEncoder
@@ -49,8 +50,8 @@ if TYPE_CHECKING:
 SHARD = 32
 """Images a shard: so few that a killed run loses little, so many that 100,000 images make but 3,125 files."""
 
-FEATURES = Path("data/features")
-"""Where features are kept unless another folder is named."""
+FEATURES = Path("data/features") if checkout() else cache_folder() / "features"
+"""Where features are kept unless another folder is named: without a checkout in the user's cache."""
 
 VERSION = 1
 """Part of every store's name: to be raised when the same identity would no longer give the same numbers."""

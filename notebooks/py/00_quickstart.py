@@ -12,7 +12,7 @@
 # | | |
 # | --- | --- |
 # | **Goal** | the whole idea in five minutes: what an image can tell about a name, and when not to believe it |
-# | **You need** | Python, and a trained tagger in `data/models/minitweets-full`; no GPU, no tweets |
+# | **You need** | Python; no GPU, no tweets, no training |
 # | **Time** | five minutes to read, less than a minute to run |
 # | **Of the paper** | all of it, seen from outside: words and one image in, named entities out |
 #
@@ -44,19 +44,21 @@ import pandas as pd
 
 from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder, spans
+from hamner.models import trained_or_bundled
 
 # %% [markdown]
 # ## 1. A tagger and some posts
 #
 # A trained tagger is a folder. This one learnt from *minitweets*, the bundled corpus: invented
-# tweets with drawn images, made so that it is known what each image should tell. If its folder
-# is not there, train it once, in the project's folder:
+# tweets with drawn images, made so that it is known what each image should tell. It comes with
+# hamner. If you have trained your own (half an hour), the cell takes that one, and says so:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 #     hamner calibrate data/models/minitweets-full
 
 # %%
-tagger = Tagger.from_pretrained(project_folder() / "data/models/minitweets-full")
+trained = project_folder() / "data" / "models" / "minitweets-full"
+tagger = Tagger.from_pretrained(trained_or_bundled(trained))
 corpus = load_corpus("minitweets")
 
 # %% [markdown]
@@ -262,10 +264,10 @@ print(*(textwrap.fill(note, 90) for note in mine.notes), sep="\n")
 # The note is worth reading. This tagger was trained on drawings whose objects are annotated.
 # Nobody has annotated an image of yours (the one here, of the corpus, was given as mere pixels, as
 # yours would be), so it makes do with fixed crops. And it has never seen a
-# photograph: do not expect it to know a real street. A tagger for real tweets is trained in the
-# same way on Twitter-2015 or Twitter-2017.
+# photograph: do not expect it to know a real street. A tagger for real tweets comes with hamner,
+# too; it reads words alone: `Tagger.from_pretrained("tweets")`.
 #
-# From a shell the same is `hamner tag "TEXT" --image FILE --run data/models/minitweets-full`.
+# From a shell the same is `hamner tag "TEXT" --image FILE --run minitweets`.
 #
 # ## Where to go from here
 #

@@ -12,7 +12,7 @@
 # | | |
 # | --- | --- |
 # | **Goal** | build by hand what words, regions and objects are to the model before they meet one another |
-# | **You need** | notebook 01; a trained tagger in `data/models/minitweets-full` |
+# | **You need** | notebook 01; no training |
 # | **Time** | about 30 minutes to read, less than a minute to run |
 # | **Of the paper** | stage 1: global and local text; global, object-level, semantic and spatial image |
 #
@@ -44,18 +44,20 @@ import torch
 
 from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder
+from hamner.models import trained_or_bundled
 from hamner.study.pointing import forward, visual_features
 
 pd.options.display.max_columns = 40  # a post is wider than the twenty that pandas shows
 
 # %% [markdown]
-# If the tagger's folder is not there, train it once, in the project's folder:
+# The run comes with hamner. If you have trained your own, the cell takes that one, and says so:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 #     hamner calibrate data/models/minitweets-full
 
 # %%
-tagger = Tagger.from_pretrained(project_folder() / "data/models/minitweets-full")
+trained = project_folder() / "data" / "models" / "minitweets-full"
+tagger = Tagger.from_pretrained(trained_or_bundled(trained))
 model = tagger.model
 torch.set_grad_enabled(False)  # nothing is trained here
 corpus = load_corpus("minitweets")

@@ -12,7 +12,7 @@
 # | | |
 # | --- | --- |
 # | **Goal** | follow the relevance of an image from two vectors to one number, and hold it against the truth |
-# | **You need** | notebook 02 helps; a trained tagger in `data/models/minitweets-full` |
+# | **You need** | notebook 02 helps; no training |
 # | **Time** | about 20 minutes to read, less than a minute to run |
 # | **Of the paper** | stage 2: the relevance between text and image, and the integration of visual grains by it |
 #
@@ -45,16 +45,18 @@ import torch
 
 from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder
+from hamner.models import trained_or_bundled
 from hamner.study.pointing import forward, visual_features
 
 # %% [markdown]
-# If the tagger's folder is not there, train it once, in the project's folder:
+# The run comes with hamner. If you have trained your own, the cell takes that one, and says so:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 #     hamner calibrate data/models/minitweets-full
 
 # %%
-tagger = Tagger.from_pretrained(project_folder() / "data/models/minitweets-full")
+trained = project_folder() / "data" / "models" / "minitweets-full"
+tagger = Tagger.from_pretrained(trained_or_bundled(trained))
 corpus = load_corpus("minitweets")
 store = visual_features(tagger, corpus, corpus.test)
 answers = pd.read_json(corpus.folder / "answers.jsonl", lines=True).set_index("id")

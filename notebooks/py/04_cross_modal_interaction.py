@@ -12,7 +12,7 @@
 # | | |
 # | --- | --- |
 # | **Goal** | stage 3 by hand: an iteration, co-attention, the gate; and what changes from step to step |
-# | **You need** | notebooks 02 and 03; a trained run in `data/models/minitweets-full` (see section 1) |
+# | **You need** | notebooks 02 and 03; no training |
 # | **Time** | about 40 minutes to read, less than a minute to run |
 # | **Of the paper** | stage 3: iterative interactions across modalities, and co-attention, before decoding |
 #
@@ -44,6 +44,7 @@ import torch
 
 from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder, spans
+from hamner.models import trained_or_bundled
 from hamner.figures import attention_maps
 from hamner.study import pointing
 from hamner.tagger import evidence
@@ -53,15 +54,16 @@ from hamner.drawing.style import save
 # %% [markdown]
 # ## 1. A post with two names
 #
-# The tagger is the full model, trained on minitweets. If its folder is not there, train it once,
-# in the project's folder:
+# The tagger is the full model, trained on minitweets. It comes with hamner. If you have trained
+# your own, the cell takes that one, and says so:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 #     hamner calibrate data/models/minitweets-full
 
 # %%
 corpus = load_corpus("minitweets")
-tagger = Tagger.from_pretrained(project_folder() / "data" / "models" / "minitweets-full")
+trained = project_folder() / "data" / "models" / "minitweets-full"
+tagger = Tagger.from_pretrained(trained_or_bundled(trained))
 tagger.model.requires_grad_(False)  # nothing is trained here
 posts = {post.id: post for post in corpus.test}
 names = answers_of(corpus)

@@ -44,6 +44,7 @@ import torch
 
 from hamner import Run, load_corpus
 from hamner.corpora import project_folder
+from hamner.models import trained_or_bundled
 from hamner.figures import training
 from hamner.study import ablation_tables
 from hamner.drawing.style import save
@@ -58,13 +59,14 @@ KEPT = project_folder() / FEATURES  # features that are computed already
 # post of test, `model.safetensors` holds the weights. No file is a pickle: reading a pickle from
 # elsewhere can run any code.
 #
-# If the tagger's folder is not there, train it once, in the project's folder:
+# The run comes with hamner. If you have trained your own, the cell takes that one, and says so:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 #     hamner calibrate data/models/minitweets-full
 
 # %%
-run = Run.load(project_folder() / "data" / "models" / "minitweets-full")
+trained = project_folder() / "data" / "models" / "minitweets-full"
+run = Run.load(trained_or_bundled(trained))
 list(run.record)
 
 # %% [markdown]

@@ -12,7 +12,7 @@
 # | | |
 # | --- | --- |
 # | **Goal** | draw attention without flattery, hide what was looked at, count how often a name points at its answer |
-# | **You need** | notebook 00; a trained run in `data/models/minitweets-full` (the next cells say how to get it) |
+# | **You need** | notebook 00; no training |
 # | **Time** | about 35 minutes to read, about a minute to run |
 # | **Of the paper** | what relevance and attention are said to do; papers show it on a few chosen images |
 #
@@ -42,21 +42,23 @@ import pandas as pd
 
 from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder
+from hamner.models import trained_or_bundled
 from hamner.figures import attention_maps
 from hamner.study import pointing
 from hamner.tagger import evidence
 from hamner.drawing.style import save
 
 # %% [markdown]
-# The tagger is the full model, trained on minitweets. If its folder is not there, train it once,
-# in the project's folder:
+# The tagger is the full model, trained on minitweets. It comes with hamner. If you have trained
+# your own, the cell takes that one, and says so:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 #     hamner calibrate data/models/minitweets-full
 
 # %%
 corpus = load_corpus("minitweets")
-tagger = Tagger.from_pretrained(project_folder() / "data" / "models" / "minitweets-full")
+trained = project_folder() / "data" / "models" / "minitweets-full"
+tagger = Tagger.from_pretrained(trained_or_bundled(trained))
 
 # %% [markdown]
 # minitweets knows for each name what gives its type away (its *cue*) and which objects of the

@@ -18,7 +18,7 @@
 #
 # A table of results looks like arithmetic and is mostly bookkeeping: which encoder, how many
 # seeds, which scorer, who measured it, where was it read. This notebook builds the tables of the
-# study from two places. `data/runs` holds the records of our runs, `data/published` what others
+# study from two places. `data/runs` holds the records of our runs, `hamner/published` what others
 # have printed. No number is typed here.
 #
 # **Which version?** The runs on the Twitter corpora were trained with the version before this one.
@@ -78,7 +78,7 @@ paper[["corpus", "encoder_size", "f1", "source", "status"]]
 # %% [markdown]
 # ### How to fill them in
 #
-# Whoever has the paper opens `data/published/published.csv` and finds these two lines by the
+# Whoever has the paper opens `hamner/published/published.csv` and finds these two lines by the
 # model's name. Put precision, recall and F1 into them in percent, and change the status to
 # `read in a table` and the source to the table's number and page. Then run
 #

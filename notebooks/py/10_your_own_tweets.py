@@ -12,7 +12,7 @@
 # | | |
 # | --- | --- |
 # | **Goal** | from a CSV or a folder of your posts and images to a tagged table, and an error analysis of your own |
-# | **You need** | notebook 00; a trained run in `data/models/minitweets-full` (see section 3); your posts |
+# | **You need** | notebook 00; your posts |
 # | **Time** | about 30 minutes to read, less than a minute to run |
 # | **Of the paper** | its use: a tagger is for posts that nobody has tagged yet |
 #
@@ -47,6 +47,7 @@ import pandas as pd
 
 from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder
+from hamner.models import trained_or_bundled
 
 # %% [markdown]
 # ## 1. The folder
@@ -166,14 +167,15 @@ complaints(broken, SAMPLE)
 # %% [markdown]
 # ## 3. Tagging
 #
-# The tagger is the one of notebook 00. If its folder is not there, train it once, in the
-# project's folder:
+# The tagger is the one of notebook 00. It comes with hamner. If you have trained your own, the
+# cell takes that one, and says so:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 #     hamner calibrate data/models/minitweets-full
 
 # %%
-tagger = Tagger.from_pretrained(project_folder() / "data" / "models" / "minitweets-full")
+trained = project_folder() / "data" / "models" / "minitweets-full"
+tagger = Tagger.from_pretrained(trained_or_bundled(trained))
 images = [FOLDER / name if name else None for name in table.image]
 tagged = tagger.many(list(table.text), images)
 

@@ -29,7 +29,6 @@ from hamner.corpora import TYPES, load_corpus
 from hamner.reproduction.notebooks import METADATA
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL = ROOT / "data" / "models" / "minitweets-full"
 START, RUN = 120, 600  # seconds that JupyterLab has to start, and a notebook to run, on a busy machine
 
 RUN_ALL = """
@@ -199,7 +198,6 @@ def test_a_notebook_without_a_model_runs(chrome: Chrome, lab: Lab, tmp_path: Pat
     assert shown.cell("decoding.marginals")["images"]
 
 
-@pytest.mark.skipif(not MODEL.exists(), reason="there is no trained model: run `make reproduce` first")
 def test_the_quickstart_shows_a_tagged_post(chrome: Chrome, lab: Lab, tmp_path: Path) -> None:
     shown = run_all(chrome, lab, ROOT / "notebooks" / "00_quickstart.ipynb", tmp_path)
     assert_clean(shown)
@@ -211,7 +209,6 @@ def test_the_quickstart_shows_a_tagged_post(chrome: Chrome, lab: Lab, tmp_path: 
     assert image > 300, shown.screenshots
 
 
-@pytest.mark.skipif(not MODEL.exists(), reason="there is no trained model: run `make reproduce` first")
 def test_the_notebook_on_attention_runs(chrome: Chrome, lab: Lab, tmp_path: Path) -> None:
     shown = run_all(chrome, lab, ROOT / "notebooks" / "08_attention_and_relevance.ipynb", tmp_path)
     assert_clean(shown)

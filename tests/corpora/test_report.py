@@ -155,12 +155,11 @@ def test_an_unexplained_or_only_half_explained_count_is_wrong() -> None:
 def test_published_counts_that_are_damaged_or_gone_are_one_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hamner.corpora.report.project_folder", lambda: tmp_path)
+    monkeypatch.setattr("hamner.corpora.report.PUBLISHED", tmp_path)
     with pytest.raises(CorpusError, match=r"statistics\.csv: no table of published counts"):
         published_counts("twitter2015")
-    (tmp_path / "data" / "published").mkdir(parents=True)
     for damaged in ("", "a,b\n1,2\n", "corpus,quantity,train,valid,test\ntwitter2015,PER,x,1,1\n"):
-        (tmp_path / "data" / "published" / "statistics.csv").write_text(damaged, encoding="utf-8")
+        (tmp_path / "statistics.csv").write_text(damaged, encoding="utf-8")
         with pytest.raises(CorpusError, match=r"statistics\.csv: no table of published counts"):
             published_counts("twitter2015")
 

@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "MODEL.md").read_text(encoding="utf-8")
-MODULES = ("attention", "batch", "config", "decoder", "hamner", "interaction", "intra_modality", "relevance", "text")
+MODULES = (
+    "adapter",
+    "attention",
+    "batch",
+    "config",
+    "decoder",
+    "hamner",
+    "interaction",
+    "intra_modality",
+    "relevance",
+    "text",
+)
 NAMES = sorted(set(re.findall(rf"`((?:{'|'.join(MODULES)})\.\w[\w.]*)`", DOCUMENT)))
 
 

@@ -16,6 +16,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hamner.corpora.tags import TAGS
+from hamner.model.adapter import LowRank, adapt
 from hamner.model.attention import (
     Attention,
     Dropout,
@@ -25,8 +27,9 @@ from hamner.model.attention import (
     softmax_by_group,
 )
 from hamner.model.batch import AttentionWeights, Batch, ImageFeatures
-from hamner.model.config import ModelConfig
+from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.decoder import Decoder
+from hamner.model.hamner import HamNer
 from hamner.model.interaction import CoAttention, Interaction, Reader
 from hamner.model.intra_modality import (
     FOURIER,
@@ -339,6 +342,49 @@ def test_of_equal_width_the_encoders_last_layer_passes_unchanged_at_first() -> N
         masks(3, of=3), torch.zeros(1), word_layers=torch.randn(1, 3, 1, D), word_embeddings=torch.ones(1, 3, D)
     )
     assert torch.equal(stage(batch)[0], batch.word_layers[:, :, 0])
+
+
+# y = W x + b + 2 U D x
+
+
+def test_an_adapter_adds_twice_u_d_x_to_a_frozen_linear_layer() -> None:
+    linear_layer = nn.Linear(4, 3).double()
+    adapted = LowRank(linear_layer, 2).double()
+    nn.init.normal_(adapted.up)
+    x = random(2, 5, 4)
+    expected = linear_layer(x) + 2 * torch.einsum("or,ri,bni->bno", adapted.up, adapted.down, x)
+    torch.testing.assert_close(adapted(x), expected)
+    adapted(x).sum().backward()
+    assert adapted.up.grad is not None and adapted.down.grad is not None
+    assert linear_layer.weight.grad is None and linear_layer.bias.grad is None
+
+
+def test_training_with_an_adapter_starts_at_the_pretrained_encoder_to_the_bit_and_moves_the_adapter_alone() -> None:
+    batch = make_batch()
+    plain, adapted = (HamNer(ModelConfig(width=16, adapter_rank=rank), tiny_bert(), TAGS).eval() for rank in (0, 3))
+    for one, other in zip(plain.text.read(batch), adapted.text.read(batch), strict=True):
+        assert torch.equal(one, other)
+    learns = {name for name, parameter in adapted.text.encoder.named_parameters() if parameter.requires_grad}
+    layers = [name for name, layer in plain.text.encoder.named_modules() if isinstance(layer, nn.Linear)]
+    assert learns == {f"{name}.{part}" for name in layers for part in ("down", "up")}
+    assert len(layers) == 12  # query, key, value and three more of two layers each
+    assert all(
+        parameter.shape in ((3, 32), (32, 3), (3, 64), (64, 3))
+        for name, parameter in adapted.text.encoder.named_parameters()
+        if name in learns
+    )
+
+
+def test_an_encoder_that_has_an_adapter_gets_a_new_one_in_its_place() -> None:
+    encoder = tiny_bert()
+    adapt(encoder, 2)
+    adapt(encoder, 3)
+    layers = [layer for layer in encoder.modules() if isinstance(layer, LowRank)]
+    assert all(isinstance(layer.linear, nn.Linear) and len(layer.down) == 3 for layer in layers)
+    with pytest.raises(ModelConfigError, match=r"Embedding has no linear layer, .*: leave adapter_rank at 0"):
+        adapt(nn.Embedding(2, 2), 1)
+    with pytest.raises(ModelConfigError, match="which frozen_text forbids: set adapter_rank to 0"):
+        ModelConfig(frozen_text=True, adapter_rank=1)
 
 
 def test_a_convolution_beside_a_frozen_encoder_starts_at_random() -> None:

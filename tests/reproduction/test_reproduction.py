@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from hamner.corpora import load_corpus, project_folder
+from hamner.errors import HamnerError
 from hamner.evaluation import align, read_predictions, score
-from hamner.reproduction.model import compare_with_record
+from hamner.models import model_folder
+from hamner.reproduction import bundle
+from hamner.reproduction.bundle import tweets_config
+from hamner.reproduction.model import compare_with_bundled, compare_with_record
 from hamner.study.minitweets import CUES
 from hamner.training import Run
 from hamner.training.rows import study_config
@@ -29,8 +33,9 @@ def test_the_committed_predictions_scored_anew_are_what_the_record_says(committe
     posts = load_corpus("minitweets").test
     gold, predicted = align(posts, read_predictions(committed.predictions, posts))
     anew = {"test": {"seqeval": score(gold, predicted).to_dict()}}
-    f1, *by_cue = compare_with_record(replace(committed, record=committed.record | {"scores": anew}))
+    f1, *by_cue, weights = compare_with_record(replace(committed, record=committed.record | {"scores": anew}))
     assert f1.endswith("as committed")
+    assert weights.startswith("weights: ")
     assert len(by_cue) == len(CUES)  # of the very predictions that they are compared with; see the next test
 
 
@@ -40,4 +45,26 @@ def test_a_run_that_came_out_otherwise_is_said_to(committed: Run, tmp_path: Path
     (tmp_path / "predictions.jsonl").write_text(silent)
     lines = compare_with_record(replace(committed, folder=tmp_path))
     assert lines[0].endswith("as committed")  # the record, and with it F1, is the same
-    assert all(": 0.00, committed " in line for line in lines[1:])
+    assert all(": 0.00, committed " in line for line in lines[1:-1])
+
+
+def test_one_line_says_whether_the_weights_are_those_of_the_bundled_model_to_the_byte() -> None:
+    bundled = Run.load(model_folder("minitweets"))
+    assert compare_with_bundled(bundled).startswith("weights: the bundled model minitweets to the byte")
+    other = replace(bundled, record=bundled.record | {"weights_sha256": "0" * 64})
+    assert compare_with_bundled(other).startswith("weights: SHA-256 000000000000, and the bundled model minitweets has")
+
+
+def test_a_bundled_model_has_the_settings_with_which_one_command_makes_it_again() -> None:
+    assert Run.load(model_folder("minitweets")).config == study_config("minitweets", "full")
+    assert Run.load(model_folder("tweets")).config == tweets_config()
+
+
+def test_a_model_is_packed_with_its_record_weights_temperature_and_predictions(tmp_path: Path) -> None:
+    run = Run.load(model_folder("minitweets"))
+    assert not bundle.bundle(run, tmp_path / "packed")
+    assert {file.name for file in (tmp_path / "packed").iterdir()} == {file.name for file in run.folder.iterdir()}
+    assert Run.load(tmp_path / "packed").record == run.record
+    assert bundle.bundle(run, tmp_path / "packed")  # the same weights to the byte
+    with pytest.raises(HamnerError, match=r"no model that comes along is called 'tweet'.*did you mean tweets"):
+        bundle.main(["tweet"])

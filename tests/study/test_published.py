@@ -44,10 +44,8 @@ def test_the_papers_own_row_is_empty_until_it_is_filled_in_and_then_gives_differ
     ],
 )
 def test_published_numbers_that_cannot_be_are_refused(change, message, monkeypatch, tmp_path):
-    folder = tmp_path / "data" / "published"
-    folder.mkdir(parents=True)
-    published.numbers().assign(**change).to_csv(folder / "published.csv", index=False)
-    monkeypatch.setattr(published, "project_folder", lambda: tmp_path)
+    published.numbers().assign(**change).to_csv(tmp_path / "published.csv", index=False)
+    monkeypatch.setattr(published, "PUBLISHED", tmp_path)
     with pytest.raises(HamnerError, match=message):
         published.numbers()
 

@@ -29,6 +29,30 @@ def run(make_run) -> Run:
     return make_run()
 
 
+def test_without_a_run_the_bundled_model_of_words_tags_and_says_which_one_reads_images(
+    command: Typer, make_run, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = str(make_run(objects=None).folder)
+    monkeypatch.setattr("hamner.tagger.commands.OF_TEXT", words)
+    said = CliRunner().invoke(command, [TEXT])
+    assert said.exit_code == 0, said.output
+    assert said.stdout == CliRunner().invoke(command, [TEXT, "--run", words]).stdout
+    assert not said.stderr
+    remedy = "of the models that come along minitweets reads images: hamner tag TEXT --image FILE --run minitweets"
+    assert remedy in CliRunner().invoke(command, [TEXT, "--image", str(photo)]).stderr
+    assert remedy not in CliRunner().invoke(command, [TEXT, "--image", str(photo), "--run", words]).stderr
+    (tmp_path / "posts.csv").write_text(f"text,image\nKelso,\nOrva,{photo}\n", encoding="utf-8")
+    assert remedy in CliRunner().invoke(command, ["--file", str(tmp_path / "posts.csv")]).stderr
+    (tmp_path / "posts.csv").write_text("text\nKelso\n", encoding="utf-8")
+    assert remedy not in CliRunner().invoke(command, ["--file", str(tmp_path / "posts.csv")]).stderr
+
+
+def test_a_mistyped_model_is_answered_with_the_nearest_one(command: Typer) -> None:
+    error = CliRunner().invoke(command, [TEXT, "--run", "mintweets"]).exception
+    assert isinstance(error, HamnerError)
+    assert str(error).startswith("no model is called 'mintweets', nor is a folder: did you mean minitweets")
+
+
 def test_a_table_of_entities_and_the_relevance_are_printed(command: Typer, run: Run, photo: Path) -> None:
     result = CliRunner().invoke(command, [TEXT, "--image", str(photo), "--run", str(run.folder)])
     assert result.exit_code == 0, result.output
@@ -144,7 +168,7 @@ def test_json_is_ascii_and_holds_no_control_character(command: Typer, run: Run) 
 
 
 def test_a_mistyped_command_has_status_2(command: Typer) -> None:
-    assert CliRunner().invoke(command, [TEXT]).exit_code == 2
+    assert CliRunner().invoke(command, [TEXT, "--image"]).exit_code == 2
 
 
 def test_the_command_explains_itself_without_loading_torch() -> None:

@@ -530,6 +530,13 @@ def test_the_preset_base_is_standard_with_another_encoder_and_rate_for_four_epoc
     assert base["epochs"] == 4
 
 
+def test_the_preset_adapter_is_standard_with_an_adapter_in_half_precision_and_rate_and_epochs_of_its_own():
+    settings = {name: full_settings("corpus", preset_name=name) for name in ("standard", "adapter")}
+    standard, adapter = (flat(TrainConfig.from_dict(given).to_dict()) for given in settings.values())
+    changed = {name for name, value in adapter.items() if value != standard[name]}
+    assert changed == {"model.adapter_rank", "half_weights", "encoder_lr", "epochs"}
+
+
 def test_the_later_of_two_settings_holds_and_the_rest_stays():
     below = {"epochs": 3, "model": {"width": 8, "layers": "mix"}}
     assert merged(below, {"model": {"width": 16}}) == {"epochs": 3, "model": {"width": 16, "layers": "mix"}}

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -41,6 +42,7 @@ from hamner.training.convergence import rate_at
 from hamner.training.identity import identity, images_sha256, require_same_sums
 from hamner.training.inputs import Words, read_words
 from hamner.training.loop import build_model, parameter_groups, trained_model
+from hamner.training.retest import retest
 from hamner.training.runs import CALIBRATION, RETESTS, surroundings
 from hamner.vision.features import VisualSource
 
@@ -397,6 +399,53 @@ def test_a_frozen_encoder_is_neither_changed_nor_saved(tiny: Corpus, config: Tra
     assert all(torch.equal(before[name], value) for name, value in model.text.encoder.state_dict().items())
 
 
+PARTS = {"down", "up"}
+"""The parameters of an adapter."""
+
+
+@pytest.fixture(scope="module")
+def adapted(tiny: Corpus, config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run with an adapter, kept in half precision, beside a copy of the encoder."""
+    folder = tmp_path_factory.mktemp("adapted")
+    encoder = shutil.copytree(config.model.text_encoder, folder / "encoder")
+    model = replace(config.model, text_encoder=str(encoder), adapter_rank=2)
+    return train(tiny, replace(config, model=model, half_weights=True), folder / "run", progress=False)
+
+
+def test_an_adapter_is_saved_without_the_weights_of_its_encoder_which_stay_as_they_were(
+    adapted: Run, config: TrainConfig
+):
+    of_encoder = {name: value for name, value in load_file(adapted.weights).items() if name.startswith("text.encoder.")}
+    assert {name.split(".")[-1] for name in of_encoder} == PARTS
+    assert all(value.any() for value in of_encoder.values())  # U starts at zero: it has learnt
+    before = build_model(config.model, 1).text.encoder.state_dict()
+    after = trained_model(adapted, torch.device("cpu")).text.encoder.state_dict()
+    kept = {name.replace(".linear.", "."): value for name, value in after.items() if name.split(".")[-1] not in PARTS}
+    assert kept.keys() == before.keys()
+    assert all(torch.equal(before[name], value) for name, value in kept.items())
+
+
+def test_weights_in_half_precision_are_the_ones_that_were_scored(adapted: Run, tiny: Corpus):
+    saved = load_file(adapted.weights)
+    assert {tensor.dtype for tensor in saved.values()} == {torch.float16}
+    state = trained_model(adapted, torch.device("cpu")).state_dict()
+    assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float32}
+    assert all(torch.equal(state[name], tensor.float()) for name, tensor in saved.items())
+    again = read_predictions(retest(adapted, tiny, progress=False).file, tiny.test)
+    assert again == read_predictions(adapted.predictions, tiny.test)
+
+
+def test_a_changed_encoder_is_not_used_with_an_adapter(adapted: Run):
+    encoder = Path(adapted.config.model.text_encoder) / "model.safetensors"
+    original = encoder.read_bytes()
+    save_file({name: tensor + 1 for name, tensor in load_file(encoder).items()}, encoder, {"format": "pt"})
+    try:
+        with pytest.raises(RunError, match=r"was trained with another text encoder model\.safetensors of .*: restore"):
+            trained_model(adapted, torch.device("cpu"))
+    finally:
+        encoder.write_bytes(original)
+
+
 def test_a_frozen_encoder_reads_once_for_all_runs_that_read_the_same(
     tiny: Corpus, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -415,9 +464,9 @@ def test_a_frozen_encoder_reads_once_for_all_runs_that_read_the_same(
             assert run.record["weights_sha256"] == alone.record["weights_sha256"]
 
 
-@pytest.mark.parametrize("frozen", [False, True])
-def test_every_trainable_parameter_is_in_the_optimizer_exactly_once(config: TrainConfig, frozen: bool):
-    model = build_model(replace(config.model, frozen_text=frozen), 1)
+@pytest.mark.parametrize("changes", [{}, {"frozen_text": True}, {"adapter_rank": 2}])
+def test_every_trainable_parameter_is_in_the_optimizer_exactly_once(config: TrainConfig, changes: dict[str, Any]):
+    model = build_model(replace(config.model, **changes), 1)
     grouped = [id(parameter) for group in parameter_groups(model, config) for parameter in group["params"]]
     assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters() if parameter.requires_grad)
     assert learned_state(model).keys() >= {name for name, p in model.named_parameters() if p.requires_grad}

@@ -39,7 +39,7 @@ def test_a_text_only_run_is_one_run_beside_whichever_full_model() -> None:
 
 def test_no_setting_of_images_reaches_a_text_only_model() -> None:
     other = replace(FULL, vision=False, **{name: OTHERS[name] for name in OTHERS.keys() - set(OF_TEXT)})
-    assert OTHERS.keys() | {"text_encoder", "vision", "fusion"} == asdict(FULL).keys()
+    assert OTHERS.keys() | {"text_encoder", "vision", "fusion", "adapter_rank"} == asdict(FULL).keys()
     one, another = build(ablate(FULL, "text_only")), build(other)
     batch = make_batch()
     assert torch.equal(one(batch).emissions, another(batch).emissions)
