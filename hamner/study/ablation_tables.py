@@ -7,6 +7,7 @@ data/runs.
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import fields
@@ -134,7 +135,7 @@ def expected_beside_measured(runs: Sequence[Run]) -> pd.DataFrame:
         learned: the same ceiling for a learner, measured by probes (`learned_ceilings`).
         seeds, names, mean, sd, min, max: measured over seeds; 0 and NaN without a record.
         cost: mean of `full` minus mean, over the seeds that both rows have.
-        tolerance: two standard errors of a guess on that many names; smaller differences are noise.
+        tolerance: two standard errors of the difference of two guesses on that many names; less is noise.
         verdict: `as expected`, `lower` or `higher`, by more than the tolerance. The reference is the ceiling where it
             is below 1, else `full` over the same seeds (for `full` itself: 1). `full lacks it` where `full` does not
             exceed the row's ceiling. Empty without a record.
@@ -155,7 +156,7 @@ def expected_beside_measured(runs: Sequence[Run]) -> pd.DataFrame:
     table["seeds"] = table["seeds"].fillna(0).astype(int)
     spread = ["mean", "sd", "min", "max"]
     table[spread] = table[spread].astype(float)
-    table["tolerance"] = 2 * sampling_error(GUESS, table.names.astype(float))
+    table["tolerance"] = 2 * math.sqrt(2) * sampling_error(GUESS, table.names.astype(float))
     own, full = _over_shared_seeds(by_run)
     table["cost"] = [full[line.row][line.cue] - own[line.row][line.cue] for line in table.itertuples()]
     table["verdict"] = [

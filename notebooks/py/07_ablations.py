@@ -250,8 +250,8 @@ recorded = table[table.seeds > 0].row.unique()
 
 # %% [markdown]
 # A difference needs a yardstick. A guess among four types on a few hundred names is off by a
-# few points by chance alone. So we do not talk about what is smaller than two sampling errors of
-# such a guess, √(¼ · ¾ / names), cue by cue:
+# few points by chance alone, by √(¼ · ¾ / names), and the difference of two guesses by √2 times as
+# much. Less than two of these errors is not worth a word, cue by cue:
 
 # %%
 yardstick = table.groupby("cue")[["names", "tolerance"]].max().loc[list(CUES)]

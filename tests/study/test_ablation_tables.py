@@ -107,6 +107,12 @@ def test_every_row_and_cue_has_an_expectation_whatever_has_a_record(table):
     assert nothing.expected.equals(table.expected)
 
 
+def test_the_tolerance_is_two_standard_errors_of_the_difference_of_two_guesses(table):
+    guess = 1 / 4
+    error = np.sqrt(2 * guess * (1 - guess) / table.names.astype(float))
+    assert np.allclose(table.tolerance, 2 * error)
+
+
 def test_a_row_that_loses_what_it_must_is_as_expected_and_one_that_keeps_it_is_higher(table):
     verdict = by_cue(table, "verdict")
     assert (verdict.loc[["full", "no_spatial"]] == "as expected").all(axis=None)
