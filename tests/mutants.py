@@ -34,12 +34,29 @@ class Mutant(NamedTuple):
     equal: str = ""
 
 
-ATTENTION, TEXT, VISION, RELEVANCE, INTERACTION, HAM, DECODER, MODEL = (
+ADAPTER, ATTENTION, TEXT, VISION, RELEVANCE, INTERACTION, HAM, DECODER, MODEL = (
     f"{name}.py"
-    for name in ("attention", "text", "intra_modality", "relevance", "interaction", "ham", "decoder", "hamner")
+    for name in (
+        "adapter",
+        "attention",
+        "text",
+        "intra_modality",
+        "relevance",
+        "interaction",
+        "ham",
+        "decoder",
+        "hamner",
+    )
 )
 
 MUTANTS = (
+    # Adapter
+    Mutant("another SCALE", ADAPTER, "SCALE = 2.0", "SCALE = 1.0"),
+    Mutant("an adapter that starts at random", ADAPTER, "torch.zeros(linear", "torch.rand(linear"),
+    Mutant("no adapter's output", ADAPTER, " + SCALE * (x @ self.down.T @ self.up.T)", ""),
+    Mutant("an adapted layer that learns", ADAPTER, "linear.requires_grad_(False)", "linear.requires_grad_(True)"),
+    Mutant("an encoder that learns beside its adapter", ADAPTER, "    encoder.requires_grad_(False)", "    pass"),
+    Mutant("an adapter around an adapter", ADAPTER, "layer.linear if isinstance(layer, LowRank) else layer", "layer"),
     # Attention
     Mutant("another SCALE", ATTENTION, "SCALE = 8.0", "SCALE = 4.0"),
     Mutant("SCALE unused", ATTENTION, "SCALE * unit(q)", "unit(q)"),

@@ -179,9 +179,10 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys):
         ("hamner train minit", ["minitweets"]),
         ("hamner train minitweets --row no_sp", ["no_spatial"]),
         ("hamner ablate minitweets --row text_", ["text_only"]),
+        ("hamner tag Kelso --run twe", ["tweets"]),
     ],
 )
-def test_the_shell_completes_corpora_and_rows(words: str, completed: list[str]) -> None:
+def test_the_shell_completes_corpora_rows_and_models(words: str, completed: list[str]) -> None:
     asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), "_HAMNER_COMPLETE": "complete_bash"}
     script = Path(sys.executable).with_name("hamner")
     told = subprocess.run([script], capture_output=True, text=True, env=os.environ | asked, check=False)

@@ -308,7 +308,9 @@ def _nearest(name: str) -> str:
 
 def _how_to_get(version: Version, root: Path | None) -> str:
     if version.bundled:
-        return "it comes with a checkout of the project; give the folder that holds it with --from, or run hamner there"
+        return (
+            "it comes with the project; run hamner from a checkout of it, or give the folder that holds it with --from"
+        )
     to = f" --to {shlex.quote(str(root))}" if root else ""
     return f"fetch it with: hamner corpora fetch {version.name}{to}"
 

@@ -229,3 +229,17 @@ def test_umt_and_original_labels_differ_as_the_explanation_says(real_corpora: Pa
         else:
             assert rest == []
     assert strays == {"train": 9, "valid": 5, "test": 6}
+
+
+def test_without_a_checkout_fetched_corpora_go_to_the_users_cache(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("HAMNER_CORPORA", raising=False)
+    assert corpora_folder() == project_folder() / "data" / "corpora"
+    monkeypatch.setattr("hamner.corpora.registry.checkout", lambda: None)
+    monkeypatch.setenv("HAMNER_CACHE", str(tmp_path))
+    assert corpora_folder() == tmp_path / "corpora"
+    assert project_folder() == Path.cwd()
+    monkeypatch.setenv("HAMNER_CORPORA", str(tmp_path / "mine"))
+    assert corpora_folder() == tmp_path / "mine"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CorpusError, match=r"minitweets is not at .*; run hamner from a checkout of it, or give the"):
+        load_corpus("minitweets")
