@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-from tqdm.auto import tqdm
 
 from hamner.errors import HamnerError
-from hamner.escape import one_line
+from hamner.escape import one_line, shortened
 from hamner.files import written_whole
-from hamner.terminal import SafeConsole, echo, echo_json
+from hamner.terminal import SafeConsole, echo, echo_json, progress_bar
 
 if TYPE_CHECKING:
     from hamner.tagger.evidence import Evidence
@@ -81,18 +80,20 @@ def tag(
 def tag_file(file: Path, run: Path, device: str, batch_size: int, as_json: bool) -> None:
     """Tag the posts of a file and print each in a line, in the file's order.
 
-    Posts with an empty text are left out and named. Posts before one at fault are printed.
+    Posts with an empty text are left out and named, and so are columns and keys that are not read. Posts before one at
+    fault are printed.
     """
     from hamner.tagger.files import given_posts
     from hamner.tagger.tagger import Tagger
 
     posts = given_posts(file)
     tagger = Tagger.from_pretrained(run, device)
-    ids, empty, notes = set[str](), list[str](), Counter[str]()
+    ids, empty, notes, unread = set[str](), list[str](), Counter[str](), dict[str, None]()
     number, fault = 0, None
-    with tqdm(unit="post", desc="tagged", disable=None) as bar:
+    with progress_bar(counts="posts tagged", unit="post") as bar:
         while fault is None:
             some, fault, last = _next_posts(posts, batch_size, ids)
+            unread |= dict.fromkeys(name for given in some for name in given.unread)
             empty += [given.where for given in some if not given.text.strip()]
             some = [given for given in some if given.text.strip()]
             tagged, wrong = _tagged(tagger, some, batch_size)
@@ -110,6 +111,8 @@ def tag_file(file: Path, run: Path, device: str, batch_size: int, as_json: bool)
                 break
     for note, count in notes.items():
         echo(f"note on {count} of {number} posts: {one_line(note)}", error=True)
+    if unread:
+        echo(shortened(f"not read: {one_line(', '.join(unread))}"), error=True)
     if empty:
         echo(f"left out for want of a text: {one_line(', '.join(empty[:5]))} ({len(empty)} in all)", error=True)
     if fault is not None:
