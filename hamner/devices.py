@@ -29,6 +29,17 @@ def existing_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def choose_device(name: str) -> None:
+    """Let accelerate compute on the device `name` in this process, which has not used accelerate yet.
+
+    Raises DeviceError for a device that does not exist, and under `accelerate launch` with several processes.
+    """
+    existing_device(name)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise DeviceError(f"accelerate launch gives each process a device of its own: leave {name!r} (--device) out")
+    os.environ["ACCELERATE_TORCH_DEVICE"] = name  # read once, when accelerate is first used
+
+
 def autocast_of(precision: str, device: torch.device) -> torch.autocast:
     """The context in which a model of this `precision` (`no` or `bf16`) is called, in training and afterwards."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

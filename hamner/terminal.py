@@ -6,13 +6,16 @@ import io
 import json
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
 from hamner.escape import visible
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 def echo(text: str = "", *, end: str = "\n", error: bool = False) -> None:
@@ -46,3 +49,16 @@ def survive_any_encoding() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def progress_bar(
+    items: Iterable[Any] | None = None, *, counts: str, unit: str, shown: bool = True, **options: Any
+) -> tqdm:
+    """A tqdm bar on standard error that says what it `counts`, `unit` by unit.
+
+    It stays silent unless somebody watches: standard error is a terminal, or the process is a notebook's kernel.
+    """
+    from tqdm.auto import tqdm  # here, because a mistyped command needs no bar
+
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return tqdm(items, desc=visible(counts), unit=unit, disable=not (shown and watched), **options)

@@ -1,6 +1,7 @@
 """Corpora of posts: reading, writing, fetching, checking and counting them, and posts of your own."""
 
 from hamner.corpora.fetch import fetch_corpus
+from hamner.corpora.huggingface import from_dataset, to_dataset
 from hamner.corpora.post import SPLITS, Corpus, CorpusError, Post
 from hamner.corpora.reader import read_posts, write_posts
 from hamner.corpora.registry import VERSIONS, Version, corpora_folder, load_corpus, project_folder
@@ -23,6 +24,7 @@ __all__ = [
     "check",
     "corpora_folder",
     "fetch_corpus",
+    "from_dataset",
     "has_pieces",
     "load_corpus",
     "mention",
@@ -33,5 +35,6 @@ __all__ = [
     "repair",
     "spans",
     "statistics",
+    "to_dataset",
     "write_posts",
 ]

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pooch
 import requests
-from tqdm.auto import tqdm
 
 from hamner.corpora.files import sha256
 from hamner.corpora.post import CorpusError
 from hamner.corpora.registry import SourceFile, Version, folder_of, version_named
 from hamner.files import read_whole, written_whole
+from hamner.terminal import progress_bar
 
 BASE_URL = "https://raw.githubusercontent.com"
 IMAGES_README = "https://github.com/jefferyYu/UMT"
@@ -154,7 +154,8 @@ def _stream(url: str, output: Path, size: int | None, progress: bool) -> None:
     with answer as response, output.open("wb") as file:
         response.raise_for_status()
         received, most = 0, MOST_BYTES if size is None else size
-        with tqdm(total=size, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1], disable=not progress) as bar:
+        counts = f"bytes of {url.rsplit('/', 1)[-1]}"
+        with progress_bar(counts=counts, unit="B", shown=progress, total=size, unit_scale=True) as bar:
             for chunk in response.iter_content(1 << 14):
                 received += len(chunk)
                 if received > most:

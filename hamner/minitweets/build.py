@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from tqdm import tqdm
 
 from hamner.corpora.post import Post
 from hamner.corpora.reader import write_posts
@@ -20,7 +19,7 @@ from hamner.minitweets import SEED
 from hamner.minitweets.ceilings import ceilings
 from hamner.minitweets.posts import IMAGES, Plan, Written, plan
 from hamner.minitweets.scenes import Scene, render
-from hamner.terminal import echo
+from hamner.terminal import echo, progress_bar
 
 COLOURS = 18
 """Colours of an image's palette: few, for small files, without a visible loss."""
@@ -39,7 +38,7 @@ def build(folder: Path, seed: int = SEED, scale: int = 1) -> None:
     plans = plan(seed, scaled(scale))
     write_texts(folder, plans)
     images = [image for part in plans for image in part.images]
-    for image in tqdm(images, desc="images", unit="image"):
+    for image in progress_bar(images, counts="images", unit="image"):
         with written_whole(folder / "images" / _file(image.id)) as temporary:
             draw_image(image, seed).save(temporary, "WEBP", lossless=True, method=4)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

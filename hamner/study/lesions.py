@@ -19,7 +19,6 @@ import pandas as pd
 import torch
 from accelerate import PartialState
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from hamner.corpora import Corpus, project_folder
 from hamner.devices import autocast_of
@@ -33,6 +32,7 @@ from hamner.model.hamner import HamNer
 from hamner.model.intra_modality import GRAINS, Memory
 from hamner.study.minitweets import answers_of, type_accuracy
 from hamner.study.tables import by_name, leave_out, name_of, require_seeds_alone, runs, without_mixtures
+from hamner.terminal import progress_bar
 from hamner.training import Run
 from hamner.training.batching import Batch, Split
 from hamner.training.identity import difference, identity
@@ -321,7 +321,7 @@ def _tested(
         return {"f1": f1, "by_cue": type_accuracy(answers, by_post).to_dict()}
 
     results = {INTACT: result()}
-    for name in tqdm(of_model(model), desc="lesions", unit="lesion", disable=not progress):
+    for name in progress_bar(of_model(model), counts="lesions", unit="lesion", shown=progress):
         with lesioned(model, LESIONS[name], judged):
             results[name] = result()
     return results

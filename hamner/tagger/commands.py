@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-from tqdm.auto import tqdm
 
 from hamner.errors import HamnerError
-from hamner.escape import one_line
+from hamner.escape import one_line, shortened
 from hamner.files import written_whole
 from hamner.models import BUNDLED, OF_IMAGES, OF_TEXT
-from hamner.terminal import SafeConsole, echo, echo_json
+from hamner.terminal import SafeConsole, echo, echo_json, progress_bar
 
 if TYPE_CHECKING:
     from hamner.tagger.evidence import Evidence
@@ -107,18 +106,20 @@ def _say_which_model_reads_images() -> None:
 def tag_file(file: Path, run: str | None, device: str, batch_size: int, as_json: bool) -> None:
     """Tag the posts of a file and print each in a line, in the file's order.
 
-    Posts with an empty text are left out and named. Posts before one at fault are printed.
+    Posts with an empty text are left out and named, and so are columns and keys that are not read. Posts before one at
+    fault are printed.
     """
     from hamner.tagger.files import given_posts
     from hamner.tagger.tagger import Tagger
 
     posts = given_posts(file)
     tagger = Tagger.from_pretrained(run or OF_TEXT, device)
-    ids, empty, notes = set[str](), list[str](), Counter[str]()
+    ids, empty, notes, unread = set[str](), list[str](), Counter[str](), dict[str, None]()
     number, fault, images = 0, None, False
-    with tqdm(unit="post", desc="tagged", disable=None) as bar:
+    with progress_bar(counts="posts tagged", unit="post") as bar:
         while fault is None:
             some, fault, last = _next_posts(posts, batch_size, ids)
+            unread |= dict.fromkeys(name for given in some for name in given.unread)
             empty += [given.where for given in some if not given.text.strip()]
             images = images or any(given.image is not None for given in some)
             some = [given for given in some if given.text.strip()]
@@ -139,6 +140,8 @@ def tag_file(file: Path, run: str | None, device: str, batch_size: int, as_json:
         echo(f"note on {count} of {number} posts: {one_line(note)}", error=True)
     if images and run is None:
         _say_which_model_reads_images()
+    if unread:
+        echo(shortened(f"not read: {one_line(', '.join(unread))}"), error=True)
     if empty:
         echo(f"left out for want of a text: {one_line(', '.join(empty[:5]))} ({len(empty)} in all)", error=True)
     if fault is not None:

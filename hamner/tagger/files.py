@@ -15,14 +15,21 @@ TABLES = (".csv", ".tsv")
 JSON_LINES = (".jsonl", ".ndjson")
 STANDARD_INPUT = Path("-")
 
+READ = ("id", "text", "image")
+"""The columns of a table, or the keys of a line of JSON, that say something about a post here."""
+
 
 class GivenPost(NamedTuple):
-    """A post in a file: `where` names its row or line for an error, `id` is "" without one."""
+    """A post in a file: `where` names its row or line for an error, `id` is "" without one.
+
+    `unread` are the names of the other columns or keys that stand beside it.
+    """
 
     where: str
     id: str
     text: str
     image: Path | None
+    unread: tuple[str, ...] = ()
 
 
 def given_posts(file: Path) -> Iterator[GivenPost]:
@@ -57,9 +64,11 @@ def _of_lines() -> Iterator[GivenPost]:
 def _of_table(file: Path) -> Iterator[GivenPost]:
     from hamner.corpora.own import read_table  # loads pandas
 
-    for number, row in enumerate(read_table(file, needed=("text",)).to_dict("records"), start=1):
+    table = read_table(file, needed=("text",))
+    unread = tuple(name for name in table.columns if name not in READ)
+    for number, row in enumerate(table.to_dict("records"), start=1):
         image = Path(file.parent, row["image"]) if row["image"].strip() else None
-        yield GivenPost(f"{file}: row {number}", row.get("id", ""), row["text"], image)
+        yield GivenPost(f"{file}: row {number}", row.get("id", ""), row["text"], image, unread)
 
 
 def _of_json(file: Path) -> Iterator[GivenPost]:
@@ -79,6 +88,6 @@ def _of_json(file: Path) -> Iterator[GivenPost]:
             raise HamnerError(f"{where}: image is {image!r:.60}; write the name of a file, or leave it out")
         if not isinstance(id, str | int | None) or isinstance(id, bool):
             raise HamnerError(f"{where}: id is {id!r:.60}; write a text or a whole number")
-        yield GivenPost(
-            where, "" if id is None else str(id), fields["text"], Path(file.parent, image) if image else None
-        )
+        beside = Path(file.parent, image) if image else None
+        unread = tuple(name for name in fields if name not in READ)
+        yield GivenPost(where, "" if id is None else str(id), fields["text"], beside, unread)

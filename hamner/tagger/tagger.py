@@ -273,6 +273,21 @@ class Tagger:
             lines += [(one.text, one.type, one.score, one.start, one.end, post.relevance) for one in post.entities]
         return pd.DataFrame(lines, columns=columns, index=table.index[rows])
 
+    def save_pretrained(self, folder: Path | str) -> Path:
+        """Write the tagger into a folder, with a model card (`hamner.tagger.sharing.save_pretrained`)."""
+        from hamner.tagger.sharing import save_pretrained
+
+        return save_pretrained(self.run, folder)
+
+    def push_to_hub(self, name: str, private: bool = False) -> str:
+        """Upload the tagger to the Hugging Face hub as `name`, such as me/tweets; returns its address.
+
+        Needs a login. See `hamner.tagger.sharing.push_to_hub` for the errors.
+        """
+        from hamner.tagger.sharing import push_to_hub
+
+        return push_to_hub(self.run, name, private)
+
     def _asked(self, text: Text, image: ImageInput | None, features: VisualFeatures | None) -> _Asked:
         notes: list[str] = []
         names: tuple[str, ...] = ()

@@ -92,6 +92,16 @@ AllowMissing = Annotated[
     float,
     typer.Option(min=0, max=1, help="Go on although this share of a split's posts has no image or caption."),
 ]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, or a GPU such as cuda. [default: a GPU if there is one]", show_default=False)
+]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TRACKER",
+        help="Tell a tracker of each epoch: tensorboard, wandb, mlflow or another of accelerate's; repeatable.",
+    ),
+]
 Root = Annotated[Path | None, typer.Option("--from", metavar="DIR", help="Read the corpus from DIR/CORPUS.")]
 
 
@@ -121,6 +131,8 @@ def train(
         Path | None, typer.Option(help="The run's folder. [default: data/runs/CORPUS-ROW-ENCODER-SOURCE-seedN]")
     ] = None,
     threads: Threads = None,
+    device: Device = None,
+    track: Track = None,
     root: Root = None,
     columns: ColumnsOption = None,
     allow_leaks: AllowLeaks = False,
@@ -132,10 +144,8 @@ def train(
     same command again does nothing if the run is finished, and continues it if it was killed. Under
     `accelerate launch -m hamner train ...` it uses several devices.
     """
-    from accelerate import PartialState
-
-    from hamner.corpora.options import loaded as load
-    from hamner.training import train as train_run
+    from hamner.corpora import load_corpus
+    from hamner.corpora.options import say
     from hamner.training.rows import config_of_row, full_settings
 
     given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings, source, fusion)
@@ -144,14 +154,21 @@ def train(
         raise typer.BadParameter(
             "a text_only model reads no images: add --row full, or another row", param_hint="--row"
         )
-    loaded = load(corpus, root, columns)
+    loaded = load_corpus(corpus, root, columns)
     config = config_of_row(full_settings(loaded.name, given, preset), row, seed)
-    _report_types(loaded)
-    _report_leaks(loaded, allow_leaks)
     # Not by PartialState: it is the accelerator of `train` that has to set up several processes.
     if not config.model.vision and os.environ.get("RANK", "0") == "0":
         echo("training on words alone: with --row full the tagger reads images too")
-    finished = train_run(loaded, config, run, threads=threads, allow_missing=allow_missing)
+    say(loaded.notes)
+    _report_types(loaded)
+    _report_leaks(loaded, allow_leaks)
+    from accelerate import PartialState  # here, because a mistyped corpus or setting should not wait for torch
+
+    from hamner.training import train as train_run
+
+    finished = train_run(
+        loaded, config, run, threads=threads, allow_missing=allow_missing, device=device, track=track or ()
+    )
     if not PartialState().is_main_process:
         return
     history, converged = finished.record["history"], finished.record.get("converged")
@@ -191,6 +208,7 @@ def ablate(
     settings: Settings = None,
     folder: Folder = Path("data/runs"),
     threads: Threads = None,
+    device: Device = None,
     root: Root = None,
     columns: ColumnsOption = None,
     allow_leaks: AllowLeaks = False,
@@ -218,6 +236,7 @@ def ablate(
     from hamner.training.rows import GROUPS, full_settings, rows_of
     from hamner.training.sweep import Part, train_sweep
 
+    _on(device)
     given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings, source, fusion)
     loaded = load(corpus, root, columns)
     full = full_settings(loaded.name, given, preset)
@@ -236,6 +255,7 @@ def retest(
         list[int] | None,
         typer.Option(min=0, max=100, metavar="PERCENT", help="Exchange this share of the images; repeatable."),
     ] = None,
+    device: Device = None,
     root: Root = None,
     columns: ColumnsOption = None,
     allow_missing: AllowMissing = ALLOWED_MISSING,
@@ -253,6 +273,7 @@ def retest(
     from hamner.training.retest import retest as retest_run
     from hamner.training.runs import RunInUseError
 
+    _on(device)
     loaded: dict[str, Corpus] = {}
     for trained in [Run.load(folder) for folder in runs]:
         name = on or trained.record["corpus"]["name"]
@@ -298,6 +319,7 @@ def sweep(
     settings: Settings = None,
     folder: Folder = Path("data/runs"),
     threads: Threads = None,
+    device: Device = None,
     root: Root = None,
     columns: ColumnsOption = None,
     allow_leaks: AllowLeaks = False,
@@ -314,6 +336,7 @@ def sweep(
     from hamner.training.rows import full_settings, rows_of
     from hamner.training.sweep import Part, retest_sweep, train_sweep
 
+    _on(device)
     names = corpora or ["twitter2015", "twitter2017"]
     loaded = [load(name, root, columns_of(name, names, columns)) for name in names]
     for name, count in Counter(corpus.name for corpus in loaded).items():
@@ -338,6 +361,14 @@ def sweep(
     for reason, of_reason in groupby(sorted(missing, key=missing.__getitem__), missing.__getitem__):
         tests = [str(file) for file in of_reason]
         echo(f"{len(tests)} of the tests are impossible, such as {tests[0]}: {reason}")
+
+
+def _on(device: str | None) -> None:
+    """Compute on the device that the user names."""
+    if device is not None:
+        from hamner.devices import choose_device
+
+        choose_device(device)
 
 
 def _report_types(corpus: Corpus) -> None:

@@ -11,12 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus, Post
 from hamner.encoders import PhraseEncoder
-from hamner.escape import visible
 from hamner.model.hamner import HamNer
+from hamner.terminal import progress_bar
 from hamner.training.batching import Split
 from hamner.training.config import TrainConfig
 from hamner.vision.captions import image_name, read_captions_of
@@ -135,7 +134,8 @@ def read_words(model: HamNer, split: Split, config: TrainConfig, device: torch.d
     model.eval()
     batches = Split(split.windows, split.pad).batches(4 * config.batch_size)
     words: dict[int, tuple[Tensor, Tensor]] = {}
-    for batch in tqdm(batches, desc=visible(f"words of {progress}"), disable=not progress, unit="batch"):
+    counts = f"word vectors of {progress}, batches"
+    for batch in progress_bar(batches, counts=counts, unit="batch", shown=bool(progress)):
         read = model.text.once(batch.to(device))
         layers, embeddings = read.word_layers, read.word_embeddings
         assert layers is not None and embeddings is not None

@@ -23,13 +23,12 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object, set_seed
 from torch import nn
 from torch.optim import AdamW, Optimizer
-from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 from hamner.corpora.post import Corpus, Post
 from hamner.corpora.tags import PROTOCOLS, TAGS, tags_of
 from hamner.corpora.words import marks_apart
-from hamner.devices import autocast_of, cpu_threads, deterministic
+from hamner.devices import autocast_of, choose_device, cpu_threads, deterministic
 from hamner.encoders import encoder_revision, fetch_encoder, load_encoder, load_tokenizer
 from hamner.errors import HamnerError
 from hamner.evaluation import score, training_mentions, write_predictions
@@ -38,6 +37,7 @@ from hamner.model.batch import Batch
 from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
 from hamner.model.lexicon import Lexicon
+from hamner.terminal import echo, progress_bar
 from hamner.training.batching import Split, Window, prepare
 from hamner.training.checkpoints import (
     Progress,
@@ -57,6 +57,7 @@ from hamner.training.convergence import convergence, falls_from, last_epoch, rat
 from hamner.training.identity import (
     encoder_sha256,
     extensions_of,
+    flat,
     identity,
     require_extensions_of,
     require_recordable,
@@ -89,6 +90,7 @@ from hamner.training.runs import (
     surroundings,
     write_json,
 )
+from hamner.training.trackers import options_of, tracked
 from hamner.vision.missing import ALLOWED_MISSING
 from hamner.vision.store import FEATURES, FeatureStore
 
@@ -199,6 +201,8 @@ def train(
     threads: int | None = None,
     kept: dict[str, dict[str, Words]] | None = None,
     allow_missing: float = ALLOWED_MISSING,
+    device: str | None = None,
+    track: Sequence[str] = (),
 ) -> Run:
     """Train on `corpus`, keep the best epoch on valid, score test once, and write a run folder.
 
@@ -215,6 +219,8 @@ def train(
         threads: CPU threads; by default as many as torch has. With 1 the result does not depend on the number of cores
         kept: word vectors of a frozen text encoder, shared between runs: the first run fills it, the next reuse it
         allow_missing: the share of each split's posts that may lack an image or caption
+        device: cpu, or a GPU such as cuda; by default a GPU if there is one
+        track: trackers of experiments that are told of each epoch, such as tensorboard or wandb (`trackers.py`)
 
     Raises:
         RunError: `folder` holds another run or other files, or cannot hold this one, or the loss is no longer finite
@@ -228,10 +234,7 @@ def train(
         raise HamnerError(f"train takes a TrainConfig, not {config!r}: make one with hamner.TrainConfig(...)")
     config = config or TrainConfig()
     folder = Path(folder) if folder is not None else RUNS / run_name(corpus.name, config)
-    try:
-        accelerator = Accelerator(mixed_precision="no")  # the precision is `autocast_of`
-    except ValueError as error:
-        raise RunError(f"this process has used accelerate with other settings ({error}); start another") from error
+    accelerator = _accelerator(device, track, folder)
     if config.model.words == "pretrained":
         with accelerator.main_process_first():
             fetch_encoder(config.model.text_encoder)  # its files are part of the run's identity
@@ -244,11 +247,24 @@ def train(
         accelerator.wait_for_everyone()  # or some would not see the run that the main process waited for
         if (run := _finished(task)) is not None:
             return run
-        with accelerator.main_process_first():
-            store = open_store(corpus, config, Path(features), str(accelerator.device), task.shows_bars)
-        with cpu_threads(threads):
-            prepared = _prepare(task, store, {} if kept is None else kept)
-            return _record(task, prepared, _fit(task, prepared))
+        with tracked(accelerator, flat(config.to_dict()), folder):
+            with accelerator.main_process_first():
+                store = open_store(corpus, config, Path(features), str(accelerator.device), task.shows_bars)
+            with cpu_threads(threads):
+                prepared = _prepare(task, store, {} if kept is None else kept)
+                return _record(task, prepared, _fit(task, prepared))
+
+
+def _accelerator(device: str | None, track: Sequence[str], folder: Path) -> Accelerator:
+    if device is not None:
+        choose_device(device)
+    try:
+        accelerator = Accelerator(mixed_precision="no", **options_of(track, folder))  # the precision is `autocast_of`
+    except ValueError as error:
+        raise RunError(f"this process has used accelerate with other settings ({error}); start another") from error
+    if device is not None and accelerator.device != torch.device(device):
+        raise RunError(f"this process has used accelerate on {accelerator.device}: start another to train on {device}")
+    return accelerator
 
 
 @dataclass(frozen=True)
@@ -408,6 +424,7 @@ def _fit(task: _Task, prepared: _Prepared) -> Progress:
     while len(state.history) < last_epoch(_valid_f1(state), task.config):
         epoch = len(state.history) + 1
         state.history.append(_epoch(task, prepared, _valid_f1(state)))
+        task.accelerator.log({name: state.history[-1][name] for name in ("loss", "valid_f1")}, step=epoch)
         improved = state.history[-1]["valid_f1"] > state.best_f1
         if improved:
             state.best_f1, state.best_epoch = float(state.history[-1]["valid_f1"]), epoch
@@ -469,7 +486,8 @@ def _epoch(task: _Task, prepared: _Prepared, valid_f1: list[float]) -> dict[str,
     set_seed(seed, device_specific=True)
     share = accelerator.process_index, accelerator.num_processes
     batches = prepared.splits["train"].batches(config.batch_size, seed, *share)
-    bar = tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", disable=not task.shows_bars, unit="batch")
+    counts = f"epoch {epoch}/{config.epochs}, batches"
+    bar = progress_bar(batches, counts=counts, unit="batch", shown=task.shows_bars)
     steps = len(batches)
     warmup = int(config.warmup * config.epochs * steps)
     falls = (falls_from(valid_f1, config) - 1) * steps
@@ -483,7 +501,7 @@ def _epoch(task: _Task, prepared: _Prepared, valid_f1: list[float]) -> dict[str,
         )
     valid = score(_gold(task.corpus.valid), _predicted(task, prepared, "valid")[0]).overall.f1
     if task.shows_bars:
-        tqdm.write(f"epoch {epoch}: loss {loss:.3f}, valid F1 {100 * valid:.2f}")
+        echo(f"epoch {epoch}: loss {loss:.3f}, valid F1 {100 * valid:.2f}")
     return {
         "epoch": epoch,
         "loss": loss,
@@ -528,6 +546,7 @@ def _record(task: _Task, prepared: _Prepared, state: Progress) -> Run:
     tags = {"valid": _predicted(task, prepared, "valid")[0]}
     tags["test"], relevance = _predicted(task, prepared, "test")
     scores = _scores(task.corpus, tags)
+    task.accelerator.log({"test_f1": scores["test"]["seqeval"]["overall"]["f1"]}, step=len(state.history))
     if task.is_main:
         run = Run(folder, {})
         seconds, cpu_seconds = _spent(prepared)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from accelerate import PartialState
-from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus
 from hamner.devices import cpu_threads
+from hamner.terminal import progress_bar
 from hamner.training.config import TrainConfig
 from hamner.training.inputs import Words, open_store
 from hamner.training.loop import train
@@ -121,7 +121,7 @@ def retest_sweep(
 def _shared(work: Sequence[tuple[str, Callable[..., Done]]], unit: str) -> list[Done]:
     """Do each named piece of work under a bar: first those that no other process holds, then the others, in turn."""
     done: list[Done] = []
-    with tqdm(total=len(work), desc=f"{unit}s", unit=unit, disable=not work) as bar:
+    with progress_bar(counts=f"{unit}s", unit=unit, shown=bool(work), total=len(work)) as bar:
         for wait in (False, True):
             busy = []
             for name, do in work:

@@ -31,15 +31,13 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 from filelock import FileLock, Timeout
-from tqdm.auto import tqdm
 
 from hamner.corpora.post import Corpus, Post
 from hamner.corpora.registry import checkout
 from hamner.errors import HamnerError
-from hamner.escape import visible
 from hamner.files import cache_folder, written_whole
 from hamner.images import ImageError
-from hamner.terminal import echo
+from hamner.terminal import echo, progress_bar
 from hamner.vision.captions import CaptionExtractor, TextEncoder
 from hamner.vision.features import SourceError, VisualFeatures, VisualSource, as_folder, digest
 from hamner.vision.sources import ImageSource, VectorFile, is_own_source, is_vectors, load_source
@@ -342,7 +340,8 @@ class FeatureStore:
         unreadable: dict[str, str] = {}
         batch: dict[str, VisualFeatures] = {}
         extracted = self._extracted(first[key] for key in pending)
-        for key in tqdm(pending, desc=visible(self.folder.name), unit="image", disable=not progress):
+        counts = f"features of images for {self.folder.name}"
+        for key in progress_bar(pending, counts=counts, unit="image", shown=progress):
             try:
                 batch[key] = next(extracted).result()
             except ImageError as error:

@@ -26,8 +26,8 @@ def test_a_table_needs_a_text_and_may_have_ids_and_images(tmp_path: Path) -> Non
     file = tmp_path / "posts.csv"
     file.write_text('Text,image,likes\n"Kelso, Orva",a.png,7\nNA,,8\n', encoding="utf-8-sig")
     assert list(given_posts(file)) == [
-        GivenPost(f"{file}: row 1", "", "Kelso, Orva", tmp_path / "a.png"),
-        GivenPost(f"{file}: row 2", "", "NA", None),
+        GivenPost(f"{file}: row 1", "", "Kelso, Orva", tmp_path / "a.png", ("likes",)),
+        GivenPost(f"{file}: row 2", "", "NA", None, ("likes",)),
     ]
     file.write_text("id;text\n007;Kelso\n")
     assert [(post.id, post.text) for post in given_posts(file)] == [("007", "Kelso")]
@@ -41,9 +41,9 @@ def test_a_line_of_json_is_a_text_or_an_object(tmp_path: Path) -> None:
     objects = ['{"text": "Orva\u2028x", "image": "b.png", "id": 7, "likes": 3}', '{"text": "a", "image": null}']
     file.write_text("\n".join(['"Kelso"', "", *objects]), encoding="utf-8")
     assert [post[1:] for post in given_posts(file)] == [
-        ("", "Kelso", None),
-        ("7", "Orva\u2028x", tmp_path / "b.png"),
-        ("", "a", None),
+        ("", "Kelso", None, ()),
+        ("7", "Orva\u2028x", tmp_path / "b.png", ("likes",)),
+        ("", "a", None, ()),
     ]
 
 
@@ -108,6 +108,19 @@ def test_a_line_of_standard_input_in_another_encoding_is_named(command: Typer, r
     assert isinstance(failed.exception, HamnerError)
     assert "line 2 of standard input: not UTF-8" in str(failed.exception)
     assert failed.stdout.startswith("(1)  ")  # what came before it is tagged
+
+
+def test_columns_and_keys_that_are_not_read_are_named_once(command: Typer, run: Run, tmp_path: Path) -> None:
+    table, lines = tmp_path / "posts.csv", tmp_path / "posts.jsonl"
+    table.write_text("id,text,likes,names,lang\n1,Kelso,7,Kelso=PER,en\n2,Orva,8,,en\n")
+    lines.write_text('{"text": "Kelso", "likes": 7}\n{"text": "Orva", "lang": "en", "likes": 8}\n"Kelso"\n')
+    for file, named in ((table, "likes, names, lang"), (lines, "likes, lang")):
+        tagged = CliRunner().invoke(command, ["--run", str(run.folder), "--file", str(file)], catch_exceptions=False)
+        assert tagged.stderr.count("not read") == 1
+        assert f"not read: {named}\n" in tagged.stderr
+    table.write_text("id,text,image\n1,Kelso,\n")
+    tagged = CliRunner().invoke(command, ["--run", str(run.folder), "--file", str(table)], catch_exceptions=False)
+    assert "not read" not in tagged.stderr
 
 
 def test_a_file_without_posts_and_a_post_without_its_image_are_errors_that_name_them(

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import tracking
+from accelerate.tracking import GeneralTracker
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -22,11 +24,12 @@ import hamner.training.retest as retest_module
 from hamner.corpora import Corpus, CorpusError, load_corpus
 from hamner.corpora.tags import spans
 from hamner.corpora.words import marks_apart
+from hamner.devices import DeviceError
 from hamner.errors import HamnerError
 from hamner.evaluation import read_predictions, read_relevance, score
 from hamner.tagger import Tagger
 from hamner.tagger.tagger import TaggerError
-from hamner.training import Run, RunError
+from hamner.training import Run, RunError, trackers
 from hamner.training.commands import ablate, retest, sweep, train
 from hamner.training.config import TrainConfig
 from hamner.training.identity import flat, identity
@@ -109,6 +112,82 @@ def test_a_test_split_of_training_posts_is_refused_unless_allowed(command, argum
     result = CliRunner().invoke(app, [*arguments, "--allow-leaks"])
     assert [corpus.name for corpus in reached] == ["leaky"]
     assert "note: 24 of 24 posts of test" in result.stderr
+
+
+def test_a_text_only_training_says_so_before_anything_else(arguments, tiny_folder, monkeypatch):
+    monkeypatch.setattr("hamner.training.train", lambda *_, **__: sys.exit())
+    words = without_captions(arguments)
+    folder = Path(shutil.copytree(tiny_folder, "leaky"))
+    text = (folder / "valid.txt").read_text(encoding="utf-8")
+    (folder / "test.txt").write_text(text.replace("IMGID:valid", "IMGID:other"), encoding="utf-8")
+    result = CliRunner().invoke(app, ["train", "leaky", *words[1:], "--allow-leaks"])
+    assert result.output.splitlines()[0] == "training on words alone: with --row full the tagger reads images too"
+    assert "note: " in result.output
+    assert "words alone" not in CliRunner().invoke(app, ["train", *arguments, "--row", "full"]).output
+
+
+def test_a_run_trains_on_the_device_that_is_named_and_on_no_other(arguments, tiny_folder, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_TORCH_DEVICE", "cpu")  # put back as it was when the test ends
+    words = without_captions(arguments)
+    invoke("train", *words, "--device", "cpu", "--run", "here")
+    assert Run.load(Path("here")).record["machine"]["device"] == "cpu"
+    for command in (["train", *words], ["ablate", *words], ["sweep", *words], ["retest", "here"]):
+        result = CliRunner().invoke(app, [*command, "--device", "meta"])
+        assert isinstance(result.exception, DeviceError), command
+        assert str(result.exception) == "no device 'meta' on this machine: choose another, such as cpu"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = CliRunner().invoke(app, ["train", *words, "--device", "cpu"])
+    assert "accelerate launch gives each process a device of its own" in str(result.exception)
+
+
+def test_trackers_are_told_of_each_epoch_and_of_test(arguments, monkeypatch):
+    told, ended = [], []
+
+    class Notebook(GeneralTracker):
+        name, requires_logging_directory, tracker = "notebook", False, None
+
+        def __init__(self, project):
+            super().__init__()
+            told.append(project)
+
+        def store_init_configuration(self, values):
+            told.append(values)
+
+        def log(self, values, step=None, **_):
+            told.append((step, values))
+
+        def finish(self):
+            ended.append(True)
+
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "notebook", Notebook)
+    monkeypatch.setattr(trackers, "get_available_trackers", lambda: ["notebook"])
+    words = [*without_captions(arguments)[:-1], "2"]
+    invoke("train", *words, "--run", "watched", "--track", "notebook")
+    invoke("train", *words, "--run", "alone")
+    watched, alone = (Run.load(Path(folder)) for folder in ("watched", "alone"))
+    project, settings, *epochs, test = told
+    assert (project, settings["epochs"], settings["model.vision"]) == ("hamner", 2, False)
+    assert all(isinstance(value, int | float | str) for value in settings.values())
+    entries = enumerate(watched.record["history"], start=1)
+    assert epochs == [(number, {name: entry[name] for name in ("loss", "valid_f1")}) for number, entry in entries]
+    assert test == (2, {"test_f1": watched.f1()})
+    assert ended == [True]
+    assert watched.record["weights_sha256"] == alone.record["weights_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tensorbord", r"no tracker is called 'tensorbord': did you mean tensorboard\?"),
+        ("wandb", "the tracker wandb needs its package: pip install wandb"),
+    ],
+)
+def test_a_tracker_that_is_not_there_is_an_error_and_not_silence(name, message, arguments, monkeypatch):
+    monkeypatch.setattr(trackers, "get_available_trackers", list)
+    result = CliRunner().invoke(app, ["train", *without_captions(arguments), "--run", "none", "--track", name])
+    assert isinstance(result.exception, HamnerError)
+    assert re.match(message, str(result.exception))
+    assert not Path("none").exists()
 
 
 def test_a_grid_on_captions_of_other_posts_is_refused(arguments, tiny):

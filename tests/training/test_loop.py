@@ -54,16 +54,12 @@ import hamner.training.loop as loop
 from hamner.corpora import load_corpus
 from hamner.training import TrainConfig
 
-class Loud(loop.tqdm):
-    def __init__(self, *arguments, **options):
-        self.label = options["desc"]
-        super().__init__(*arguments, **options)
-    def __iter__(self):
-        for number, batch in enumerate(super().__iter__()):
-            print(self.label, "step", number, flush=True)
-            yield batch
+def loud(batches, counts, **_):
+    for number, batch in enumerate(batches):
+        print(counts.partition(",")[0], "step", number, flush=True)
+        yield batch
 
-loop.tqdm = Loud
+loop.progress_bar = loud
 config = TrainConfig.from_dict(json.loads(sys.argv[3]))
 loop.train(load_corpus(sys.argv[1]), config, sys.argv[2], progress=False)
 """
