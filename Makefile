@@ -1,6 +1,7 @@
 # make reproduce: run every notebook, rewrite figures and tables     make test: all checks
 # make base: the weights of the text encoder mpnet, of base size (404 MB)
 # make models: train the models that come along again, in data/models (needs the corpus twitter2017; an hour on one core)
+# make book: the notebooks and docs as a site, in build/book/html     make slides: two lectures, also as PDF
 # make students: the notebooks without the solutions of their exercises
 # make mutants: single wrong lines in hamner/model, one by one; the tests must notice each
 # make test-browser: the notebooks in a JupyterLab that a headless Chromium drives (its chromedriver has to be there)
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help install base lock reproduce models students kills test mutants test-browser lint clean
+.PHONY: help install base lock reproduce models students book slides kills test mutants test-browser lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -32,12 +33,14 @@ base: install
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --only-binary :all: \
 	--no-annotate --custom-compile-command "make lock" $(UPGRADE)
 
+extra = $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$(1)'], sep='\n')"
+
 lock: install
 	$(LOCK) --no-binary seqeval --extra notebooks --extra minitweets --extra test --extra browser \
 		--output-file constraints.txt pyproject.toml
 	$(LOCK) --group installer --constraints constraints.txt --output-file installer.txt
-	$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['base'], sep='\n')" \
-		| $(LOCK) --no-deps --output-file base.txt -
+	$(call extra,base) | $(LOCK) --no-deps --output-file base.txt -
+	$(call extra,site) | $(LOCK) --constraints constraints.txt --output-file site.txt -
 
 reproduce: install
 	$(BIN)/hamner reproduce
@@ -47,6 +50,17 @@ models: install
 
 students: install
 	$(BIN)/hamner students
+
+# The address behind the buttons for Binder and Colab is this checkout's; `make book BOOK="--repository URL"` names another.
+book: $(VENV)/.site
+	$(BIN)/hamner book $(BOOK)
+
+slides: $(VENV)/.site
+	$(BIN)/hamner slides --pdf
+
+$(VENV)/.site: $(VENV)/.installed site.txt
+	PATH="$(abspath $(BIN)):$$PATH" ./postBuild site.txt
+	@touch $@
 
 lint: install
 	$(BIN)/ruff check .
@@ -63,7 +77,7 @@ mutants: install
 kills: install
 	$(BIN)/python tests/kills.py
 
-test-browser: install
+test-browser: $(VENV)/.site
 	$(BIN)/pytest -rs tests/browser
 
 clean:

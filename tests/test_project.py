@@ -22,7 +22,7 @@ from hamner.models import BUNDLED
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
-LOCKS = ["constraints.txt", "installer.txt", "base.txt"]
+LOCKS = ["constraints.txt", "installer.txt", "base.txt", "site.txt"]
 EXTRAS = PROJECT["optional-dependencies"]
 LOCKED_EXTRAS = re.findall(r"--extra (\w+)", (ROOT / "Makefile").read_text())
 """The extras that constraints.txt holds: what `make install` brings. Others are for whoever asks for them."""
@@ -66,6 +66,7 @@ def test_no_lock_names_the_place_it_was_made_from(name: str):
     [
         ("constraints.txt", [PROJECT["dependencies"], *(EXTRAS[name] for name in LOCKED_EXTRAS)]),
         ("base.txt", [EXTRAS["base"]]),
+        ("site.txt", [EXTRAS["site"]]),
         ("installer.txt", [PYPROJECT["dependency-groups"]["installer"], PYPROJECT["build-system"]["requires"]]),
     ],
 )
@@ -76,11 +77,12 @@ def test_each_direct_dependency_is_locked_within_its_range(name: str, lines: lis
         assert all(version in requirement.specifier for version in by_name[requirement.name]), requirement
 
 
-def test_both_locks_agree_on_the_packages_they_share():
-    constraints, installer = versions("constraints.txt"), versions("installer.txt")
-    shared = constraints.keys() & installer.keys()
-    assert "setuptools" in shared
-    assert {name: constraints[name] for name in shared} == {name: installer[name] for name in shared}
+@pytest.mark.parametrize(("name", "both_have"), [("installer.txt", "setuptools"), ("site.txt", "nbclient")])
+def test_a_lock_agrees_with_the_main_one_on_the_packages_they_share(name: str, both_have: str):
+    constraints, other = versions("constraints.txt"), versions(name)
+    shared = constraints.keys() & other.keys()
+    assert both_have in shared
+    assert {name: constraints[name] for name in shared} == {name: other[name] for name in shared}
 
 
 def test_each_package_is_locked_for_python_3_11_on_linux_macos_and_windows():

@@ -20,6 +20,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from hamner.corpora.registry import project_folder
+from hamner.drawing.captions import read_captions
 from hamner.drawing.colours import BLUE, GREEN, PALE, SKY, VERMILION
 from hamner.escape import figure_text
 from hamner.files import written_whole
@@ -118,12 +119,16 @@ class Drawn(Figure):
 
 @dataclass(frozen=True)
 class SavedFigure:
-    """The path of a saved figure; a notebook shows the figure, smaller, as the last value of a cell."""
+    """A saved figure, and the words for readers who cannot see it.
+
+    A notebook shows the figure, smaller, as the last value of a cell.
+    """
 
     path: Path
+    alt: str
 
     def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
-        return for_notebook(self.path.read_bytes(), self.path.stem.replace("_", " "))
+        return for_notebook(self.path.read_bytes(), self.alt)
 
     def __repr__(self) -> str:
         return f"figures/{self.path.name}"
@@ -133,10 +138,11 @@ def save(figure: Figure, name: str, folder: Path | None = None) -> SavedFigure:
     """Write `figure` as NAME.png into the project's figures/ or into `folder`; a notebook shows the result.
 
     Where the environment variable HAMNER_SVG_FOLDER names a folder, NAME.svg is written there too. The same figure
-    gives the same bytes: no date, no version, no random id.
+    gives the same bytes: no date, no version, no random id. Its alt text stands in figures/captions.csv; a figure of
+    one's own has its name instead.
 
     Raises:
-        HamnerError: a folder cannot be written to.
+        HamnerError: a folder cannot be written to, or figures/captions.csv cannot be read.
     """
     png = (project_folder() / "figures" if folder is None else folder) / f"{name}.png"
     files = [png]
@@ -146,4 +152,6 @@ def save(figure: Figure, name: str, folder: Path | None = None) -> SavedFigure:
         form = file.suffix[1:]
         with written_whole(file) as temporary:
             write_figure(figure, temporary, form)
-    return SavedFigure(png)
+    captions = project_folder() / "figures" / "captions.csv"  # not there where hamner is installed without a checkout
+    described = read_captions(captions).get(name) if captions.exists() else None
+    return SavedFigure(png, described.alt if described else name.replace("_", " "))

@@ -1,4 +1,4 @@
-"""`hamner reproduce`, `hamner students` and `hamner figures`."""
+"""`hamner reproduce`, `hamner students`, `hamner figures`, `hamner book` and `hamner slides`."""
 
 from __future__ import annotations
 
@@ -115,6 +115,72 @@ def figures(
     echo(f"the figures of {len(sources) - len(failures)} notebooks are in {folder}")
     if failures:
         raise HamnerError("; ".join(map(str, failures.values())))
+
+
+REPOSITORY = typer.Option(
+    "--repository",
+    metavar="URL",
+    help="Address of the repository on GitHub, for the buttons. [default: where this checkout was cloned from]",
+)
+
+
+def book(
+    folder: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Write the site to DIR. [default: build/book/html]")
+    ] = None,
+    repository: Annotated[str | None, REPOSITORY] = None,
+    branch: Annotated[str, typer.Option("--branch", help="Branch that the buttons open.")] = "main",
+) -> None:
+    """Build the site: the executed notebooks, docs/ and the course as static pages, with the slides in slides/.
+
+    Nothing is executed, and the pages need no network. Needs the extra `site`: `make book` installs it.
+    """
+    from hamner.reproduction import site
+
+    root = project_folder()
+    work = root / "build" / "book"
+    folder = (folder or work / "html").absolute()
+    where = site.repository_of(root, repository, branch)
+    problems = site.assemble(root, work / "source", where)
+    site.build(root / "docs" / "book", work / "source", folder, "html", site.buttons(where))
+    site.copy_mathjax(folder / "_static" / "mathjax")
+    _decks(root, work / "slides", folder / "slides")
+    for problem in problems:
+        echo(f"alt text missing: {problem}", error=True)
+    if where is None:
+        echo("no buttons for Binder and Colab: name your repository with --repository https://github.com/OWNER/NAME")
+    echo(f"open {folder / 'index.html'}")
+
+
+def slides(
+    folder: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Write the lectures to DIR. [default: build/slides/html]")
+    ] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also print each lecture to PDF; needs a Chromium.")] = False,
+) -> None:
+    """Build the lectures as reveal.js pages. Their numbers come from data/tables, their figures from figures/.
+
+    Needs the extra `site`: `make slides` installs it.
+    """
+    root = project_folder()
+    folder = (folder or root / "build" / "slides" / "html").absolute()
+    lectures = _decks(root, root / "build" / "slides" / "work", folder)
+    echo(f"{', '.join(str(lecture) for lecture in lectures)} written")
+    if pdf:
+        from hamner.reproduction.printing import print_slides
+
+        for file in print_slides(lectures):
+            echo(f"{file} written")
+
+
+def _decks(root: Path, work: Path, folder: Path) -> list[Path]:
+    """Build the lectures into `folder`; returns their pages."""
+    from hamner.reproduction import course, site
+
+    lectures = course.assemble_slides(root, work / "source")
+    site.build(root / "docs" / "slides", work / "source", folder, "revealjs")
+    site.copy_mathjax(folder / "_static" / "mathjax")
+    return [folder / f"{lecture.stem}.html" for lecture in lectures]
 
 
 def _sources(only: Sequence[str] | None) -> list[Path]:

@@ -55,7 +55,7 @@ def tagged_post(post: TaggedPost) -> Figure:
     rows = -(-panels // PANELS)
     notes = [part for note in post.notes for part in wrap(drawable(note), NOTE_COLUMNS)]
     heights = [0.5 + 0.5 * len(lines) + 0.2 * len(notes), 2.5 * rows + 0.6 * bool(seen)]
-    figure = Drawn(figsize=(6.4, heights[0] + (heights[1] if rows else 0)), label="a tagged post")
+    figure = Drawn(figsize=(6.4, heights[0] + (heights[1] if rows else 0)), label=in_words(post))
     if not rows:
         _draw_words(figure.subplots(), lines, notes, post)
         return figure
@@ -74,6 +74,13 @@ def tagged_post(post: TaggedPost) -> Figure:
             _draw_attention(one, image, entity, scale)
         colour_bar(below, axes, scale, "attention × number of regions (1 = uniform)")
     return figure
+
+
+def in_words(post: TaggedPost) -> str:
+    """The tagged post in words, for readers who cannot see its figure: the text, its entities, and the relevance."""
+    found = ", ".join(f"{entity.text} ({entity.type}, {entity.score:.2f})" for entity in post.entities)
+    image = "no image seen" if post.relevance is None else f"relevance of the image {post.relevance:.2f}"
+    return figure_text(f"A tagged post: {post.text} | entities: {found or 'none'} | {image}")
 
 
 def drawable(text: str, family: str = SANS) -> str:

@@ -22,7 +22,7 @@ import pytest
 from jupyter_server.serverapp import list_running_servers
 from nbformat.v4 import new_code_cell, new_notebook
 from selenium.common.exceptions import TimeoutException
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.support.wait import WebDriverWait
 
 from hamner.corpora import TYPES, load_corpus
@@ -109,23 +109,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     finally:
         server.terminate()  # it ends its kernels
         server.wait(timeout=60)
-
-
-@pytest.fixture(scope="module")
-def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    driver = shutil.which("chromedriver")
-    if driver is None:
-        pytest.fail("there is no chromedriver: install one with its Chromium (Debian: apt-get install chromium-driver)")
-    options = ChromeOptions()
-    flags = "headless=new disable-gpu disable-quic no-first-run disable-background-networking disable-component-update"
-    for flag in f"{flags} disable-sync disable-dev-shm-usage window-size=1400,1000".split():
-        options.add_argument(f"--{flag}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    if os.geteuid() == 0:
-        options.add_argument("--no-sandbox")  # Chromium's sandbox refuses root
-    with Chrome(options, ChromeService(driver)) as browser:
-        browser.set_page_load_timeout(START)
-        yield browser
 
 
 def run_all(chrome: Chrome, lab: Lab, notebook: Path, screenshots: Path) -> Shown:

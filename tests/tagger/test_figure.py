@@ -49,6 +49,9 @@ def test_a_notebook_shows_the_figure_without_any_magic(post: TaggedPost) -> None
     png = data["image/png"]
     assert png.startswith(b"\x89PNG")
     assert metadata["image/png"]["width"] == Image.open(io.BytesIO(png)).width
+    found = ", ".join(f"{entity.text} ({entity.type}, {entity.score:.2f})" for entity in post.entities)
+    in_words = f"A tagged post: {post.text} | entities: {found} | relevance of the image {post.relevance:.2f}"
+    assert metadata["image/png"]["alt"] == in_words  # for readers who cannot see it
     assert formatter.format(post.show())[0]["image/png"] == png
 
 
@@ -57,6 +60,7 @@ def test_without_a_image_there_are_words_alone(make_run) -> None:
     figure = post.show()
     assert not any(axes.images for axes in figure.axes)
     assert post.notes[0] in texts(figure)
+    assert figure.get_label().endswith("| no image seen")
 
 
 def test_an_even_map_is_called_flat() -> None:
