@@ -1,6 +1,6 @@
 # make reproduce: run every notebook, rewrite figures and tables     make test: all checks
 # make base: the weights of the text encoder mpnet, of base size (404 MB)
-# make students: the notebooks without the solutions of their exercises
+# make students: the notebooks without the solutions of their exercises; FORMAT=nbgrader or otter for these graders
 # make mutants: single wrong lines in hamner/model, one by one; the tests must notice each
 # make test-browser: the notebooks in a JupyterLab that a headless Chromium drives (its chromedriver has to be there)
 # make kills: 200 processes killed at random moments; nothing may be lost (some minutes)
@@ -8,6 +8,7 @@
 # They start from nothing but Python 3.11 and need a network for the installation alone.
 PYTHON ?= python3.11
 VENV := .venv
+FORMAT ?= plain
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 
@@ -42,7 +43,7 @@ reproduce: install
 	$(BIN)/hamner reproduce
 
 students: install
-	$(BIN)/hamner students
+	$(BIN)/hamner students --format $(FORMAT)
 
 lint: install
 	$(BIN)/ruff check .
