@@ -2,7 +2,7 @@
 # make base: the weights of the text encoder mpnet, of base size (404 MB)
 # make models: train the models that come along again, in data/models (needs the corpus twitter2017; an hour on one core)
 # make book: the notebooks and docs as a site, in build/book/html     make slides: two lectures, also as PDF
-# make students: the notebooks without the solutions of their exercises
+# make students: the notebooks without the solutions of their exercises; FORMAT=nbgrader or otter for these graders
 # make mutants: single wrong lines in hamner/model, one by one; the tests must notice each
 # make test-browser: the notebooks in a JupyterLab that a headless Chromium drives (its chromedriver has to be there)
 # make kills: 200 processes killed at random moments; nothing may be lost (some minutes)
@@ -10,6 +10,7 @@
 # They start from nothing but Python 3.11 and need a network for the installation alone.
 PYTHON ?= python3.11
 VENV := .venv
+FORMAT ?= plain
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 
@@ -49,7 +50,7 @@ models: install
 	$(BIN)/python -m hamner.reproduction.bundle
 
 students: install
-	$(BIN)/hamner students
+	$(BIN)/hamner students --format $(FORMAT)
 
 # The address behind the buttons for Binder and Colab is this checkout's; `make book BOOK="--repository URL"` names another.
 book: $(VENV)/.site

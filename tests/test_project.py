@@ -250,6 +250,7 @@ def rooms_that_each_room_may_use() -> dict[str, set[str]]:
         "peers": ground | {"model"},
     }
     may |= dict.fromkeys(("vision", "evaluation", "drawing"), ground | {"corpora"})
+    may["exercises"] = ground | {"corpora", "model"}
     may["minitweets"] = may["drawing"] | {"drawing"}
     may["training"] = ground | {"corpora", "model", "vision", "evaluation"}
     may["tagger"] = may["training"] | {"training", "drawing", "models"}

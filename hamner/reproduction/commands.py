@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hamner.corpora import project_folder
 from hamner.errors import HamnerError
+from hamner.files import written_whole
 from hamner.study.commands import write_all_tables
 from hamner.terminal import echo
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def reproduce(
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NN", help="Only this notebook, e.g. 05; repeatable.")
+        list[str] | None, typer.Option("--only", metavar="NN", help="Only this notebook, e.g. 05 or b1; repeatable.")
     ] = None,
 ) -> None:
     """Execute the notebooks in order, write figures/ and the tables again, and compare all with the committed files.
@@ -71,16 +72,31 @@ def reproduce(
 
 def students(
     folder: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="Write them to DIR. [default: notebooks/students]")
+        Path | None,
+        typer.Option("--to", metavar="DIR", help="Write them to DIR. [default: notebooks/students, by format]"),
     ] = None,
+    form: Annotated[
+        Literal["plain", "nbgrader", "otter"],
+        typer.Option("--format", help="For a class alone, or for the tool that will grade it."),
+    ] = "plain",
 ) -> None:
-    """Write a copy of the notebooks for a class: without outputs, and without the solutions of their exercises."""
+    """Write a copy of the notebooks for a class: without outputs and solutions; the cells that check answers stay.
+
+    For nbgrader, DIR is a course: go there for `nbgrader generate_assignment hamner --create`. For Otter-Grader, DIR
+    holds what `otter assign NOTEBOOK FOLDER` reads. Both tools are installed apart from hamner.
+    """
     notebooks = _notebooks()
-    folder = folder or notebooks.notebooks_folder() / "students"
+    copies = import_module("hamner.reproduction.students")
+    default = notebooks.notebooks_folder() / "students"
+    folder = folder or (default if form == "plain" else default / form)
     if folder.resolve() == notebooks.notebooks_folder().resolve():
         raise HamnerError(f"{folder} holds the executed notebooks, which would be overwritten: name another with --to")
+    make, inner = copies.FORMATS[form]
     for source in notebooks.notebook_sources():
-        notebooks.write(notebooks.for_students(source), folder / f"{source.stem}.ipynb")
+        notebooks.write(make(source), folder / inner / f"{source.stem}.ipynb")
+    if form == "nbgrader":
+        with written_whole(folder / "nbgrader_config.py", HamnerError) as temporary:
+            temporary.write_text(copies.NBGRADER_CONFIG, encoding="utf-8")
     echo(f"{folder} is ready")
 
 
@@ -184,7 +200,7 @@ def _decks(root: Path, work: Path, folder: Path) -> list[Path]:
 
 
 def _sources(only: Sequence[str] | None) -> list[Path]:
-    """The sources of the notebooks with these numbers (5 is 05), or of all.
+    """The sources of the notebooks with these numbers (5 is 05, b1 is of the build track), or of all.
 
     Raises HamnerError for a number without notebook.
     """

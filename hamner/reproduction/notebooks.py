@@ -1,6 +1,7 @@
 """Execute the notebooks from their text source, so that each number in them comes from the code beside it.
 
-The source is notebooks/py/NN_name.py (jupytext, py:percent); notebooks/NN_name.ipynb is built from it. The cells run in
+The source is notebooks/py/NN_name.py (jupytext, py:percent; bN_name.py is of the build track); notebooks/NN_name.ipynb
+is built from it. The cells run in
 order in a fresh kernel of this Python. Two executions write the same bytes: no timings, no random cell ids, no kernel
 version.
 """
@@ -40,9 +41,12 @@ class NotebookError(HamnerError):
 
 
 def notebook_sources(folder: Path | None = None) -> list[Path]:
-    """The notebooks' text sources, NN_name.py, in the order of their numbers; `folder` is notebooks/ of the project."""
+    """The notebooks' text sources, NN_name.py and bN_name.py, in the order of their numbers.
+
+    `folder` is notebooks/ of the project. The build track, b1 to b4, comes last.
+    """
     folder = folder or notebooks_folder()
-    sources = sorted((folder / "py").glob("[0-9][0-9]_*.py"))
+    sources = sorted((folder / "py").glob("[0-9b][0-9]_*.py"))
     if not sources:
         raise NotebookError(f"{folder / 'py'}: no notebook NN_name.py; run this from a checkout of the project")
     return sources
@@ -147,16 +151,6 @@ class _Client(NotebookClient):
                 self.kc.stop_channels()
             if kernel.has_kernel:
                 await kernel.shutdown_kernel(now=True)
-
-
-def for_students(source: Path) -> NotebookNode:
-    """Build a notebook without outputs; each solution becomes an empty cell."""
-    notebook = read_source(source)
-    for cell in notebook.cells:
-        if "solution" in cell.metadata.get("tags", []):
-            cell.source = "# your turn"
-            cell.metadata.pop("tags")
-    return notebook
 
 
 def write(notebook: NotebookNode, path: Path) -> None:

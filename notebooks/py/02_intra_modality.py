@@ -462,46 +462,142 @@ print("of each grain:", memory.grain.bincount().tolist())
 #
 # ## Exercises
 #
-# **1.** What shares of the layers would a model have that learnt nothing? Which layers gained by
-# training, and which lost?
+# Each has a cell that checks your answer and says what is wrong. In the copy that `make students`
+# writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
 
-# %% tags=["solution"]
-uniform = 1 / len(shares)  # the mix starts from zeros: softmax makes them equal
-change = 100 * (shares - uniform)
-print(
-    f"at the start {100 * uniform:.1f} % each; changes:", [f"{x:+.1f}" for x in change.tolist()]
-)
+# %% tags=["keep"]
+import torch
+
+from hamner.exercises import check_choice, check_function, right
+from hamner.model.intra_modality import fourier, phi
 
 # %% [markdown]
-# **2.** Show that attention without messages is bad at counting. Take two objects of equal vectors,
-# then three of them, and look at what comes out of a plain attention-weighted mean. Then put one
-# object of another kind beside them. Where does the count show now, and how strongly?
+# **1 · level 1.** *A measurement.* A mix that has learnt nothing gives each layer the same share. Write
+# `gains`: by how many points did training change each share?
+#
+# <details><summary>Hint</summary>
+#
+# The shares are `mix.softmax(0)`, and there are `len(mix)` of them.
+#
+# </details>
+
 
 # %% tags=["solution"]
-one, other = torch.eye(2)
+def gains(mix):
+    """The numbers of a mix (L,) to the change of each layer's share (L,), in points."""
+    # BEGIN SOLUTION
+    return 100 * (mix.softmax(0) - 1 / len(mix))
+    # END SOLUTION
+
+
+# %% tags=["check"]
+mix = torch.tensor([0.0, 0.0, 2.0]).log1p()  # 0, 0 and ln 3: the shares are 20, 20 and 60 %
+expected = torch.tensor([20.0, 20.0, 60.0]) - 100 / 3
+mistakes = {"that is the change of the numbers, not of the shares": 100 * (mix - 1 / 3)}
+check_function(gains, (mix,), expected, "a number for each layer", mistakes=mistakes)
+right("gains")
+
+# %%
+pd.DataFrame({"change (points)": gains(text.mix.double()).numpy()}).round(1).T
+
+# %% [markdown]
+# **2 · level 2.** *A piece of stage 1.* Attention without messages is bad at counting. Write `alone`: each
+# object $x_i$ becomes the mean of all objects, weighted by $\operatorname{softmax}_j(x_i^\top x_j)$.
+# Then look below: how many of a kind there are shows only in how little is left for the others.
+#
+# <details><summary>Hint</summary>
+#
+# `x @ x.T` holds the product of each pair.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def alone(x):
+    """Objects (K, d) to what each reads (K, d) and the weights (K, K)."""
+    # BEGIN SOLUTION
+    weights = (x @ x.T).softmax(dim=-1)
+    return weights @ x, weights
+    # END SOLUTION
+
+
+# %% tags=["check"]
+kinds = torch.eye(2)
 for copies in (2, 3):
-    same = one.expand(copies, 2)
-    mean = (same @ same.T).softmax(dim=-1) @ same
-    assert torch.allclose(mean, same)  # the mean of equal vectors is that vector
-    both = torch.cat([same, other[None]])
-    left = (both @ both.T).softmax(dim=-1)[0, -1]
-    print(
-        f"{copies} of a kind: each gives itself and its equals the rest, the other one {left:.3f}"
-    )
-# Among equals the outcome is the same. The count shows only in what is left for the other one, and
-# the more there are, the less one more of them changes it.
+    same = kinds[:1].expand(copies, 2)
+    uniform = torch.full((copies, copies), 1 / copies)
+    check_function(alone, (same,), {"the mean": same, "the weights": uniform})
+e = torch.tensor(1.0).exp()
+apart = torch.tensor([[e, 1], [1, e]]) / (e + 1)
+check_function(alone, (kinds,), {"the mean": apart, "the weights": apart})
+right("alone")
+
+# %%
+for copies in (2, 3, 4):
+    kinds = torch.eye(2)
+    both = torch.cat([kinds[:1].expand(copies, 2), kinds[1:]])
+    print(f"{copies} of a kind leave {alone(both)[1][0, -1]:.3f} to the other one")
 
 # %% [markdown]
-# **3.** Move all boxes of an image by one tenth of its width to the right (in numbers; they may
-# leave the image). Which columns of $\varphi$ change? Which part of the spatial block can
-# still notice the move?
+# **3 · level 2.** *A measurement.* Move all boxes of an image by one tenth of its width to the right (in
+# numbers; they may leave the image). Write `moved`: the greatest change of $\varphi$, and that of the
+# Fourier features. Which part of the spatial block can still notice the move?
+#
+# <details><summary>Hint</summary>
+#
+# A tenth to the right is `boxes + torch.tensor([0.1, 0.0, 0.1, 0.0])`. `phi` and `fourier` are those of
+# hamner.
+#
+# </details>
+
 
 # %% tags=["solution"]
-shifted = images.boxes + torch.tensor([0.1, 0.0, 0.1, 0.0])
-change = (phi(shifted, images.box_mask) - geometry).abs().amax(dim=(0, 1, 2))
-assert change.max() < 1e-3  # relative geometry sees no difference
-noticed = (spatial.position(fourier(shifted)) - place).abs().max() > 0.01
-print("phi changes: no; absolute place changes:", bool(noticed))
+def moved(boxes, box_mask):
+    """Boxes (B, K, 4) and their mask to the greatest change of phi and of fourier."""
+    # BEGIN SOLUTION
+    shifted = boxes + torch.tensor([0.1, 0.0, 0.1, 0.0])
+    relative = (phi(shifted, box_mask) - phi(boxes, box_mask)).abs().max()
+    absolute = (fourier(shifted) - fourier(boxes)).abs().max()
+    return relative, absolute  # only the absolute place, `position`, notices
+    # END SOLUTION
+
+
+# %% tags=["check"]
+boxes = torch.tensor([[[0.1, 0.2, 0.3, 0.6], [0.5, 0.5, 0.9, 0.7]]])
+x, tenth = torch.tensor([0.2, 0.7])[:, None], 0.1  # the centres
+angle = torch.pi * 2.0 ** torch.arange(4)
+waves = [wave(angle * (x + tenth)) - wave(angle * x) for wave in (torch.sin, torch.cos)]
+expected = {"the change of phi": torch.tensor(0.0)}
+expected["the change of fourier"] = torch.cat(waves).abs().max()
+check_function(moved, (boxes, torch.tensor([[True, True]])), expected)
+right("moved")
+
+# %% [markdown]
+# **4 · level 3.** *An argument.* A model without the spatial block reads no box. Still it gets some posts
+# right that ask for the *biggest* thing. What tells it the size? `"a"`: $\psi$, for it compares the
+# objects. `"b"`: the frozen features, for the crop of a small thing is blurred. `"c"`: the objects'
+# classes. `"d"`: the number of objects.
+#
+# <details><summary>Hint</summary>
+#
+# Which of the four is different for a large and a small drawing of the same thing?
+#
+# </details>
+
+# %% tags=["solution"]
+answer = ...
+# BEGIN SOLUTION
+answer = "b"
+# END SOLUTION
+
+# %% tags=["check"]
+why_not = {
+    "a": "psi compares the vectors of objects: it knows a size only if these do",
+    "c": "a class is what the thing is drawn on, whatever its size",
+    "d": "the number is the same, whichever of the things is the biggest",
+}
+check_choice("answer", answer, "b", why_not)
+right("the crop tells the size")
 
 # %% [markdown]
 # ## What we do not know of the paper

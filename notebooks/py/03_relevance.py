@@ -566,7 +566,49 @@ save(comparisons.relevance_by_relatedness(groups), "relevance_by_relatedness")
 #
 # ## Exercises
 #
-# **1.** Which relevant own image is judged the least relevant? Show the words and the image.
+# **1 and 4** have a cell that checks your answer and says what is wrong. In the copy that `make
+# students` writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
+
+# %% tags=["keep"]
+import numpy as np
+import torch
+
+from hamner.exercises import check_function, right
+
+# %% [markdown]
+# **1 · level 1.** *A piece of stage 2.* Write `relevance`: $\rho$ from the two projected vectors, $W_r s$
+# and $W_v v$, and the factor $c$. Work out the values of vectors that point the same way, apart, and
+# at a right angle, before you run the check.
+#
+# <details><summary>Hint</summary>
+#
+# `torch.cosine_similarity(x, y, dim=-1)` compares the vectors of each post.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def relevance(text, image, c):
+    """Two vectors for each post, (B, d) each, and the factor c to rho (B,)."""
+    # BEGIN SOLUTION
+    return torch.sigmoid(c * torch.cosine_similarity(text, image, dim=-1))
+    # END SOLUTION
+
+
+# %% tags=["check"]
+one = torch.tensor([[3.0, 4.0]]).expand(3, 2)
+other = torch.tensor([[6.0, 8.0], [-3.0, -4.0], [4.0, -3.0]])
+expected = torch.tensor([1.0, -1.0, 0.0]).mul(4).sigmoid()
+products = (4 * (one * other).sum(-1)).sigmoid()
+mistakes = {"a product of vectors grows with their lengths: take the cosine": products}
+mistakes["the factor c is missing"] = torch.tensor([1.0, -1.0, 0.0]).sigmoid()
+check_function(
+    relevance, (one, other, 4.0), expected, "a number for each post", mistakes=mistakes
+)
+right("relevance")
+
+# %% [markdown]
+# **2.** Which relevant own image is judged the least relevant? Show the words and the image.
 # Would you have known?
 
 # %% tags=["solution"]
@@ -577,35 +619,64 @@ print(f"rho {worst.rho:.2f}, topic {worst.topic}:", " ".join(post.words))
 Image.open(post.image)
 
 # %% [markdown]
-# **2.** Suppose you must say yes or no. Choose the threshold on $\rho$ that is best on the
-# shuffled images, and use it on the own ones. How many are judged rightly, of the relevant
-# images and of the others? Why is the mean of these two the thing to choose by, and not the
-# share of all that are judged rightly?
-
-
-# %% tags=["solution"]
-def judged_rightly(table, threshold):
-    """The share of relevant images, and that of the others, on the right side of the threshold."""
-    relevant, irrelevant = split_by_gold(table)
-    return np.array([(relevant > threshold).mean(), (irrelevant <= threshold).mean()])
-
-
-on = judged[judged.image == "shuffled"]
-thresholds = np.linspace(0, 1, 101)
-threshold = max(thresholds, key=lambda t: judged_rightly(on, t).mean())
-yes, no = 100 * judged_rightly(own, threshold)
-print(f"threshold {threshold:.2f}: right on {yes:.1f} % of the relevant own images")
-print(f"and on {no:.1f} % of the others")
-# Of the shuffled images one in five is relevant, of the own ones seven in eight. A threshold
-# that is best for all of the one mixture would say no far too often in the other.
-
-# %% [markdown]
 # **3.** Not all or nothing: put $\rho$ at 0.25, 0.5 and 0.75, and look at the cues `scene` and
 # `unrelated`. How much belief is enough to be led, and to be misled?
 
 # %% tags=["solution"]
 doses = {value: accuracy(with_rho(value)) for value in (0.25, 0.5, 0.75)}
 pd.DataFrame(doses).loc[["scene", "unrelated"]].round(1)
+
+# %% [markdown]
+# **4 · level 3.** *A measurement.* Suppose you must say yes or no. Write `best_threshold`: among 0, 0.01
+# to 1, the threshold on $\rho$ with the greatest mean of two shares, the relevant images above it and
+# the others not above it. Why this mean, and not the share of all that are judged rightly?
+#
+# <details><summary>Hint</summary>
+#
+# `max(np.linspace(0, 1, 101), key=...)` with a function of the threshold. Of the shuffled images one in
+# five is relevant, of the own ones seven in eight: which of the two shares would rule?
+#
+# </details>
+
+
+# %% tags=["solution"]
+def best_threshold(relevant, irrelevant):
+    """rho of the relevant and of the other images to the best threshold."""
+
+    # BEGIN SOLUTION
+    def both(threshold):
+        return (relevant > threshold).mean() + (irrelevant <= threshold).mean()
+
+    # A threshold that is best for all of one mixture would say no far too often in the other.
+    return max(np.linspace(0, 1, 101), key=both)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+few, many = np.array([0.805, 0.905]), np.full(98, 0.105)
+rare = np.array([*many, 0.855, 0.855])  # two of a hundred are judged relevant
+
+
+def side(threshold):
+    """On which side of the threshold the values lie that decide."""
+    return [float(threshold > 0.105), float(threshold > 0.805)]
+
+
+def side_of_answer():
+    return torch.tensor(side(best_threshold(few, rare)))
+
+
+mistakes = {"count the two kinds apart: here the others are fifty times as many": torch.ones(2)}
+between = torch.tensor([1.0, 0.0])
+check_function(side_of_answer, (), between, mistakes=mistakes, name="your best_threshold")
+right("best_threshold")
+
+# %%
+threshold = best_threshold(*split_by_gold(judged[judged.image == "shuffled"]))
+relevant, irrelevant = split_by_gold(own)
+yes, no = 100 * (relevant > threshold).mean(), 100 * (irrelevant <= threshold).mean()
+print(f"threshold {threshold:.2f}: right on {yes:.1f} % of the relevant own images")
+print(f"and on {no:.1f} % of the others")
 
 # %% [markdown]
 # ## What we do not know of the paper

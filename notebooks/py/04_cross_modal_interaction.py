@@ -47,7 +47,6 @@ from hamner.corpora import project_folder, spans
 from hamner.models import trained_or_bundled
 from hamner.figures import attention_maps
 from hamner.study import pointing
-from hamner.tagger import evidence
 from hamner.study.minitweets import CUES, answers_of
 from hamner.drawing.style import save
 
@@ -369,7 +368,91 @@ save(attention_maps.gate(gates), "gate")
 #
 # ## Exercises
 #
-# **1.** Switch the *last* iteration off in the trained model: a hook may replace a module's output.
+# **1 and 2** have a cell that checks your answer and says what is wrong. In the copy that `make
+# students` writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
+
+# %% tags=["keep"]
+import torch
+
+from hamner.exercises import check_function, right
+from hamner.model.attention import Groups, softmax_by_group
+
+# %% [markdown]
+# **1 · level 2.** *A piece of stage 3.* Write `read`: what a word takes from the memory if it attends to
+# each grain by itself, with the share $\beta_g$.
+#
+# <details><summary>Hint</summary>
+#
+# `logits.split(sizes, -1)` gives the parts. $\beta_g$ has to fit (B, n, M_g): `beta[:, g, None, None]`.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def read(logits, values, sizes, beta):
+    """Logits (B, n, M), values (B, M, d), each grain's size, beta (B, g) to (B, n, d)."""
+    # BEGIN SOLUTION
+    parts = enumerate(logits.split(sizes, -1))
+    weights = [beta[:, g, None, None] * part.softmax(-1) for g, part in parts]
+    return torch.cat(weights, -1) @ values
+    # END SOLUTION
+
+
+# %% tags=["check"]
+logits, values, sizes = torch.randn(2, 3, 6), torch.randn(2, 6, 4), (4, 1, 1)
+beta, real = torch.rand(2, 3).softmax(-1), torch.ones(2, 3, 6, dtype=torch.bool)
+expected = softmax_by_group(logits, real, Groups(sizes, beta)) @ values
+mistakes = {"one softmax runs over all grains": logits.softmax(-1) @ values}
+mistakes["the shares beta are missing"] = (
+    softmax_by_group(logits, real, Groups(sizes, torch.ones(2, 3))) @ values
+)
+check_function(read, (logits, values, sizes, beta), expected, "(B, n, d)", mistakes=mistakes)
+right("read")
+
+# %% [markdown]
+# **2 · level 2.** *A measurement.* Do the heads of an iteration look at different things? Write `heads`: the
+# entropy of each head's weights (1 = uniform over all regions), and how much each two heads differ,
+# which is half the summed difference of their weights, as in section 3.
+#
+# <details><summary>Hint</summary>
+#
+# The entropy is $-\sum_m a_m \ln a_m / \ln M$. `torch.special.entr` gives $-a \ln a$, and 0 at 0. For all
+# pairs of heads: `weights[:, None] - weights[None]`.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def heads(weights):
+    """Weights (h, M) to the entropy of each head (h,) and the difference of each two (h, h)."""
+    # BEGIN SOLUTION
+    length = torch.tensor(float(weights.shape[1])).log()
+    entropy = torch.special.entr(weights).sum(-1) / length
+    return entropy, (weights[:, None] - weights[None]).abs().sum(-1) / 2
+    # END SOLUTION
+
+
+# %% tags=["check"]
+weights = torch.tensor([[0.25] * 4, [0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]])
+entropy = torch.tensor([1.0, 0.5, 0.5])
+differences = torch.tensor([[0, 0.5, 0.5], [0.5, 0, 1], [0.5, 1, 0]])
+bits = entropy * torch.tensor(4.0).log()
+mistakes = {"uniform weights must have 1: divide by the logarithm of M": bits}
+mistakes["take half of the summed difference"] = 2 * differences
+expected = {"the entropy": entropy, "the difference": differences}
+# The second and the third have one entropy and nothing in common.
+check_function(heads, (weights,), expected, mistakes=mistakes)
+right("heads")
+
+# %%
+for number, of_heads in enumerate(kept.word_to_region[0, :, :, name.start], start=1):
+    entropy, apart = heads(of_heads[:, mask[0]])
+    print(f"iteration {number}: entropies", [round(one, 2) for one in entropy.tolist()])
+    pairs = [(f"{a} and {b}", apart[a, b]) for a, b in combinations(range(len(apart)), 2)]
+    print("  differences:", ", ".join(f"{pair} {one:.2f}" for pair, one in pairs))
+
+# %% [markdown]
+# **3.** Switch the *last* iteration off in the trained model: a hook may replace a module's output.
 # What becomes of the probabilities? Why is this not the same as the ablation row `one_iteration`?
 
 # %% tags=["solution"]
@@ -381,29 +464,7 @@ pd.DataFrame({"whole": probability.loc["H"], "without the last": without}).round
 # All that comes after was trained with the last iteration there; one_iteration is trained without.
 
 # %% [markdown]
-# **2.** Do the heads of an iteration look at different things? For the first name of our post, give
-# the entropy of each head's attention (1 = uniform over all regions), and how much each two heads
-# differ: half the summed difference of their weights, as in section 3.
-
-# %% tags=["solution"]
-real = mask[0]
-rows = [
-    [evidence.entropy(head[real].numpy()) for head in step[:, name.start]]
-    for step in kept.word_to_region[0]
-]
-index = [f"iteration {i + 1}" for i in range(len(rows))]
-entropies = pd.DataFrame(rows, index).rename(columns="entropy of head {}".format)
-pairs = list(combinations(range(entropies.shape[1]), 2))
-apart = [
-    [((step[a] - step[b]).abs().sum() / 2).item() for a, b in pairs]
-    for step in kept.word_to_region[0, :, :, name.start]
-]
-apart = pd.DataFrame(apart, index, [f"heads {a} and {b} differ by" for a, b in pairs])
-pd.concat([entropies, apart], axis=1).T.round(2)
-# Two heads of one entropy may look at the same regions or at quite other ones: the second part says.
-
-# %% [markdown]
-# **3.** Hold the gate open ($z = 1$ everywhere) and shut ($z = 0$) in the trained model. In which
+# **4.** Hold the gate open ($z = 1$ everywhere) and shut ($z = 0$) in the trained model. In which
 # cues does the gate matter?
 
 

@@ -20,12 +20,23 @@ from PIL import Image
 from hamner.corpora import project_folder
 from hamner.drawing import colours, style
 from hamner.drawing.captions import read_captions
-from hamner.figures import architecture, attention_maps, comparisons, corpora, decoding, peers, stages, training
+from hamner.figures import (
+    architecture,
+    attention_maps,
+    build,
+    comparisons,
+    corpora,
+    decoding,
+    peers,
+    stages,
+    training,
+)
 
 FIGURES = project_folder() / "figures"
 MODULES = (
     architecture,
     attention_maps,
+    build,
     comparisons,
     stages,
     corpora,
@@ -121,7 +132,7 @@ def test_the_marginals_figure_frames_the_best_path() -> None:
 
 def test_every_figure_stands_in_the_readme_with_its_notebook_function_and_command() -> None:
     rows = re.findall(
-        r"^\| `(\w+)` \| (\d\d)_\w+ \| `(\w+)\.(\w+)` \| `hamner reproduce --only (\d\d)` \|$",
+        r"^\| `(\w+)` \| ([b\d]\d)_\w+ \| `(\w+)\.(\w+)` \| `hamner reproduce --only ([b\d]\d)` \|$",
         (FIGURES / "README.md").read_text(encoding="utf-8"),
         re.MULTILINE,
     )

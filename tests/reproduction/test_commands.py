@@ -132,6 +132,20 @@ def test_students_get_every_notebook_without_its_solutions(project: Path) -> Non
     assert "would be overwritten" in str(refused.exception)
 
 
+@pytest.mark.parametrize(
+    ("form", "files"),
+    [
+        ("nbgrader", {"nbgrader_config.py", "source/hamner/01_good.ipynb", "source/hamner/02_bad.ipynb"}),
+        ("otter", {"01_good.ipynb", "02_bad.ipynb"}),
+    ],
+)
+def test_copies_for_a_grader_lie_where_it_looks_for_them(form: str, files: set[str], project: Path) -> None:
+    assert run(reproduction.students, "--format", form).exit_code == 0
+    folder = project / "notebooks" / "students" / form
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == files
+    assert run(reproduction.students, "--format", "moodle").exit_code == 2
+
+
 @pytest.mark.parametrize("command", [reproduction.reproduce, reproduction.students])
 def test_without_jupytext_a_command_ends_in_the_remedy(command: Callable[..., None], monkeypatch) -> None:
     monkeypatch.delitem(sys.modules, "hamner.reproduction.notebooks")
