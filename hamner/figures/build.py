@@ -16,10 +16,9 @@ from hamner.drawing.colours import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPL
 from hamner.drawing.matrix import draw_matrix
 from hamner.drawing.parts import HALO, draw_box, draw_image, steady, write_above
 from hamner.drawing.style import styled
+from hamner.figures.stages import GRAIN_COLOURS
 from hamner.model.intra_modality import GRAINS
 from hamner.model.relevance import SHARPNESS
-
-GRAIN_COLOURS = dict(zip(GRAINS, (SKY, ORANGE, BLUE), strict=True))
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float], style: str = "-|>", **more: Any) -> FancyArrowPatch:
