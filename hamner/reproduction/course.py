@@ -70,14 +70,14 @@ def slide_functions(root: Path) -> dict[str, Callable[..., str] | str]:
 
     @cache
     def table(name: str) -> list[dict[str, str]]:
-        return list(csv.DictReader(read_text(root / "data" / name).splitlines()))
+        return list(csv.DictReader(read_text(root / name).splitlines()))
 
     def one(name: str, **wanted: str) -> dict[str, str]:
         """The line of a table with these values."""
         found = [line for line in table(name) if all(line[key] == value for key, value in wanted.items())]
         if len(found) != 1:
             asked = ", ".join(f"{key} {value}" for key, value in wanted.items())
-            raise HamnerError(f"data/{name} has {len(found)} lines with {asked}; name one that `hamner tables` writes")
+            raise HamnerError(f"{name} has {len(found)} lines with {asked}; name one that `hamner tables` writes")
         return found[0]
 
     def figure(name: str, *, height: int | None = None, style: str | None = None) -> str:
@@ -91,7 +91,7 @@ def slide_functions(root: Path) -> dict[str, Callable[..., str] | str]:
         return figure(name, style="top-row")
 
     def f1(corpus: str, row: str) -> str:
-        line = one("tables/results.csv", corpus=corpus, row=row, protocol="seqeval", encoder="minilm")
+        line = one("data/tables/results.csv", corpus=corpus, row=row, protocol="seqeval", encoder="minilm")
         spread = f" ± {100 * float(line['f1_sd']):.1f}" if line["f1_sd"] else ""
         return f"{100 * float(line['f1']):.1f}{spread} ({line['seeds']})"
 
@@ -100,10 +100,10 @@ def slide_functions(root: Path) -> dict[str, Callable[..., str] | str]:
         return _markdown(["corpus", *(f"`{row}` (seeds)" for row in rows)], cells)
 
     def ceiling(row: str, cue: str) -> str:
-        return f"{100 * float(one('tables/minitweets.csv', row=row, cue=cue)['expected']):.0f}"
+        return f"{100 * float(one('data/tables/minitweets.csv', row=row, cue=cue)['expected']):.0f}"
 
     def accuracy(row: str, cue: str) -> str:
-        mean = one("tables/minitweets.csv", row=row, cue=cue)["mean"]
+        mean = one("data/tables/minitweets.csv", row=row, cue=cue)["mean"]
         return f"{100 * float(mean):.0f}" if mean else "–"
 
     def cue_table(*rows: str) -> str:
@@ -111,7 +111,7 @@ def slide_functions(root: Path) -> dict[str, Callable[..., str] | str]:
             [
                 f"`{row}`",
                 *(f"*{ceiling(row, cue)}* / **{accuracy(row, cue)}**" for cue in CUES),
-                one("tables/minitweets.csv", row=row, cue=CUES[0])["seeds"],
+                one("data/tables/minitweets.csv", row=row, cue=CUES[0])["seeds"],
             ]
             for row in rows
         ]
@@ -120,7 +120,7 @@ def slide_functions(root: Path) -> dict[str, Callable[..., str] | str]:
     def most_hurt(*lesions: str) -> str:
         cells = []
         for lesion in lesions:
-            lines = [line for line in table("tables/lesions.csv") if line["lesion"] == lesion and line["row"] == "full"]
+            lines = [line for line in table("data/tables/lesions.csv") if line["lesion"] == lesion and line["row"] == "full"]
             of_cue = {line["measure"]: float(line["change"]) for line in lines if line["measure"] in CUES}
             if not of_cue:
                 raise HamnerError(f"data/tables/lesions.csv has no lesion {lesion} of the row full")
@@ -131,7 +131,7 @@ def slide_functions(root: Path) -> dict[str, Callable[..., str] | str]:
     def corpora_table() -> str:
         cells = []
         for corpus in CORPORA[1:]:
-            of = {line["quantity"]: line for line in table("published/statistics.csv") if line["corpus"] == corpus}
+            of = {line["quantity"]: line for line in table("hamner/published/statistics.csv") if line["corpus"] == corpus}
             counts = " / ".join(f"{int(of['posts'][split]):,}" for split in ("train", "valid", "test"))
             cells.append([corpus, counts, f"{sum(int(of['entities'][part]) for part in ('train', 'valid', 'test')):,}"])
         return _markdown(["corpus (published counts)", "posts: train / valid / test", "entities"], cells)

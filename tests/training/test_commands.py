@@ -647,7 +647,7 @@ def test_a_setting_that_would_not_hold_is_refused(arguments, options, message):
 
 def test_a_folder_of_a_known_corpus_gets_the_settings_of_its_name(monkeypatch, tiny):
     given = []
-    monkeypatch.setattr("hamner.corpora.options.load_corpus", lambda *_: replace(tiny, name="minitweets"))
+    monkeypatch.setattr("hamner.corpora.load_corpus", lambda *_: replace(tiny, name="minitweets"))
     monkeypatch.setattr("hamner.training.train", lambda corpus, config, *_, **__: given.append(config) or stop())
     CliRunner().invoke(app, ["train", "some/folder/minitweets", "--row", "full"])
     assert given == [study_config("minitweets", "full")]
