@@ -120,7 +120,8 @@ def slide_functions(root: Path) -> dict[str, Callable[..., str] | str]:
     def most_hurt(*lesions: str) -> str:
         cells = []
         for lesion in lesions:
-            lines = [line for line in table("data/tables/lesions.csv") if line["lesion"] == lesion and line["row"] == "full"]
+            of_full = [line for line in table("data/tables/lesions.csv") if line["row"] == "full"]
+            lines = [line for line in of_full if line["lesion"] == lesion]
             of_cue = {line["measure"]: float(line["change"]) for line in lines if line["measure"] in CUES}
             if not of_cue:
                 raise HamnerError(f"data/tables/lesions.csv has no lesion {lesion} of the row full")
@@ -131,7 +132,8 @@ def slide_functions(root: Path) -> dict[str, Callable[..., str] | str]:
     def corpora_table() -> str:
         cells = []
         for corpus in CORPORA[1:]:
-            of = {line["quantity"]: line for line in table("hamner/published/statistics.csv") if line["corpus"] == corpus}
+            statistics = table("hamner/published/statistics.csv")
+            of = {line["quantity"]: line for line in statistics if line["corpus"] == corpus}
             counts = " / ".join(f"{int(of['posts'][split]):,}" for split in ("train", "valid", "test"))
             cells.append([corpus, counts, f"{sum(int(of['entities'][part]) for part in ('train', 'valid', 'test')):,}"])
         return _markdown(["corpus (published counts)", "posts: train / valid / test", "entities"], cells)
