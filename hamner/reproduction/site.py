@@ -108,6 +108,7 @@ def assemble(root: Path, folder: Path, repository: Repository | None) -> list[st
     notebooks, captions = site_notebooks(root), read_captions(root / "figures" / "captions.csv")
     pages = [path for place in ("docs", "docs/course") for path in sorted((root / place).glob("*.md"))]
     pages = [page for page in pages if page.stem != "exam"]  # it has the answers: read it in the repository
+    pages.sort(key=lambda page: page.stem != "plan")  # the plan comes before what it names
     numbers = {number_of(path): path.name for path in notebooks}
     problems = []
     shown: set[str] = set()  # a figure has its number and its name where it is shown first
@@ -118,6 +119,8 @@ def assemble(root: Path, folder: Path, repository: Repository | None) -> list[st
     inside = {path.relative_to(root).as_posix() for path in (*notebooks, *pages)}
     for page in pages:
         text = relinked(read_text(page), page.relative_to(root), root, inside, repository)
+        if page.parent.name == "course":
+            text = with_links(text, {number: f"../../notebooks/{name}" for number, name in numbers.items()})
         _write(folder / page.relative_to(root), text)
     shutil.copytree(root / "figures", folder / "figures", ignore=shutil.ignore_patterns("*.md", "*.csv", "*.svg"))
     first = read_text(root / "docs" / "book" / "index.md")
@@ -233,10 +236,12 @@ def with_links(text: str, numbers: Mapping[str, str]) -> str:
     def linked(numbers_in_text: str) -> str:
         return re.sub(r"[a-z]?\d\d?\b", lambda found: link(found[0]), numbers_in_text)
 
-    lines, fenced = [], False
+    lines: list[str] = []
+    fence = ""  # the line that opened the code that we are in
     for line in text.split("\n"):
-        fenced ^= line.startswith("```")
-        if fenced or line.startswith("    "):
+        if line.startswith("```"):
+            fence = "" if fence else line
+        if (fence and fence != "```{glossary}") or line.startswith("    "):
             lines.append(line)
             continue
         if row := re.match(r"\| (?=[a-z]?\d\d?\b)([a-z\d, ]+?)(?= \|)", line):

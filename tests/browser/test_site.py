@@ -75,6 +75,11 @@ def requested(chrome: Chrome) -> list[str]:
     return [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
 
 
+def errors(chrome: Chrome) -> list[str]:
+    """What the console of the browser says since the last call; the theme also tells there which colours it chose."""
+    return [line["message"] for line in chrome.get_log("browser") if line["level"] == "SEVERE"]
+
+
 def test_every_page_opens_without_an_error_and_asks_no_other_host(chrome: Chrome, site: Site) -> None:
     pages = [page for page in site.pages if page.parent.name != "slides"]
     assert {f"{notebook.stem}.html" for notebook in site_notebooks(ROOT)} <= {page.name for page in pages}
@@ -89,7 +94,7 @@ def test_every_page_opens_without_an_error_and_asks_no_other_host(chrome: Chrome
             faults += [f"{page.name}: {error}" for error in chrome.execute_script(MATH_ERRORS)]
         broken = chrome.execute_script("return [...document.images].filter(i => i.complete && !i.naturalWidth).length")
         faults += [f"{page.name}: {broken} images are broken"] if broken else []
-        faults += [f"{page.name}: {line['message']}" for line in chrome.get_log("browser")]
+        faults += [f"{page.name}: {error}" for error in errors(chrome)]
         faults += [
             f"{page.name}: asked {address}"
             for address in requested(chrome)
@@ -180,5 +185,5 @@ def test_a_lecture_shows_all_its_slides_and_fewer_in_45_minutes(chrome: Chrome, 
     source = (ROOT / "docs" / "slides" / f"{name}.md").read_text(encoding="utf-8")
     titles = sum(line.startswith(("# ", "## ")) for line in source.splitlines())
     assert shown == {"": titles, "?45": titles - source.count("{{ cut }}")}
-    assert not chrome.get_log("browser")
+    assert not errors(chrome)
     assert all(address.startswith((f"{site.url}/", "data:")) for address in requested(chrome))

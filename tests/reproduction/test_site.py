@@ -114,6 +114,11 @@ def test_solutions_and_the_installation_are_folded_and_the_installation_names_th
         ("`notebook 03`", "`notebook 03`"),
         ("    notebook 03", "    notebook 03"),
         ("```\nnotebook 03\n```", "```\nnotebook 03\n```"),
+        (
+            "```{glossary}\nrow\n  See notebook 03.\n```",
+            "```{glossary}\nrow\n  See notebook [03](03_relevance.ipynb).\n```",
+        ),
+        ("```python\n1\n```\nnotebook 03", "```python\n1\n```\nnotebook [03](03_relevance.ipynb)"),
         ("| 03, 09 | tables |", "| [03](03_relevance.ipynb), [09](09_tables.ipynb) | tables |"),
         ("| 0.03 | 09 |", "| 0.03 | 09 |"),
     ],
@@ -189,6 +194,9 @@ def test_the_contents_name_what_exists_and_nothing_else(assembled: tuple[Path, l
     expected = {f"{name}.ipynb" for name in notebooks} | {f"{name}.md" for name in pages | course_pages}
     assert written == expected | {"index.md", "figure_list.md"}
     assert "{" not in re.sub(r"```\{\w+\}", "", index)  # captions are filled in
+    assert index.index("docs/course/plan\n") < index.index("docs/course/glossary\n")
+    glossary = (folder / "docs" / "course" / "glossary.md").read_text(encoding="utf-8")
+    assert "notebook [07](../../notebooks/07_ablations.ipynb)" in glossary
 
 
 def test_a_track_with_a_letter_has_its_own_contents_and_is_counted_as_numbers(tmp_path: Path) -> None:
