@@ -244,13 +244,13 @@ def trellis(words: Sequence[str], tags: Sequence[str], alpha: np.ndarray, path: 
 
 @styled
 def training(losses: Sequence[float], accuracy: pd.DataFrame) -> Figure:
-    """Draw the loss of each step, smoothed, and the type accuracy (rows: cues, columns: what the model saw)."""
+    """Draw the loss of each step, smoothed, and type accuracy: rows are models, columns what they saw."""
     figure = Figure(figsize=(6.4, 3.0))
     loss, bars = figure.subplots(1, 2, width_ratios=[1, 1.15])
     smooth = pd.Series(losses).ewm(span=20).mean()
     loss.plot(np.arange(1, len(losses) + 1), steady(smooth.to_numpy(), 2), color=BLUE)
     loss.set(xlabel="step", title="loss", xlim=(0, len(losses)))
-    loss.set_ylim(bottom=0)
+    loss.set_yscale("log")
     width = 0.8 / accuracy.shape[1]
     for number, (column, colour) in enumerate(zip(accuracy.columns, (BLUE, GREY), strict=False)):
         places = np.arange(len(accuracy)) + (number - (accuracy.shape[1] - 1) / 2) * width
@@ -258,5 +258,5 @@ def training(losses: Sequence[float], accuracy: pd.DataFrame) -> Figure:
     bars.set_xticks(range(len(accuracy)), accuracy.index)
     bars.axhline(25, color=BLACK, linestyle=":", linewidth=1.2)
     bars.set(ylim=(0, 100), title="right types (%)")
-    bars.legend(loc="upper right")
+    figure.legend(loc="outside upper right", ncols=2)
     return figure

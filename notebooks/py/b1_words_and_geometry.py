@@ -234,7 +234,7 @@ class Sentence(nn.Module):
 stage = shaken(intra_modality.Sentence(6, 4))
 words, mask = torch.randn(2, 5, 6), torch.arange(5) < torch.tensor([[5], [3]])
 s, a = stage(words, mask)
-mistakes = {"padding is read: give the mask to masked_softmax": stage(words, mask | True)[1]}
+mistakes = {"padding is read: give the mask to masked_softmax": stage(words, mask | True)[0]}
 expected = {"s": s, "a": a}
 check_module(Sentence, (6, 4), stage.state_dict(), (words, mask), expected, "", mistakes)
 right("Sentence")

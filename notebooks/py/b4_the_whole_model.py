@@ -473,7 +473,7 @@ def right_types(model, blind=False):
 # rate falls to zero at the end.
 
 # %%
-EPOCHS = 10
+EPOCHS = 8
 torch.manual_seed(1)
 mine = Model(*sizes, trained.decoder.tags, trained.text.width, tagger.config.model.heads)
 optimizer = torch.optim.AdamW(mine.parameters(), lr=1.5e-3, weight_decay=0.5)
@@ -488,24 +488,25 @@ for epoch in range(EPOCHS):
 
 # %%
 results = {"untrained": [before, before]}
-results["yours, two minutes"] = [right_types(mine), right_types(mine, blind=True)]
-results["hamner's weights"] = [right_types(model), right_types(model, blind=True)]
+results["yours"] = [right_types(mine), right_types(mine, blind=True)]
+results["hamner's"] = [right_types(model), right_types(model, blind=True)]
 table = pd.DataFrame(results, index=["with its image", "without"]).T
 save(build.training(losses, table), "own_training")
 
 # %% [markdown]
 # *Left: the loss of your model, smoothed over 20 steps. Right: names of the cue `scene` with the right
-# type, for three sets of weights in your classes; the dotted line is a guess among four types.*
+# type, for three sets of weights in your classes: untrained, yours, and those of hamner. The dotted line
+# is a guess among four types.*
 
 # %%
-with_image, without = table.loc["yours, two minutes"]
-assert with_image > without + 0.1 and losses[-1] < losses[0] / 4
+with_image, without = table.loc["yours"]
+assert with_image > 0.7 and without < 0.4 and losses[-1] < losses[0] / 10
 (100 * table).round(1)
 
 # %% [markdown]
-# With its image your model gets more types right than without: what it knows of an image it learnt in
-# two minutes, from tags alone, through $\rho$, $\beta$ and attention that you wrote. The other weights
-# had all cues and half an hour. From here: train on another cue, take a part out (`rho * 0 + 1` in
+# With its image your model gets most types right; without, no more than a guess. What it knows of images
+# it learnt in two minutes, from tags alone, through attention that you wrote. Yours had one cue to
+# learn and hamner's weights all ten. From here: train on another cue, take a part out (`rho * 0 + 1` in
 # `Model.forward`), or read `hamner/model`, which you now know.
 #
 # **You wrote this model.**

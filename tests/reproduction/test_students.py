@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import linecache
@@ -17,7 +18,7 @@ import pytest
 import torch
 from nbformat import NotebookNode
 
-from hamner.exercises import NotYet
+from hamner.exercises import NotYet, answers
 from hamner.reproduction import notebooks, students
 from hamner.reproduction.notebooks import NotebookError
 from hamner.reproduction.students import BEGIN, END, OPEN, Exercise
@@ -78,23 +79,77 @@ def tags(cell: NotebookNode) -> list[str]:
     return list(cell.metadata.get("tags", []))
 
 
-@pytest.mark.parametrize("source", CHECKED, ids=lambda source: source.stem)
-def test_every_solution_passes_its_check_and_every_stub_fails_with_one_sentence(source: Path, monkeypatch) -> None:
-    monkeypatch.chdir(notebooks.notebooks_folder())  # where the answers of other notebooks are
+@functools.cache
+def before_each(source: Path) -> dict[int, tuple[Exercise, dict[str, Any]]]:
+    """Number -> exercise and the names that its reader has: of cells to keep, and of the solutions before it."""
     cells = READ[source].cells
-    solved: dict[str, Any] = {"__name__": source.stem}
-    checked = {exercise.check: exercise for exercise in students.exercises(READ[source], source)}
-    for number, cell in enumerate(cells):
-        if exercise := checked.get(number):
-            before = dict(solved)
-            run(cells[exercise.solution].source, solved, f"<{source.stem} {number} solution>")
-            said = students.RIGHT.search(cell.source)[1]
-            assert run(cell.source, dict(solved), f"<{source.stem} {number}>") == f"Right: {said}.\n"
-            run(students.stub(cells[exercise.solution].source), before, f"<{source.stem} {number} stub>")
-            with pytest.raises(NotYet):  # Python's own errors would be more than one sentence
-                run(cell.source, before, f"<{source.stem} {number}>")
-        elif "keep" in tags(cell):
-            run(cell.source, solved, f"<{source.stem} {number}>")
+    found = {}
+    names: dict[str, Any] = {"__name__": source.stem}
+    checked = {exercise.solution: exercise for exercise in students.exercises(READ[source], source)}
+    with contextlib.chdir(notebooks.notebooks_folder()):  # where the answers of other notebooks are
+        for number, cell in enumerate(cells):
+            if exercise := checked.get(number):
+                found[exercise.number] = exercise, dict(names)
+            if "keep" in tags(cell) or number in checked:
+                run(cell.source, names, f"<{source.stem} {number}>")
+    return found
+
+
+def checked(source: Path, exercise: Exercise, answer: str, names: dict[str, Any]) -> str:
+    """What the check of an exercise prints about an answer. Raises NotYet about a wrong one."""
+    names = dict(names)
+    run(answer, names, f"<{source.stem} {exercise.number} answer>")
+    return run(READ[source].cells[exercise.check].source, names, f"<{source.stem} {exercise.number} check>")
+
+
+@pytest.mark.parametrize("source", CHECKED, ids=lambda source: source.stem)
+def test_every_solution_passes_its_check_and_every_stub_fails_with_one_sentence(source: Path) -> None:
+    cells = READ[source].cells
+    for exercise, names in before_each(source).values():
+        said = students.RIGHT.search(cells[exercise.check].source)[1]
+        solution = cells[exercise.solution].source
+        assert checked(source, exercise, solution, names) == f"Right: {said}.\n"
+        with pytest.raises(NotYet):  # Python's own errors would be more than one sentence
+            checked(source, exercise, students.stub(solution), names)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "number", "old", "new", "said"),
+    [
+        ("b1", 1, "embedded * word_mask[:, :, None]", "embedded", "reads the embeddings of padding"),
+        ("b1", 2, "logits.masked_fill(~mask, lowest)", "logits", "masked places take part in the softmax"),
+        ("b1", 3, "word_mask)\n", "word_mask | True)\n", "padding is read"),
+        ("b1", 5, ".clamp(min=0)", "", r"at \[0, 0, 2\]"),
+        ("b1", 6, "for number in numbers], -1)", "for number in numbers], -1).transpose(1, 2)", "it sees i from j"),
+        ("b1", 6, ".clamp(-10, 10)", ".clamp(-1, 1)", r"\(d[xy]/[wh]\), expected"),
+        ("b1", 7, "[2 * u - 1,", "[u,", r"\(2u-1 of x\), expected"),
+        ("b2", 2, "nn.functional.normalize(seen, dim=-1)", "seen", "a cosine ignores them"),
+        ("b2", 3, "by_head).flatten(2)", "by_head).flatten(1)", r"expected \(2, 3, 8\): \(B, N, d\)"),
+        ("b2", 4, "messages is not None", "False", "what the nodes receive is missing"),
+        ("b2", 5, "[:, None, None]", "[:, None, None] | True", "padding is read"),
+        ("b3", 1, " / query.shape[-1] ** 0.5", "", "not divided by the root of d"),
+        ("b3", 2, "present.any(-1), beta", "1, beta", r"rho of your Relevance has .* at \[2\], expected 0"),
+        ("b3", 4, "        read, _", "        scale = 1\n        read, _", "rho scales nothing"),
+        ("b3", 5, "word_mask[:, None]", "word_mask[:, None] | True", "a region may belong to padding"),
+        ("b4", 1, "    last = tags", "    mask = mask | True\n    last = tags", "padding is scored"),
+        ("b4", 2, "+ crf.transitions)", "+ crf.transitions.T)", "moves go from row to column"),
+        ("b4", 4, "    nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n", "", "clip the length of the gradients"),
+    ],
+)
+def test_a_check_says_what_is_wrong(notebook: str, number: int, old: str, new: str, said: str) -> None:
+    (source,) = [source for source in TRACK if source.stem.startswith(notebook)]
+    exercise, names = before_each(source)[number]
+    solution = READ[source].cells[exercise.solution].source
+    assert old in solution
+    with pytest.raises(NotYet, match=said):
+        checked(source, exercise, solution.replace(old, new), names)
+
+
+def test_the_copies_of_students_read_one_another(tmp_path: Path) -> None:
+    for source in TRACK[:2]:
+        notebooks.write(students.for_students(source), tmp_path / f"{source.stem}.ipynb")
+    with contextlib.chdir(tmp_path):
+        assert answers(TRACK[1].stem).phi(None, None) is None  # the stub of the first, by way of the second
 
 
 @pytest.mark.parametrize("source", CHECKED, ids=lambda source: source.stem)
