@@ -17,14 +17,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hamner.corpora import TYPES, load_corpus, project_folder
+from hamner.corpora import TYPES, load_corpus
 from hamner.errors import HamnerError
 from hamner.evaluation import over_seeds, welch
-from hamner.files import written_whole
 from hamner.minitweets import CUES
 from hamner.model.config import OWN_WORDS, ModelConfig
 from hamner.study.minitweets import accuracies, ceilings, learned_ceilings, measured, sampling_error
-from hamner.study.tables import markdown_table, name_of, results, runs_of, with_predictions, without_mixtures
+from hamner.study.tables import (
+    markdown_table,
+    name_of,
+    results,
+    runs_of,
+    with_predictions,
+    without_mixtures,
+    write_files,
+)
 from hamner.training import Run
 from hamner.training.identity import difference, flat, identity
 from hamner.training.rows import (
@@ -188,7 +195,6 @@ def write_minitweets(folder: Path | None = None) -> list[Path]:
 
     The tables are made from the study's own runs (`minitweets_runs`).
     """
-    folder = folder or project_folder() / "data" / "tables"
     corpus = load_corpus("minitweets")
     of_study = with_predictions(without_mixtures(minitweets_runs()[0]), {corpus.name: corpus.test})
     table = expected_beside_measured(of_study)
@@ -206,11 +212,8 @@ def write_minitweets(folder: Path | None = None) -> list[Path]:
             for line in of_row[["expected", "learned", "mean"]].itertuples(index=False)
         ]
         rows.append([str(row), str(of_row.seeds.iloc[0]), *cells])
-    with written_whole(folder / "minitweets.csv") as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6f")
-    with written_whole(folder / "minitweets.md") as temporary:
-        temporary.write_text(note + markdown_table(["row"], ["seeds", *CUES], rows), encoding="utf-8")
-    return [folder / "minitweets.csv", folder / "minitweets.md"]
+    page = note + markdown_table(["row"], ["seeds", *CUES], rows)
+    return write_files({"minitweets.csv": table, "minitweets.md": page}, folder)
 
 
 def over_runs(runs: Sequence[Run], reference: str = "text_only") -> pd.DataFrame:

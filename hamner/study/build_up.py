@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from hamner.corpora import load_corpus, project_folder
+from hamner.corpora import load_corpus
 from hamner.evaluation import over_seeds, welch
-from hamner.files import written_whole
 from hamner.minitweets import CUES
 from hamner.study.ablation_tables import minitweets_runs, require_one_change
 from hamner.study.minitweets import accuracies
-from hamner.study.tables import with_predictions, without_mixtures
+from hamner.study.tables import with_predictions, without_mixtures, write_files
 from hamner.training import Run
 from hamner.training.rows import ALONE, BUILD_UP, PARTS
 
@@ -73,7 +72,4 @@ def write_build_up(folder: Path | None = None) -> list[Path]:
     table = gains_of_parts(with_predictions(without_mixtures(minitweets_runs()[0]), {corpus.name: corpus.test}))
     if not table.seeds.any():
         return []
-    path = (folder or project_folder() / "data" / "tables") / "build_up.csv"
-    with written_whole(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6f")
-    return [path]
+    return write_files({"build_up.csv": table}, folder)

@@ -12,15 +12,23 @@ from typing import Any
 
 import pandas as pd
 
-from hamner.corpora import Corpus, load_corpus, project_folder
+from hamner.corpora import Corpus, load_corpus
 from hamner.errors import HamnerError
 from hamner.evaluation import over_seeds, read_predictions
-from hamner.files import written_whole
 from hamner.minitweets import CUES
 from hamner.model.config import FUSIONS
 from hamner.study.minitweets import answers_of, type_accuracy
 from hamner.study.outside import Outside, by_system, outside_runs
-from hamner.study.tables import by_name, leave_out, markdown_table, name_of, runs_of, with_predictions, without_mixtures
+from hamner.study.tables import (
+    by_name,
+    leave_out,
+    markdown_table,
+    name_of,
+    runs_of,
+    with_predictions,
+    without_mixtures,
+    write_files,
+)
 from hamner.training import Run
 from hamner.training.rows import GROUPS, PEER_ROWS
 
@@ -113,7 +121,6 @@ def write_comparison(folder: Path | None = None) -> list[Path]:
     table = comparison(readable, outside_runs(), corpus)
     if table.empty:
         return []
-    folder = folder or project_folder() / "data" / "tables"
     note = (
         "Type accuracy by cue on minitweets' test, in percent, mean over seeds. Kind: the paper's stages and text\n"
         "only, peers from earlier papers, architectures of one's own, and predictions of other systems. Trained are\n"
@@ -128,9 +135,5 @@ def write_comparison(folder: Path | None = None) -> list[Path]:
         rows.append(
             [*text, str(line["seeds"]), f"{100 * line['f1']:.1f}", *known, *(f"{100 * line[cue]:.1f}" for cue in CUES)]
         )
-    with written_whole(folder / "comparison.csv") as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6f")
-    with written_whole(folder / "comparison.md") as temporary:
-        names, numbers = ["kind", "name", "encoder", "features"], ["seeds", "F1", *COSTS.values(), *CUES]
-        temporary.write_text(note + markdown_table(names, numbers, rows), encoding="utf-8")
-    return [folder / "comparison.csv", folder / "comparison.md"]
+    names, numbers = ["kind", "name", "encoder", "features"], ["seeds", "F1", *COSTS.values(), *CUES]
+    return write_files({"comparison.csv": table, "comparison.md": note + markdown_table(names, numbers, rows)}, folder)

@@ -20,18 +20,18 @@ import torch
 from accelerate import PartialState
 from torch import Tensor, nn
 
-from hamner.corpora import Corpus, project_folder
+from hamner.corpora import Corpus
 from hamner.devices import autocast_of
 from hamner.errors import HamnerError
 from hamner.evaluation import over_seeds, score
-from hamner.files import read_text, written_whole
+from hamner.files import read_text
 from hamner.minitweets import CUES
 from hamner.model.config import OWN_WORDS
 from hamner.model.ham import Ham, ham_of
 from hamner.model.hamner import HamNer
 from hamner.model.intra_modality import GRAINS, Memory
 from hamner.study.minitweets import answers_of, type_accuracy
-from hamner.study.tables import by_name, leave_out, name_of, require_seeds_alone, runs, without_mixtures
+from hamner.study.tables import by_name, leave_out, name_of, require_seeds_alone, runs, without_mixtures, write_files
 from hamner.terminal import progress_bar
 from hamner.training import Run
 from hamner.training.batching import Batch, Split
@@ -404,7 +404,4 @@ def write_lesions(folder: Path | None = None) -> list[Path]:
             leave_out(error)
     if not kept:
         return []
-    path = (folder or project_folder() / "data" / "tables") / "lesions.csv"
-    with written_whole(path) as temporary:
-        lesion_table(kept).to_csv(temporary, index=False, lineterminator="\n", float_format="%.4f")
-    return [path]
+    return write_files({"lesions.csv": lesion_table(kept)}, folder, decimals=4)

@@ -14,12 +14,11 @@ from hamner.corpora import SPLITS, VERSIONS, Corpus, load_corpus, project_folder
 from hamner.encoders import load_tokenizer
 from hamner.errors import HamnerError
 from hamner.evaluation import read_relevance
-from hamner.files import written_whole
 from hamner.study.ablation_tables import require_one_change
 from hamner.study.differences import differences
 from hamner.study.generalisation import generalisation
 from hamner.study.relatedness import agreement, by_score, read_scores
-from hamner.study.tables import leave_out, name_of, runs_of, with_predictions, without_mixtures
+from hamner.study.tables import leave_out, name_of, runs_of, with_predictions, without_mixtures, write_files
 from hamner.study.votes import votes
 from hamner.training import Run
 from hamner.training.batching import windows
@@ -167,10 +166,7 @@ def write_measured(root: Path | None = None, scores: Path | None = None, folder:
     made.append(((DIFFERENCES, GENERALISATION, VOTES), lambda: measure_runs(root)))
     paths = []
     for names, make in made:
-        for name, table in zip(names, make(), strict=True):
-            with written_whole(folder / name) as temporary:
-                table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.4f")
-            paths.append(folder / name)
+        paths += write_files(dict(zip(names, make(), strict=True)), folder, decimals=4)
     return paths
 
 

@@ -19,8 +19,8 @@ from hamner.corpora import PROTOCOLS, Corpus, project_folder
 from hamner.errors import HamnerError
 from hamner.evaluation import align, over_seeds, read_predictions, score, training_mentions, write_predictions
 from hamner.extensions import NAME
-from hamner.files import file_sha256, read_text, written_whole
-from hamner.study.tables import leave_out, markdown_table
+from hamner.files import file_sha256, read_text
+from hamner.study.tables import leave_out, markdown_table, write_files
 from hamner.training.rows import EVERY_ROW
 from hamner.training.runs import write_json
 
@@ -142,7 +142,6 @@ def write_outside(folder: Path | None = None) -> list[Path]:
     table = outside_table(outside_runs())
     if table.empty:
         return []
-    folder = folder or project_folder() / "data" / "tables"
     note = (
         "Scores on test of other systems, from their predictions (`hamner import-predictions`): percent, mean over\n"
         "seeds. Written by `hamner tables`; do not edit.\n\n"
@@ -152,9 +151,5 @@ def write_outside(folder: Path | None = None) -> list[Path]:
         + [f"{100 * value:.2f}" for value in (line.precision, line.recall, line.f1)]
         for line in table.itertuples()
     ]
-    with written_whole(folder / "outside.csv") as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6f")
-    with written_whole(folder / "outside.md") as temporary:
-        names, numbers = ["corpus", "system", "protocol"], ["seeds", "precision", "recall", "F1"]
-        temporary.write_text(note + markdown_table(names, numbers, rows), encoding="utf-8")
-    return [folder / "outside.csv", folder / "outside.md"]
+    names, numbers = ["corpus", "system", "protocol"], ["seeds", "precision", "recall", "F1"]
+    return write_files({"outside.csv": table, "outside.md": note + markdown_table(names, numbers, rows)}, folder)

@@ -16,9 +16,8 @@ from hamner.corpora import TYPES, project_folder
 from hamner.corpora.registry import PUBLISHED
 from hamner.drawing.style import CORPUS_NAMES
 from hamner.errors import HamnerError
-from hamner.files import written_whole
 from hamner.study.measured import measured_differences
-from hamner.study.tables import MEASURES, markdown_table, results, runs_of, without_mixtures
+from hamner.study.tables import MEASURES, markdown_table, results, runs_of, without_mixtures, write_files
 from hamner.training import Run
 
 ENCODER_SIZES = ("none", "small", "base", "large", "unknown")
@@ -115,7 +114,6 @@ def _interval(line: Any) -> dict[str, float]:
 
 def write_published(folder: Path | None = None) -> list[Path]:
     """Write published.md into data/tables, or into `folder`: `beside_published` of each corpus."""
-    folder = folder or project_folder() / "data" / "tables"
     page = (
         "Test scores in percent, the paper's own row first, empty until somebody reads its tables. Ours are means\n"
         "over seeds (seqeval protocol) with the 95 % bootstrap interval over posts; notebook 09 prints the commands.\n"
@@ -132,9 +130,7 @@ def write_published(folder: Path | None = None) -> list[Path]:
             rows[-1] += ["" if pd.isna(line.seeds) else str(line.seeds), _cell(line.minus_paper)]
         page += f"\n## {CORPUS_NAMES.get(corpus, corpus)}\n\n"
         page += markdown_table(names, ["precision", "recall", "F1", "interval", "seeds", "minus the paper"], rows)
-    with written_whole(folder / "published.md") as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return [folder / "published.md"]
+    return write_files({"published.md": page}, folder)
 
 
 def _cell(value: float) -> str:

@@ -222,9 +222,24 @@ def markdown_table(names: Sequence[str], numbers: Sequence[str], rows: Sequence[
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (header, ruler, *body))
 
 
+def write_files(files: Mapping[str, pd.DataFrame | str], folder: Path | None = None, decimals: int = 6) -> list[Path]:
+    """Write tables as CSV, and pages of Markdown as they are, into data/tables or `folder`; returns their paths.
+
+    `files` maps a file's name to what goes into it; each file is written whole or not at all. Fractions are rounded to
+    `decimals`.
+    """
+    folder = folder or project_folder() / "data" / "tables"
+    for name, content in files.items():
+        with written_whole(folder / name) as temporary:
+            if isinstance(content, str):
+                temporary.write_text(content, encoding="utf-8")
+            else:
+                content.to_csv(temporary, index=False, lineterminator="\n", float_format=f"%.{decimals}f")
+    return [folder / name for name in files]
+
+
 def write_tables(folder: Path | None = None) -> list[Path]:
     """Write results.csv, results.md and results_per_type.md into data/tables, or into `folder`, from data/runs."""
-    folder = folder or project_folder() / "data" / "tables"
     table = results(without_mixtures(runs()))
     note = (
         "Test scores of the runs under `data/runs`, in percent: mean ± standard deviation over seeds{}. "
@@ -235,16 +250,12 @@ def write_tables(folder: Path | None = None) -> list[Path]:
             f"{MARK} By the version before this one, in which stages 2 and 3 had other forms; commit {EARLIER_VERSION} "
             "makes these runs again.\n\n"
         )
-    with written_whole(folder / "results.csv") as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.6f")
-    pages = {
+    files: dict[str, pd.DataFrame | str] = {
+        "results.csv": table,
         "results.md": note.format("") + results_markdown(table),
         "results_per_type.md": note.format(", by type (seqeval protocol)") + per_type_markdown(table),
     }
-    for name, page in pages.items():
-        with written_whole(folder / name) as temporary:
-            temporary.write_text(page, encoding="utf-8")
-    return [folder / name for name in ("results.csv", *pages)]
+    return write_files(files, folder)
 
 
 def require_seeds_alone(group: Sequence[Run]) -> None:
