@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hamner.corpora import TYPES, project_folder
+from hamner.corpora import TYPES
 from hamner.corpora.registry import PUBLISHED
 from hamner.drawing.style import CORPUS_NAMES
 from hamner.errors import HamnerError
