@@ -151,6 +151,7 @@ tuple(T.shape)
 from sklearn.linear_model import LogisticRegression
 
 from hamner.corpora import Post
+from hamner.training.batching import prepare
 
 mentions = [mention for of_post in answers.mentions for mention in of_post]
 names = sorted(
@@ -165,7 +166,8 @@ asked = [
     for name in names
     for side in ("left", "right")
 ]
-some, _ = forward(tagger, asked, store)
+some = prepare(asked, model, tagger.tokenizer)
+some = text.once(some.batch(range(len(asked))))  # words alone: no image
 of_name = {
     f"layer {number}": vectors
     for number, vectors in enumerate(some.word_layers[:, 0].unbind(1))
