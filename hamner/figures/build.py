@@ -248,7 +248,7 @@ def training(losses: Sequence[float], accuracy: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(6.4, 3.0))
     loss, bars = figure.subplots(1, 2, width_ratios=[1, 1.15])
     smooth = pd.Series(losses).ewm(span=20).mean()
-    loss.plot(np.arange(1, len(losses) + 1), steady(smooth.to_numpy(), 2), color=BLUE)
+    loss.plot(np.arange(1, len(losses) + 1), 10 ** steady(np.log10(smooth.to_numpy()), 2), color=BLUE)
     loss.set(xlabel="step", title="loss", xlim=(0, len(losses)))
     loss.set_yscale("log")
     width = 0.8 / accuracy.shape[1]
