@@ -27,6 +27,8 @@ math_numfig = False
 # A notebook's headings follow its text; pandas' tables and doctests are no Python source.
 suppress_warnings = ["myst.header", "misc.highlighting_failure"]
 
+html_favicon = "icon.svg"
+html_context = {"default_mode": "light"}  # figures are white
 html_theme = "sphinx_book_theme"
 html_static_path = ["style.css"]
 html_css_files = ["style.css"]
@@ -42,7 +44,8 @@ html_theme_options = {
 html_last_updated_fmt = None
 html_copy_source = True
 
-# A term is a line of the glossary whose meaning stands indented below it.
+# A term is a line of the glossary whose meaning stands indented below it. One with an explanation in parentheses is
+# an everyday word as well ("run") and is not linked: pages do not have it in this form.
 GLOSSARY = Path(__file__).parent.parent / "course" / "glossary.md"
 TERMS = re.findall(r"^(\w.*)\n(?=  \S)", GLOSSARY.read_text(encoding="utf-8"), re.MULTILINE)
 NOT_LINKED = (nodes.title, nodes.reference, nodes.literal, nodes.caption, nodes.term, pending_xref, nodes.raw)

@@ -11,7 +11,10 @@ from pathlib import Path
 from hamner.errors import HamnerError
 from hamner.files import written_whole
 
-_READY = "return Reveal.isReady() && [...document.images].every(image => image.complete) && MathJax.startup.promise"
+_READY = """
+return Reveal.isReady() && [...document.images].every(image => image.complete)
+    && MathJax.startup.promise.then(() => true)
+"""
 _SECONDS = 120
 
 

@@ -126,7 +126,7 @@ def test_a_notebook_has_numbered_figures_alt_texts_folded_solutions_and_buttons_
         images = page.select(".bd-article img")
         assert images and all(image.get("alt") for image in images), notebook.stem
         for caption in page.select(".bd-article figcaption"):
-            assert caption.get_text().startswith("Fig. "), notebook.stem
+            assert caption.get_text().strip().startswith("Fig. "), notebook.stem
         solutions = [one for one in page.select("details.hide") if "Solution" in one.summary.get_text()]
         tags = [cell["metadata"].get("tags", []) for cell in json.loads(notebook.read_text())["cells"]]
         assert len(solutions) == sum("solution" in of_cell for of_cell in tags)
@@ -155,6 +155,7 @@ def test_the_page_does_not_scroll_sideways_on_a_narrow_window(chrome: Chrome, si
         chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+READY = "return Reveal.isReady() && MathJax.startup.promise.then(() => true)"
 FITS = """
 const deck = document.querySelector('.slides').getBoundingClientRect();
 const scale = Reveal.getScale();
@@ -174,9 +175,7 @@ def test_a_lecture_shows_all_its_slides_and_fewer_in_45_minutes(chrome: Chrome, 
     shown = {}
     for version in ("", "?45"):
         chrome.get(f"{site.url}/slides/{name}.html{version}")
-        WebDriverWait(chrome, 60).until(
-            lambda b: b.execute_script("return Reveal.isReady() && MathJax.startup.promise")
-        )
+        WebDriverWait(chrome, 60).until(lambda b: b.execute_script(READY))
         WebDriverWait(chrome, 60).until(
             lambda b: b.execute_script("return [...document.images].every(image => image.naturalWidth)")
         )
