@@ -67,14 +67,14 @@ FLOWS: dict[str, tuple[dict[str, Box], str]] = {
     "maf": (
         {
             "words": (0, 0, "text", "words T"),
-            "grid": (0, 1, "image", "grid"),
-            "w": (1, 1, "both", "words read\nregions"),
-            "p": (2, 0, "both", "match p:\none number"),
-            "scaled": (3, 1, "both", "gate, p ·"),
-            "join": (4, 0.5, "both", "join"),
-            "crf": (5, 0.5, "tags", CRF),
+            "grid": (0, 2, "image", "grid"),
+            "w": (1, 2, "both", "words read\nregions"),
+            "p": (2, 1.2, "both", "match p:\none number"),
+            "scaled": (3, 2, "both", "times p,\ngate"),
+            "join": (4, 1, "both", "join"),
+            "crf": (5, 1, "tags", CRF),
         },
-        "words>w grid>w words>p w>p w>scaled p>scaled p>join scaled>join join>crf",
+        "words>w grid>w words>p w>p w>scaled p>scaled words>join scaled>join join>crf",
     ),
     "mgcmt": (
         {
