@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import platform
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -75,6 +74,8 @@ if platform.machine() in ("x86_64", "AMD64"):
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("hamner")
     # Each name is imported when it is first used: `import hamner` alone loads no torch, torchvision or matplotlib.
     if name in _HOME:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -22,7 +21,7 @@ from hamner.tagger.commands import calibrate, tag
 from hamner.terminal import echo, survive_any_encoding
 from hamner.training.commands import ablate, retest, sweep, train
 from hamner.training.evaluate import evaluate
-from hamner.vision.commands import features
+from hamner.vision.commands import features, ocr
 
 app = typer.Typer(
     name="hamner",
@@ -34,6 +33,7 @@ corpora.command()(build)
 app.add_typer(corpora, name="corpora")
 app.command()(evaluate)
 app.command()(features)
+app.command()(ocr)
 app.command()(train)
 app.command()(ablate)
 app.command()(retest)
@@ -53,6 +53,8 @@ app.command()(measure)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         echo(f"hamner {version('hamner')}")
         raise typer.Exit()
 

@@ -128,8 +128,25 @@ def test_a_run_folder_that_cannot_be_made_is_named(folder, monkeypatch, capsys):
 @pytest.mark.parametrize("module", ["hamner", "hamner.cli"])
 def test_importing_hamner_loads_no_heavy_library(module):
     heavy = {"torch", "torchvision", "matplotlib", "transformers", "accelerate", "scipy"}
+    heavy |= {"pandas", "numpy", "pydantic", "requests", "PIL", "filelock", "tqdm"}  # each a tenth of a second or more
     code = f"import {module}, sys; print(sorted({heavy} & {{*sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["train", "ablate", "sweep", "features", "corpora check"])
+def test_a_mistyped_corpus_answers_before_anything_heavy_is_loaded(command):
+    heavy = {"torch", "torchvision", "matplotlib", "transformers", "accelerate", "scipy"}
+    code = f"""import sys; sys.argv = ["hamner", *"{command} twiter2017".split()]
+from hamner.cli import main
+try:
+    main()
+finally:
+    print(sorted({heavy} & {{*sys.modules}}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "did you mean twitter2017" in done.stderr
     assert done.stdout.strip() == "[]"
 
 

@@ -7,17 +7,13 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 from rich.table import Table
 
-from hamner.corpora.fetch import fetch_corpus
 from hamner.corpora.files import sha256
 from hamner.corpora.options import ColumnsOption, columns_of, loaded
 from hamner.corpora.post import CorpusError
 from hamner.corpora.registry import FILES, VERSIONS, Version, folder_of
-from hamner.corpora.report import check as check_corpus
-from hamner.corpora.report import counts_table, statistics
 from hamner.files import read_whole
 from hamner.terminal import SafeConsole, echo, echo_json
 
@@ -59,6 +55,8 @@ def fetch(
     images: Annotated[bool, typer.Option("--images", help="Print how to get the images by hand.")] = False,
 ) -> None:
     """Fetch a corpus and verify each file by its SHA-256; files that are already right are kept."""
+    from hamner.corpora.fetch import fetch_corpus  # loads requests
+
     done = fetch_corpus(name, root, source, images, progress=True)
     console = SafeConsole()
     if not done:
@@ -76,6 +74,8 @@ def check(names: Names, source: From = None, columns: ColumnsOption = None) -> N
     Images are images/ID.jpg (.jpeg, .png, .webp). Where posts share an image, images.tsv beside the texts names it: a
     line id<TAB>file for each post.
     """
+    from hamner.corpora.report import check as check_corpus  # loads pandas
+
     console = SafeConsole()
     reports = []
     for name in names:
@@ -96,6 +96,10 @@ def stats(
     """Print the counts of corpora as tables, JSON or CSV."""
     if as_json and as_csv:
         raise typer.BadParameter("choose one of --json and --csv")
+    import pandas as pd
+
+    from hamner.corpora.report import counts_table, statistics
+
     corpora = {name: loaded(name, source, columns_of(name, names, columns)) for name in names}
     counts = {name: statistics(corpus) for name, corpus in corpora.items()}
     if as_json:

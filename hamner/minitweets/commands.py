@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from filelock import FileLock, Timeout
 
 from hamner.corpora import project_folder
 from hamner.errors import HamnerError
@@ -73,6 +72,8 @@ def _beside(target: Path, state: str) -> Path:
 @contextmanager
 def _only_builder_of(target: Path) -> Iterator[None]:
     """Lock `target` for this process; the lock ends with the process. Raises HamnerError when another one holds it."""
+    from filelock import FileLock, Timeout
+
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(_beside(target, "lock"))
     try:

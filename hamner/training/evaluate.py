@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -17,10 +17,10 @@ from hamner.corpora.registry import VERSIONS
 from hamner.corpora.tags import PROTOCOLS
 from hamner.errors import HamnerError
 from hamner.escape import one_line
-from hamner.evaluation.intervals import bootstrap_interval, clusters_of, paired_bootstrap
-from hamner.evaluation.predictions import align, read_predictions
-from hamner.evaluation.scoring import Tags, score, training_mentions
 from hamner.terminal import SafeConsole, echo_json
+
+if TYPE_CHECKING:
+    from hamner.evaluation.scoring import Tags
 
 
 def evaluate(
@@ -57,6 +57,8 @@ def evaluate(
     BIO. `--columns` is about the corpus's own files; a run remembers its corpus's. With OTHER, a paired bootstrap test
     compares the two.
     """
+    from hamner.evaluation import align, read_predictions  # loads numpy
+
     source = _corpus_of(predictions, corpus, root, columns)
     if other is not None and other.is_dir():
         _require_same_corpus(other, predictions, source)
@@ -154,6 +156,8 @@ def assess(
     seed: int,
 ) -> dict[str, Any]:
     """The result of `hamner evaluate` under one protocol, as plain dicts and numbers (fractions from 0 to 1)."""
+    from hamner.evaluation import bootstrap_interval, clusters_of, paired_bootstrap, score, training_mentions
+
     mentions = training_mentions(training)
     scored = score(gold, predicted, protocol, posts=posts, mentions=mentions).to_dict()
     drawn: dict[str, Any] = {"resamples": resamples, "seed": seed, "clusters": clusters_of(posts)}

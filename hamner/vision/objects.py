@@ -1,8 +1,8 @@
 """Objects of an image: up to K boxes, each with a class and a score.
 
-They come with the data (`Annotations`), from fixed crops (`Tiles`) or from torchvision's Mask R-CNN (`MaskRCNN`), or
-there are none (`NoObjects`). Each is a finder: `find(path, image)` gives `Objects`, `class_names` maps class ids to
-names, and `identity` holds the settings that the result depends on.
+They come with the data (`Annotations`), from fixed crops (`Tiles`), what stands out (`hamner.vision.focus`) or
+torchvision's Mask R-CNN (`MaskRCNN`), or there are none (`NoObjects`). Each is a finder: `find(path, image)` gives
+`Objects`, `class_names` maps class ids to names, and `identity` holds the settings that the result depends on.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def kept(objects: Sequence[ImageObject], max_objects: int) -> list[int]:
 
 
 class ObjectFinder(Protocol):
-    """The common interface of `Annotations`, `Tiles`, `MaskRCNN` and `NoObjects`."""
+    """The common interface of `Annotations`, `Tiles`, `Focus`, `MaskRCNN` and `NoObjects`."""
 
     class_names: tuple[str, ...]
     identity: dict[str, Any]
@@ -171,7 +171,7 @@ class Annotations:
 def read_annotations(file: Path) -> dict[str, list[ImageObject]]:
     """Image's file name -> its objects, in the file's order. Raises AnnotationError, naming file and line."""
     if not os.path.lexists(file):
-        raise AnnotationError(f"{file}: no such file; write one, or take objects from tiles or maskrcnn")
+        raise AnnotationError(f"{file}: no such file; write one, or take objects from tiles, img-focus or maskrcnn")
     annotated: dict[str, list[ImageObject]] = {}
     for number, line in enumerate(read_text(file, AnnotationError).split("\n"), start=1):
         if not line.strip():
@@ -264,6 +264,10 @@ def object_finder(source: VisualSource, corpus_folder: Path, device: str = "cpu"
         return Annotations(corpus_folder / ANNOTATIONS, source.max_objects)
     if source.objects == "tiles":
         return Tiles(source.max_objects)
+    if source.objects == "img-focus":
+        from hamner.vision.focus import Focus  # imported here: it is a finder by the types of this module
+
+        return Focus(source.max_objects)
     if source.objects == "maskrcnn":
         return MaskRCNN(source.max_objects, source.min_score, source.weights, source.seed, device)
     if source.objects == "none":

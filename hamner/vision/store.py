@@ -33,11 +33,11 @@ import safetensors.numpy
 from filelock import FileLock, Timeout
 
 from hamner.corpora.post import Corpus, Post
-from hamner.corpora.registry import checkout
 from hamner.errors import HamnerError
-from hamner.files import cache_folder, written_whole
+from hamner.files import written_whole
 from hamner.images import ImageError
 from hamner.terminal import echo, progress_bar
+from hamner.vision import FEATURES as FEATURES
 from hamner.vision.captions import CaptionExtractor, TextEncoder
 from hamner.vision.features import SourceError, VisualFeatures, VisualSource, as_folder, digest
 from hamner.vision.sources import ImageSource, VectorFile, is_own_source, is_vectors, load_source
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
 
 SHARD = 32
 """Images a shard: so few that a killed run loses little, so many that 100,000 images make but 3,125 files."""
-
-FEATURES = Path("data/features") if checkout() else cache_folder() / "features"
-"""Where features are kept unless another folder is named: without a checkout in the user's cache."""
 
 VERSION = 1
 """Part of every store's name: to be raised when the same identity would no longer give the same numbers."""
