@@ -172,7 +172,7 @@ def object_evidence(tagger: Tagger, corpus: Corpus, answers: Sequence[Answer], s
             numbers = kept(annotated[begin + row], batch.images.boxes.shape[1])
             to_objects = of_objects(attention_weights, weights[row, name.start])
             image_file = posts[name.post].image
-            known = {"post": name.post, "image": image_file and image_file.name, "start": name.start}
+            known: dict[str, Any] = {"post": name.post, "image": image_file and image_file.name, "start": name.start}
             known |= {"cue": name.cue, "type": name.type}
             known |= {"predicted": predicted, "relevance": output.relevance[row].item(), "image_drop": image}
             rows += [
