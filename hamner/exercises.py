@@ -23,6 +23,7 @@ from hamner.corpora import project_folder
 from hamner.errors import HamnerError
 from hamner.files import read_text
 from hamner.model.batch import ImageFeatures
+from hamner.terminal import echo
 
 TOLERANCE = 1e-4
 """Greatest deviation of a right answer, absolute and relative: the order of additions may differ."""
@@ -40,7 +41,7 @@ class NotYet(HamnerError):  # noqa: N818  said to a student, who has made no err
 
 def right(what: str) -> None:
     """Say that an answer is right; the last line of a check cell."""
-    print(f"Right: {what}.")
+    echo(f"Right: {what}.")
 
 
 def check_function(

@@ -144,6 +144,7 @@ def test_every_figure_stands_in_the_readme_with_its_notebook_function_and_comman
         for module in MODULES
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__ and inspect.signature(function).return_annotation == "Figure"
+        if not name.startswith("_")
     }
     for name, notebook, module, function, command in rows:
         assert callable(getattr(importlib.import_module(f"hamner.figures.{module}"), function))

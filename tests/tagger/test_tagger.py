@@ -314,7 +314,7 @@ def test_features_of_another_source_are_refused(tagger: Tagger, extractor: Image
 
 
 def test_a_tagger_is_made_of_a_run() -> None:
-    with pytest.raises(TaggerError, match=r"use Tagger\.from_pretrained\(FOLDER\)"):
+    with pytest.raises(TaggerError, match=r"use Tagger\.from_pretrained\(NAME\)"):
         Tagger("data/models/tiny")
 
 

@@ -54,8 +54,10 @@ import hamner.training.loop as loop
 from hamner.corpora import load_corpus
 from hamner.training import TrainConfig
 
-def loud(batches, counts, **_):
-    for number, batch in enumerate(batches):
+bar = loop.progress_bar  # it takes a random number for itself, so that a run without it is another
+
+def loud(batches, counts, **options):
+    for number, batch in enumerate(bar(batches, counts=counts, **options)):
         print(counts.partition(",")[0], "step", number, flush=True)
         yield batch
 

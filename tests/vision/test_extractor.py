@@ -92,7 +92,7 @@ def test_the_command_fills_a_store_and_reports(corpus: Corpus, tmp_path: Path, m
     assert first.exit_code == second.exit_code == 0, first.output
     assert "three: 2 posts with visual features, 1 without" in first.stderr
     assert "1.png: No such file" in first.stderr
-    assert "image/s" in first.stderr
+    assert "image/s" not in first.stderr  # nobody watches
     assert Path(first.stdout.strip()).is_dir()
     assert "2/2" not in second.stderr
 
