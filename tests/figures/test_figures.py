@@ -151,7 +151,7 @@ def test_every_figure_stands_in_the_readme_with_its_notebook_function_and_comman
         assert notebook == command
         (source,) = (FIGURES.parent / "notebooks" / "py").glob(f"{notebook}_*.py")
         text = source.read_text(encoding="utf-8")
-        assert f"{module}.{function}(" in text and re.search(rf', "{name}"\s*\)', text), name
+        assert f"{module}.{function}(" in text and re.search(rf',\s*"{name}",?\s*\)', text), name
 
 
 @pytest.mark.parametrize("package", ["hamner", "hamner.figures", "hamner.study", "hamner.reproduction"])
