@@ -17,7 +17,7 @@ export HF_HUB_OFFLINE ?= 1
 .PHONY: help install base lock reproduce models students book slides kills test mutants test-browser lint clean
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^# /!q; s/^# //p' Makefile
 
 install: $(VENV)/.installed
 

@@ -381,8 +381,8 @@ MUTANTS = (
     Mutant(
         "absent grains in beta",
         RELEVANCE,
-        "masked_softmax(fit, present)",
-        "masked_softmax(fit, torch.ones_like(present))",
+        "        beta = masked_softmax(fit, present)",
+        "        beta = masked_softmax(fit, torch.ones_like(present))",
     ),
     Mutant("rho without anything to see", RELEVANCE, "rho.masked_fill(~present.any(-1), 0.0), beta", "rho, beta"),
     # Interaction

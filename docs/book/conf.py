@@ -27,7 +27,7 @@ math_numfig = False
 # A notebook's headings follow its text; pandas' tables and doctests are no Python source.
 suppress_warnings = ["myst.header", "misc.highlighting_failure"]
 
-html_favicon = "icon.svg"
+html_favicon = "icon.png"
 html_context = {"default_mode": "light"}  # figures are white
 html_theme = "sphinx_book_theme"
 html_static_path = ["style.css"]

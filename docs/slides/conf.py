@@ -9,7 +9,7 @@ suppress_warnings = ["toc.not_included"]
 root_doc = "lecture1"
 mathjax_path = "mathjax/tex-chtml.js"  # copied by hamner slides
 
-html_favicon = "../book/icon.svg"
+html_favicon = "../book/icon.png"
 revealjs_style_theme = "white"
 revealjs_static_path = ["style.css", "short.js"]
 revealjs_css_files = ["style.css"]

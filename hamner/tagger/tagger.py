@@ -297,8 +297,9 @@ class Tagger:
         if self.config.images != "own":
             notes.append(f"the run is a control: it was trained on {self.config.images} images")
         if self.config.visual is None:
+            if image is not None or features is not None:
+                notes.append("the run is text-only: it reads no image")
             features = None
-            notes.append("the run is text-only: it reads no image")
         elif pixels is not None:
             features, names, note = self._features_of_image(pixels, image)
             notes += note

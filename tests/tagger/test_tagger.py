@@ -119,10 +119,11 @@ def test_without_a_image_there_is_no_relevance_and_a_note_says_why(tagger: Tagge
 
 
 def test_a_text_only_run_looks_at_no_image_and_says_so(text_only: Tagger, photo: Path) -> None:
-    post = text_only(TEXT, photo)
-    assert replace(post, image=None) == text_only(TEXT)
+    post, of_words = text_only(TEXT, photo), text_only(TEXT)
+    assert replace(post, image=None, notes=()) == of_words
     assert post.relevance is None
     assert post.notes == ("the run is text-only: it reads no image",)
+    assert of_words.notes == (), "nobody gave it an image"
 
 
 def test_a_post_longer_than_the_encoder_takes_is_put_together_again(
