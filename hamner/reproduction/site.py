@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import nbformat
 from nbformat import NotebookNode
@@ -320,6 +321,32 @@ def buttons(repository: Repository | None) -> dict[str, Any]:
         "use_repository_button": True,
         "launch_buttons": launch,
     }
+
+
+BADGES = re.compile(r"(?<=<!-- badges -->\n).*?(?=<!-- end of badges -->)", re.DOTALL)
+"""The place of README.md that `hamner badges` writes."""
+
+
+def badges(readme: Path, repository: Repository) -> None:
+    """Write badges into `readme` that open the notebooks of `repository` in Binder and, if it is on GitHub, in Colab.
+
+    Raises:
+        HamnerError: `readme` has no place for them.
+    """
+    forge, name = repository.url.removeprefix("https://").split("/", 1)
+    code = {"github.com": "gh"}.get(forge, "gl")
+    path = quote(name, safe="/" if code == "gh" else "")
+    binder = f"https://mybinder.org/v2/{code}/{path}/{repository.branch}?urlpath=lab/tree/notebooks/00_quickstart.ipynb"
+    lines = f"[![Binder](https://mybinder.org/badge_logo.svg)]({binder})\n"
+    if code == "gh":
+        colab = "https://colab.research.google.com"
+        notebook = f"github/{name}/blob/{repository.branch}/notebooks/00_quickstart.ipynb"
+        lines += f"[![Colab]({colab}/assets/colab-badge.svg)]({colab}/{notebook})\n"
+    text, places = BADGES.subn(lambda found: lines, read_text(readme))
+    if places != 1:
+        raise HamnerError(f"{readme}: put the lines <!-- badges --> and <!-- end of badges --> where the badges belong")
+    with written_whole(readme) as file:
+        file.write_text(text, encoding="utf-8")
 
 
 def copy_mathjax(folder: Path) -> None:

@@ -152,6 +152,34 @@ def test_an_address_that_is_no_repository_is_refused() -> None:
         site.repository_of(ROOT, "https://example.org/x")
 
 
+PLACE = "# x\n<!-- badges -->\n<!-- end of badges -->\nnext\n"
+
+
+def test_badges_open_the_first_notebook_of_whoever_has_the_repository(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(PLACE)
+    site.badges(readme, site.Repository("https://github.com/first/hamner", "main"))
+    site.badges(readme, site.Repository("https://github.com/second/hamner", "dev"))
+    text = readme.read_text()
+    assert "first" not in text, "the badges of another repository are replaced"
+    quickstart = "notebooks/00_quickstart.ipynb"
+    assert f"(https://mybinder.org/v2/gh/second/hamner/dev?urlpath=lab/tree/{quickstart})" in text
+    assert f"(https://colab.research.google.com/github/second/hamner/blob/dev/{quickstart})" in text
+    assert (ROOT / quickstart).is_file()
+    site.badges(readme, site.Repository("https://gitlab.com/a/b", "main"))
+    assert "mybinder.org/v2/gl/a%2Fb/main?" in readme.read_text()
+    assert "colab" not in readme.read_text()
+
+
+def test_a_page_without_a_place_for_badges_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("# x\n")
+    with pytest.raises(HamnerError, match="<!-- badges -->"):
+        site.badges(readme, REPOSITORY)
+    assert readme.read_text() == "# x\n"
+    assert site.BADGES.search((ROOT / "README.md").read_text()), "ours has the place"
+
+
 def test_colab_opens_only_what_lies_on_github() -> None:
     assert "colab_url" in site.buttons(REPOSITORY)["launch_buttons"]
     assert "colab_url" not in site.buttons(site.Repository("https://gitlab.com/a/b", "main"))["launch_buttons"]
