@@ -252,6 +252,8 @@ def test_what_the_results_say_of_minitweets_is_what_was_measured():
     for cue in ("described", "other"):
         assert 0.5 < accuracy["no_coattention", cue] < 0.6
     assert round(100 * (accuracy["full", "odd"] - accuracy["no_coattention", "odd"])) == 12
+    lost = {cue: 100 * (accuracy["full", cue] - accuracy["no_semantic", cue]) for cue in ("odd", "unrelated", "object")}
+    assert {cue: round(points) for cue, points in lost.items()} == {"odd": 4, "unrelated": 7, "object": 0}
     results = json.loads((run / "lesions.json").read_text())["results"]
     intact = results["intact"]["by_cue"]
     costs = {
