@@ -217,14 +217,34 @@ def test_the_contents_name_what_exists_and_nothing_else(assembled: tuple[Path, l
     course_pages = {f"docs/course/{page.stem}" for page in (ROOT / "docs" / "course").glob("*.md")} - {
         "docs/course/exam"
     }
-    assert set(re.findall(r"^(?:notebooks|docs)/\S+$", index, re.MULTILINE)) == notebooks | pages | course_pages
+    quiz = {f"docs/course/quiz/{page.stem}" for page in (ROOT / "docs" / "course" / "quiz").glob("*.md")}
+    first = "docs/course/quiz/README"  # it lists the others, in the order of their notebooks
+    assert set(re.findall(r"^(?:notebooks|docs)/\S+$", index, re.MULTILINE)) == notebooks | pages | course_pages | {
+        first
+    }
+    listed = (folder / f"{first}.md").read_text(encoding="utf-8").partition("```{toctree}\n:hidden:\n\n")[2]
+    assert listed.split() == [*(path.stem for path in site.site_notebooks(ROOT)), "```"]
+    assert {f"docs/course/quiz/{name}" for name in listed.split()[:-1]} == quiz - {first}
     written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix in (".md", ".ipynb")}
-    expected = {f"{name}.ipynb" for name in notebooks} | {f"{name}.md" for name in pages | course_pages}
+    expected = {f"{name}.ipynb" for name in notebooks} | {f"{name}.md" for name in pages | course_pages | quiz}
     assert written == expected | {"index.md", "figure_list.md"}
     assert "{" not in re.sub(r"```\{\w+\}", "", index)  # captions are filled in
     assert index.index("docs/course/plan\n") < index.index("docs/course/glossary\n")
     glossary = (folder / "docs" / "course" / "glossary.md").read_text(encoding="utf-8")
     assert "notebook [07](../../notebooks/07_ablations.ipynb)" in glossary
+
+
+def test_a_notebook_ends_with_a_link_to_its_quiz_and_the_quiz_links_the_notebooks_that_it_names(
+    assembled: tuple[Path, list[str]],
+) -> None:
+    folder, _ = assembled
+    for path in (folder / "notebooks").glob("*.ipynb"):
+        last = json.loads(path.read_text(encoding="utf-8"))["cells"][-1]
+        (target,) = re.findall(r"\]\(([^)]+)\)", "".join(last["source"]))
+        assert (path.parent / target).resolve() == folder / "docs" / "course" / "quiz" / f"{path.stem}.md"
+        assert (path.parent / target).is_file()
+    index = (folder / "docs" / "course" / "quiz" / "README.md").read_text(encoding="utf-8")
+    assert "| [00](../../../notebooks/00_quickstart.ipynb) | [Tag a tweet with its image](00_quickstart.md) |" in index
 
 
 def test_a_track_with_a_letter_has_its_own_contents_and_is_counted_as_numbers(tmp_path: Path) -> None:
