@@ -57,7 +57,7 @@ def test_the_page_says_what_the_records_say(name: str) -> None:
     assert f"| {100 * run.f1():.2f} |" in line
     assert f"| {run.weights.stat().st_size / MB:.1f} MB |" in line
     if name.startswith("tweets"):
-        assert f" {100 * run.record['scores']['seqeval']['unseen']['f1']:.2f}" in page
+        assert f" {100 * run.record['scores']['test']['seqeval']['unseen']['f1']:.2f}" in page
 
 
 def test_a_bundled_model_tags_by_its_name(tweets: Tagger) -> None:
