@@ -301,6 +301,7 @@ def rooms_that_each_room_may_use() -> dict[str, set[str]]:
     may["tagger"] = may["training"] | {"training", "drawing", "models"}
     may["study"] = may["tagger"] | {"tagger", "minitweets"}
     may["figures"] = may["study"] | {"study"}
+    may["playground"] = may["figures"] | {"figures"}
     may["reproduction"] = may["figures"] | {"figures"}
     may["__init__"] = may["cli"] = may["reproduction"] | {"reproduction"}
     return may | {"__main__": {"cli"}}
