@@ -42,9 +42,9 @@ extras = $(BIN)/python -c "import tomllib; \
 	print(*[line for name in '$(1)'.split() for line in extras[name]], sep='\n')"
 
 lock: install
-	$(LOCK) --no-binary seqeval --extra notebooks --output-file constraints.txt pyproject.toml
+	$(LOCK) --no-binary seqeval --extra notebooks --extra minitweets --output-file constraints.txt pyproject.toml
 	$(LOCK) --group installer --constraints constraints.txt --output-file installer.txt
-	$(call extras,minitweets test browser) | $(LOCK) --constraints constraints.txt --output-file test.txt -
+	$(call extras,test browser) | $(LOCK) --constraints constraints.txt --output-file test.txt -
 	$(call extras,base) | $(LOCK) --no-deps --output-file base.txt -
 	$(call extras,site) | $(LOCK) --constraints constraints.txt --constraints test.txt --output-file site.txt -
 

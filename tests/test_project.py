@@ -63,8 +63,8 @@ def test_no_lock_names_the_place_it_was_made_from(name: str):
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
-        ("constraints.txt", [PROJECT["dependencies"], EXTRAS["notebooks"]]),
-        ("test.txt", [EXTRAS["minitweets"], EXTRAS["test"], EXTRAS["browser"]]),
+        ("constraints.txt", [PROJECT["dependencies"], EXTRAS["notebooks"], EXTRAS["minitweets"]]),
+        ("test.txt", [EXTRAS["test"], EXTRAS["browser"]]),
         ("base.txt", [EXTRAS["base"]]),
         ("site.txt", [EXTRAS["site"]]),
         ("installer.txt", [PYPROJECT["dependency-groups"]["installer"], PYPROJECT["build-system"]["requires"]]),
