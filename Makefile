@@ -7,8 +7,10 @@
 # make test-browser: the notebooks in a JupyterLab that a headless Chromium drives (its chromedriver has to be there)
 # make kills: 200 processes killed at random moments; nothing may be lost (some minutes)
 # make lock: pin pyproject.toml's dependencies, with hashes (newer versions: make lock UPGRADE=--upgrade)
-# They start from nothing but Python 3.11 and need a network for the installation alone.
-PYTHON ?= python3.11
+# They start from nothing but Python 3.11, 3.12 or 3.13 and need a network for the installation alone.
+# make install TORCH=cpu: no CUDA libraries (4.1 GB less on Linux); TORCH=auto: so where there is no NVIDIA GPU
+PYTHON ?= $(or $(shell command -v python3.11 || command -v python3.12 || command -v python3.13),python3.11)
+export TORCH ?= cuda
 VENV := .venv
 FORMAT ?= plain
 BIN := $(VENV)/bin
@@ -22,7 +24,8 @@ help:
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml installer.txt constraints.txt postBuild
-	@command -v $(PYTHON) > /dev/null || { echo "hamner needs Python 3.11: install it, or name it with 'make PYTHON=/path/to/python3.11'" >&2; exit 1; }
+	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" 2> /dev/null || \
+		{ echo "hamner needs Python 3.11, 3.12 or 3.13: install one, or name it with 'make PYTHON=/path/to/python3.11'" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	PATH="$(abspath $(BIN)):$$PATH" ./postBuild
 	@touch $@
@@ -34,14 +37,16 @@ base: install
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --only-binary :all: \
 	--no-annotate --custom-compile-command "make lock" $(UPGRADE)
 
-extra = $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$(1)'], sep='\n')"
+extras = $(BIN)/python -c "import tomllib; \
+	extras = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; \
+	print(*[line for name in '$(1)'.split() for line in extras[name]], sep='\n')"
 
 lock: install
-	$(LOCK) --no-binary seqeval --extra notebooks --extra minitweets --extra test --extra browser \
-		--output-file constraints.txt pyproject.toml
+	$(LOCK) --no-binary seqeval --extra notebooks --output-file constraints.txt pyproject.toml
 	$(LOCK) --group installer --constraints constraints.txt --output-file installer.txt
-	$(call extra,base) | $(LOCK) --no-deps --output-file base.txt -
-	$(call extra,site) | $(LOCK) --constraints constraints.txt --output-file site.txt -
+	$(call extras,minitweets test browser) | $(LOCK) --constraints constraints.txt --output-file test.txt -
+	$(call extras,base) | $(LOCK) --no-deps --output-file base.txt -
+	$(call extras,site) | $(LOCK) --constraints constraints.txt --constraints test.txt --output-file site.txt -
 
 reproduce: install
 	$(BIN)/hamner reproduce
@@ -59,11 +64,11 @@ book: $(VENV)/.site
 slides: $(VENV)/.site
 	$(BIN)/hamner slides --pdf
 
-$(VENV)/.site: $(VENV)/.installed site.txt
-	PATH="$(abspath $(BIN)):$$PATH" ./postBuild site.txt
+$(VENV)/.site $(VENV)/.test: $(VENV)/.%: $(VENV)/.installed %.txt
+	PATH="$(abspath $(BIN)):$$PATH" ./postBuild $*.txt
 	@touch $@
 
-lint: install
+lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -72,13 +77,13 @@ lint: install
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
-mutants: install
+mutants: $(VENV)/.test
 	$(BIN)/python tests/mutants.py
 
-kills: install
+kills: $(VENV)/.test
 	$(BIN)/python tests/kills.py
 
-test-browser: $(VENV)/.site
+test-browser: $(VENV)/.site $(VENV)/.test
 	$(BIN)/pytest -rs tests/browser
 
 clean:

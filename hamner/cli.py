@@ -15,7 +15,7 @@ from hamner.corpora.commands import app as corpora
 from hamner.errors import HamnerError
 from hamner.escape import one_line, shortened
 from hamner.minitweets.commands import build
-from hamner.reproduction.commands import book, figures, reproduce, slides, students
+from hamner.reproduction.commands import badges, book, figures, reproduce, slides, students
 from hamner.study.commands import import_predictions, lesion, measure, tables
 from hamner.tagger.commands import calibrate, tag
 from hamner.terminal import echo, survive_any_encoding
@@ -48,6 +48,7 @@ app.command()(reproduce)
 app.command()(students)
 app.command()(book)
 app.command()(slides)
+app.command()(badges)
 app.command()(measure)
 
 

@@ -22,9 +22,8 @@ from hamner.models import BUNDLED
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
-LOCKS = ["constraints.txt", "installer.txt", "base.txt", "site.txt"]
+LOCKS = ["constraints.txt", "test.txt", "installer.txt", "base.txt", "site.txt"]
 EXTRAS = PROJECT["optional-dependencies"]
-LOCKED_EXTRAS = re.findall(r"--extra (\w+)", (ROOT / "Makefile").read_text())
 """The extras that constraints.txt holds: what `make install` brings. Others are for whoever asks for them."""
 
 
@@ -64,7 +63,8 @@ def test_no_lock_names_the_place_it_was_made_from(name: str):
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
-        ("constraints.txt", [PROJECT["dependencies"], *(EXTRAS[name] for name in LOCKED_EXTRAS)]),
+        ("constraints.txt", [PROJECT["dependencies"], EXTRAS["notebooks"]]),
+        ("test.txt", [EXTRAS["minitweets"], EXTRAS["test"], EXTRAS["browser"]]),
         ("base.txt", [EXTRAS["base"]]),
         ("site.txt", [EXTRAS["site"]]),
         ("installer.txt", [PYPROJECT["dependency-groups"]["installer"], PYPROJECT["build-system"]["requires"]]),
@@ -77,17 +77,31 @@ def test_each_direct_dependency_is_locked_within_its_range(name: str, lines: lis
         assert all(version in requirement.specifier for version in by_name[requirement.name]), requirement
 
 
-@pytest.mark.parametrize(("name", "both_have"), [("installer.txt", "setuptools"), ("site.txt", "nbclient")])
-def test_a_lock_agrees_with_the_main_one_on_the_packages_they_share(name: str, both_have: str):
-    constraints, other = versions("constraints.txt"), versions(name)
+@pytest.mark.parametrize(
+    ("main", "name", "both_have"),
+    [
+        ("constraints.txt", "installer.txt", "setuptools"),
+        ("constraints.txt", "test.txt", "pyyaml"),
+        ("constraints.txt", "site.txt", "nbclient"),
+        ("test.txt", "site.txt", "pyyaml"),
+    ],
+)
+def test_locks_agree_on_the_packages_they_share(main: str, name: str, both_have: str):
+    constraints, other = versions(main), versions(name)
     shared = constraints.keys() & other.keys()
     assert both_have in shared
     assert {name: constraints[name] for name in shared} == {name: other[name] for name in shared}
 
 
-def test_each_package_is_locked_for_python_3_11_on_linux_macos_and_windows():
+@pytest.mark.parametrize("python", ["3.11.2", "3.11.9", "3.12.1", "3.13.0"])
+def test_each_package_is_locked_once_for_each_python_on_linux_macos_and_windows(python: str):
     for system, os_name in [("linux", "posix"), ("darwin", "posix"), ("win32", "nt")]:
-        environment = {"python_full_version": "3.11.9", "sys_platform": system, "os_name": os_name}
+        environment = {
+            "python_full_version": python,
+            "python_version": python[:4],
+            "sys_platform": system,
+            "os_name": os_name,
+        }
         chosen = [
             requirement.name
             for requirement, _ in locked("constraints.txt")
@@ -100,13 +114,15 @@ def test_each_package_is_locked_for_python_3_11_on_linux_macos_and_windows():
         assert direct <= set(chosen), system
 
 
-def calls_of_post_build(tmp_path: Path, *arguments: str) -> list[list[str]]:
-    """The words with which postBuild calls Python."""
+def calls_of_post_build(tmp_path: Path, *arguments: str, torch: str = "cuda", system: str = "Linux") -> list[list[str]]:
+    """The words with which postBuild calls Python, and a copy of the last lock, `lock`."""
     log = tmp_path / "calls"
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\necho "$@" >> "{log}"\n')
-    python.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    copy = f'while [ $# -gt 0 ]; do if [ "$1" = --requirement ]; then cp "$2" "{tmp_path}/lock"; fi; shift; done'
+    commands = {"python": f'echo "$@" >> "{log}"; {copy}', "uname": f"echo {system}"}
+    for name, command in commands.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{command}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "TORCH": torch}
     subprocess.run([ROOT / "postBuild", *arguments], env=environment, check=True)
     return [line.split() for line in log.read_text().splitlines()]
 
@@ -120,6 +136,29 @@ def test_every_package_but_the_project_itself_is_installed_by_hash_and_as_a_whee
         assert call.count("--no-binary") == 0 or call[call.index("--no-binary") + 1] == "seqeval"
     assert {"--no-deps", "--no-build-isolation"} <= set(project)
     assert project[-2:] == ["--editable", "."]
+
+
+def test_torch_without_cuda_leaves_the_cuda_libraries_out_and_nothing_that_its_cpu_build_needs(tmp_path: Path):
+    _, rest, torch, project = calls_of_post_build(tmp_path, torch="cpu")
+    assert {"--require-hashes", "--no-deps"} <= set(rest)
+    left, all_of_them = versions(str(tmp_path / "lock")), versions("constraints.txt")
+    of_cuda = {name for name in all_of_them if re.match(r"(nvidia|cuda)-", name)} | {"triton"}
+    assert len(of_cuda) > 10
+    assert all_of_them.keys() - left.keys() == of_cuda | {"torch", "torchvision"}
+    assert torch[torch.index("--torch-backend") + 1] == "cpu"
+    assert torch[-2:] == [f"{name}=={all_of_them[name][0]}" for name in ("torch", "torchvision")]
+    assert project[-2:] == ["--editable", "."]
+
+
+def test_where_no_cuda_libraries_exist_torch_comes_with_the_others(tmp_path: Path):
+    calls = calls_of_post_build(tmp_path, torch="cpu", system="Darwin")
+    assert [call[-1] for call in calls[:2]] == ["installer.txt", "constraints.txt"]
+
+
+def test_an_unknown_build_of_torch_is_refused_before_anything_is_installed(tmp_path: Path):
+    with pytest.raises(subprocess.CalledProcessError):
+        calls_of_post_build(tmp_path, torch="gpu")
+    assert not (tmp_path / "calls").exists()
 
 
 def test_the_weights_of_base_size_are_installed_alone_by_hash_and_without_what_they_name(tmp_path: Path):
@@ -213,6 +252,8 @@ def test_what_the_results_say_of_minitweets_is_what_was_measured():
     for cue in ("described", "other"):
         assert 0.5 < accuracy["no_coattention", cue] < 0.6
     assert round(100 * (accuracy["full", "odd"] - accuracy["no_coattention", "odd"])) == 12
+    lost = {cue: 100 * (accuracy["full", cue] - accuracy["no_semantic", cue]) for cue in ("odd", "unrelated", "object")}
+    assert {cue: round(points) for cue, points in lost.items()} == {"odd": 4, "unrelated": 7, "object": 0}
     results = json.loads((run / "lesions.json").read_text())["results"]
     intact = results["intact"]["by_cue"]
     costs = {
@@ -260,6 +301,7 @@ def rooms_that_each_room_may_use() -> dict[str, set[str]]:
     may["tagger"] = may["training"] | {"training", "drawing", "models"}
     may["study"] = may["tagger"] | {"tagger", "minitweets"}
     may["figures"] = may["study"] | {"study"}
+    may["playground"] = may["figures"] | {"figures"}
     may["reproduction"] = may["figures"] | {"figures"}
     may["__init__"] = may["cli"] = may["reproduction"] | {"reproduction"}
     return may | {"__main__": {"cli"}}

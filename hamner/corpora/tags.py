@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from hamner.escape import UNSEEN
@@ -106,11 +107,14 @@ def spans(tags: Sequence[str], protocol: str = "seqeval") -> list[Span]:
 
 @lru_cache(maxsize=20_000)  # a study compares many runs on one test split, and they agree on most posts
 def _spans(tags: tuple[str, ...], protocol: str) -> tuple[Span, ...]:
-    # Imported here: seqeval imports scikit-learn, which takes seconds, and reading a corpus needs neither.
     if protocol == "seqeval":
-        from seqeval.metrics.sequence_labeling import get_entities
-
-        return tuple(Span(type, first, last + 1) for type, first, last in get_entities(list(tags)))
+        # What the library's get_entities reads, which a test compares. Importing it takes a fifth of the time to tag
+        # one text, because it imports scikit-learn.
+        repaired = repair(tags)
+        ends = [i for i, tag in enumerate([*repaired, "O"]) if tag[0] != "I"]
+        return tuple(
+            Span(repaired[start][2:], start, end) for start, end in pairwise(ends) if repaired[start][0] == "B"
+        )
     if protocol == "strict":
         from seqeval.scheme import IOB2, Entities
 

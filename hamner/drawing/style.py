@@ -96,16 +96,17 @@ def for_notebook(png: bytes, alt: str) -> tuple[bytes, dict[str, Any]]:
     return small.getvalue(), {"width": half.width, "alt": alt}
 
 
-def write_figure(figure: Figure, file: Path | BytesIO, form: str) -> None:
+def write_figure(figure: Figure, file: Path | BytesIO, form: str, dpi: float | None = None) -> None:
     """Write `figure` as `form` (png, svg or pdf) in the style, its texts without control characters.
 
-    The same figure gives the same bytes: no date, no version, no random id.
+    The same figure gives the same bytes: no date, no version, no random id. `dpi` are the pixels an inch of a PNG, 200
+    by default.
     """
     for text in figure.findobj(Text):
         if (safe := figure_text(text.get_text())) != text.get_text():
             text.set_text(safe)
     with matplotlib.style.context(["default", STYLE]):
-        figure.savefig(file, format=form, metadata=METADATA[form])
+        figure.savefig(file, format=form, metadata=METADATA[form], dpi=dpi or STYLE["savefig.dpi"])
 
 
 class Drawn(Figure):

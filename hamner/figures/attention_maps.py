@@ -1,4 +1,4 @@
-"""Figures of notebooks 04 and 08: attention of words, what occlusion costs, and what stage 3 changes in a word.
+"""Figures of notebooks 04, 08 and 13: attention of words, what occlusion costs, and what stage 3 changes in a word.
 
 Attention is drawn as weight times number of regions: 1 is uniform. Maps keep that scale; none is stretched.
 """
@@ -30,7 +30,7 @@ from hamner.drawing.parts import (
     steady,
     write_above,
 )
-from hamner.drawing.style import styled
+from hamner.drawing.style import Drawn, styled
 from hamner.evaluation import wilson
 from hamner.minitweets import CUES
 from hamner.tagger.evidence import Evidence, entropy
@@ -124,6 +124,57 @@ def _draw_values(axes: Axes, case: Case, what: str, scale: Normalize, colours: s
             value = getattr(item, what)
             draw_box(axes, item.box, colormaps[colours](scale(value)), opacity(value, scale, colours))
             write_above(axes, item.box, f"{value:.1f}" if what == "attention" else signed(value))
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """Where one word looks: weight times number of regions (1 = uniform) on the grid (R,) and on k objects.
+
+    `title` may have several lines. `image` is None for a post without one; `boxes` (k, 4) are shares of the image.
+    """
+
+    title: str
+    image: Image.Image | None
+    on_grid: np.ndarray
+    boxes: np.ndarray
+    on_objects: np.ndarray
+
+
+@styled
+def before_and_after(names: Sequence[str], before: Look, after: Look) -> Figure:
+    """Draw the image of `after` in colour with its numbered objects, then where one word looks before and after.
+
+    Both maps are on one scale; boxes have the colours of that scale. `names` are those of the objects of `after`.
+    """
+    figure = Drawn(figsize=(6.6, 3.3), label=f"{before.title} | {after.title}".replace("\n", ", "))
+    panels = figure.subplots(1, 3)
+    if after.image is None:
+        _draw_no_image(panels[0])
+    else:
+        draw_image(panels[0], after.image)
+        for number, (box, name) in enumerate(zip(after.boxes, names, strict=True), start=1):
+            draw_box(panels[0], box, BLACK)
+            write_above(panels[0], box, f"{number} {name}", parse_math=False)
+    panels[0].set_title("the image now", fontsize=9)
+    seen = [look for look in (before, after) if look.image is not None]
+    scale = scale_from_0(float(value) for look in seen for value in (*look.on_grid, *look.on_objects))
+    for axes, look in zip(panels[1:], (before, after), strict=True):
+        if look.image is None:
+            _draw_no_image(axes)
+        else:
+            draw_regions(axes, look.image, look.on_grid, scale)
+            for box, value in zip(look.boxes, look.on_objects, strict=True):
+                draw_box(axes, box, colormaps[MAP](scale(value)))
+                write_above(axes, box, f"{value:.1f}")
+        axes.set_title(look.title, fontsize=9, parse_math=False)
+    colour_bar(figure, panels, scale, "attention × number of regions (1 = uniform)")
+    return figure
+
+
+def _draw_no_image(axes: Axes) -> None:
+    axes.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(1, 0), aspect=1)
+    axes.spines[:].set_visible(False)
+    axes.text(0.5, 0.5, "no image", ha="center", va="center", color=GREY)
 
 
 @styled

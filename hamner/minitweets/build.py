@@ -53,7 +53,16 @@ def scaled(scale: int) -> dict[str, dict[str, int]]:
 
 def draw_image(scene: Scene, seed: int = SEED) -> Image.Image:
     """Draw an image in COLOURS colours; the result depends on the image's id and the seed alone."""
-    image = render(scene, random.Random(f"{scene.id} {seed}"))
+    return few_colours(exact_image(scene, seed))
+
+
+def exact_image(scene: Scene, seed: int = SEED) -> Image.Image:
+    """Draw an image in all its colours; the result depends on the image's id and the seed alone."""
+    return render(scene, random.Random(f"{scene.id} {seed}"))
+
+
+def few_colours(image: Image.Image) -> Image.Image:
+    """The image in COLOURS colours, chosen from all of its own."""
     return image.quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE).convert("RGB")
 
 

@@ -10,8 +10,9 @@ from hamner.errors import HamnerError, nearest
 from hamner.files import hub_is_offline
 from hamner.terminal import echo
 
-BUNDLED = ("minitweets", "tweets")
-"""The models that come along, each in a folder of this one. README.md beside them says what they are."""
+BUNDLED = ("minitweets", "tweets", "tweets-mpnet")
+"""The models that come along, each in a folder of this one. README.md beside them says what they are. The third needs
+the weights of the text encoder `mpnet` (the extra `base`)."""
 
 OF_TEXT, OF_IMAGES = "tweets", "minitweets"
 """The bundled model for a post of words alone, and the one that reads an image."""

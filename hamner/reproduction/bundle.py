@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from hamner.corpora import load_corpus, project_folder
@@ -20,26 +21,30 @@ from hamner.training.runs import CALIBRATION
 from hamner.vision.store import FEATURES
 
 TWEETS = "twitter2017"
-"""The corpus of the model `tweets`."""
+"""The corpus of the models of real tweets."""
 
 
-def tweets_config() -> TrainConfig:
-    """The settings of the model `tweets`: those of `hamner train twitter2017 --preset adapter`."""
-    return config_of_row(full_settings(TWEETS, preset_name="adapter"), "text_only", seed=1)
+PRESETS = {"tweets": "adapter", "tweets-mpnet": "adapter_base"}
+"""Bundled model of real tweets -> its preset: `hamner train twitter2017 --preset NAME` has the same settings."""
 
 
-def trained_tweets() -> Run:
-    """Train and calibrate the model `tweets` in data/models/tweets, or load it from there. Uses one thread."""
-    folder, features = project_folder() / "data" / "models" / "tweets", project_folder() / FEATURES
+def tweets_config(name: str) -> TrainConfig:
+    """The settings of a bundled model of real tweets."""
+    return config_of_row(full_settings(TWEETS, preset_name=PRESETS[name]), "text_only", seed=1)
+
+
+def trained_tweets(name: str) -> Run:
+    """Train and calibrate a model of real tweets in data/models, or load it from there. Uses one thread."""
+    folder, features = project_folder() / "data" / "models" / name, project_folder() / FEATURES
     corpus = load_corpus(TWEETS)
-    run = train(corpus, tweets_config(), folder, features=features, threads=1)
+    run = train(corpus, tweets_config(name), folder, features=features, threads=1)
     if not (folder / CALIBRATION).exists():
         with cpu_threads(1):
             calibrate(run, corpus, features=features)
     return run
 
 
-TRAINED = {"minitweets": trained_model, "tweets": trained_tweets}
+TRAINED = {"minitweets": trained_model} | {name: partial(trained_tweets, name) for name in PRESETS}
 """Bundled model -> how it is trained."""
 
 

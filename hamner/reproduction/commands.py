@@ -1,4 +1,5 @@
-"""`hamner reproduce`, `hamner students`, `hamner figures`, `hamner book` and `hamner slides`."""
+"""`hamner reproduce`, `hamner students`, `hamner figures`, `hamner book`, `hamner badges`
+and `hamner slides`."""
 
 from __future__ import annotations
 
@@ -166,6 +167,21 @@ def book(
     if where is None:
         echo("no buttons for Binder and Colab: name your repository with --repository https://github.com/OWNER/NAME")
     echo(f"open {folder / 'index.html'}")
+
+
+def badges(
+    repository: Annotated[str | None, REPOSITORY] = None,
+    branch: Annotated[str, typer.Option("--branch", help="Branch that the badges open.")] = "main",
+) -> None:
+    """Write badges into README.md that open your repository's notebooks in Binder and Colab."""
+    from hamner.reproduction import site
+
+    where = site.repository_of(project_folder(), repository, branch)
+    if where is None:
+        raise HamnerError("this checkout was cloned from no address on GitHub or GitLab: name yours with --repository")
+    readme = project_folder() / "README.md"
+    site.badges(readme, where)
+    echo(f"{readme}: badges of {where.url}")
 
 
 def slides(

@@ -3,7 +3,7 @@
 The source is notebooks/py/NN_name.py (jupytext, py:percent; bN_name.py is of the build track); notebooks/NN_name.ipynb
 is built from it. The cells run in
 order in a fresh kernel of this Python. Two executions write the same bytes: no timings, no random cell ids, no kernel
-version.
+version. A widget without its kernel is dead, so of a widget that also gives a picture the picture alone is kept.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+WIDGET = "application/vnd.jupyter.widget-view+json"
+"""The kind of an output that a running kernel keeps alive."""
+
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -122,6 +125,9 @@ def execute(source: Path, environment: Mapping[str, str] | None = None) -> Noteb
         ) from error
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data.pop(WIDGET, None)
     notebook.metadata = nbformat.from_dict(METADATA)  # the kernel adds its version
     return notebook
 

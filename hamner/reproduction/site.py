@@ -18,9 +18,11 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import nbformat
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
 from PIL import Image
 
 from hamner.drawing.captions import Caption, read_captions
@@ -32,6 +34,9 @@ NUMBERED = re.compile(r"[a-z]?\d\d?(?=_)")
 
 THEME_OPTIONS = "HAMNER_THEME_OPTIONS"
 """Environment variable through which conf.py learns the addresses behind the buttons, as JSON."""
+
+QUIZ = "docs/course/quiz"
+"""Folder of the quizzes, one for each notebook under the notebook's name, and of README.md, their first page."""
 
 _MENTION = re.compile(r"(?P<before>\b[Nn]otebooks? )(?P<numbers>[a-z]?\d\d?(?:(?:, | and | to )[a-z]?\d\d?)*)\b")
 _CODE_OR_LINK = re.compile(r"(`[^`]*`|\[[^\]]*\]\([^)]*\)|\$[^$\n]+\$)")
@@ -106,7 +111,8 @@ def assemble(root: Path, folder: Path, repository: Repository | None) -> list[st
     """
     shutil.rmtree(folder, ignore_errors=True)
     notebooks, captions = site_notebooks(root), read_captions(root / "figures" / "captions.csv")
-    pages = [path for place in ("docs", "docs/course") for path in sorted((root / place).glob("*.md"))]
+    places = ("docs", "docs/course", QUIZ)
+    pages = [path for place in places for path in sorted((root / place).glob("*.md"))]
     pages = [page for page in pages if page.stem != "exam"]  # it has the answers: read it in the repository
     pages.sort(key=lambda page: page.stem != "plan")  # the plan comes before what it names
     numbers = {number_of(path): path.name for path in notebooks}
@@ -115,12 +121,18 @@ def assemble(root: Path, folder: Path, repository: Repository | None) -> list[st
     for path in notebooks:
         notebook = nbformat.reads(read_text(path), as_version=4)
         problems += [f"{path.stem}: {problem}" for problem in prepare(notebook, captions, numbers, repository, shown)]
+        if (quiz := root / QUIZ / f"{path.stem}.md") in pages:
+            link = f"**Quiz.** [Eight questions about this notebook](../{QUIZ}/{quiz.name}), with their answers."
+            notebook.cells.append(new_markdown_cell(link, id="quiz"))
         _write(folder / "notebooks" / path.name, nbformat.writes(notebook))
     inside = {path.relative_to(root).as_posix() for path in (*notebooks, *pages)}
     for page in pages:
         text = relinked(read_text(page), page.relative_to(root), root, inside, repository)
-        if page.parent.name == "course":
-            text = with_links(text, {number: f"../../notebooks/{name}" for number, name in numbers.items()})
+        if page.is_relative_to(root / "docs" / "course"):
+            up = "../" * (len(page.relative_to(root).parts) - 1)
+            text = with_links(text, {number: f"{up}notebooks/{name}" for number, name in numbers.items()})
+        if page == root / QUIZ / "README.md":
+            text += "\n" + toctree([other.stem for other in pages if other.parent == page.parent and other != page])
         _write(folder / page.relative_to(root), text)
     shutil.copytree(root / "figures", folder / "figures", ignore=shutil.ignore_patterns("*.md", "*.csv", "*.svg"))
     first = read_text(root / "docs" / "book" / "index.md")
@@ -132,21 +144,26 @@ def assemble(root: Path, folder: Path, repository: Repository | None) -> list[st
 
 
 def contents(notebooks: Sequence[Path], pages: Sequence[Path]) -> str:
-    """The tables of contents: numbered notebooks, the tracks with a letter, the course, the reference pages."""
+    """The tables of contents: numbered notebooks, the tracks with a letter, the course, the reference pages.
+
+    Of the quizzes only their first page is listed. It has its own table of the others.
+    """
     numbered = [path for path in notebooks if number_of(path).isdigit()]
     course = [page for page in pages if page.parent.name == "course"]
+    quizzes = [page for page in pages if page.parent.name == "quiz"]
     parts = {
         "Notebooks": [f"notebooks/{path.stem}" for path in numbered],
         "Build the model yourself": [f"notebooks/{path.stem}" for path in notebooks if path not in numbered],
-        "Course": [f"docs/course/{page.stem}" for page in course],
-        "Reference": [f"docs/{page.stem}" for page in pages if page not in course] + ["figure_list"],
+        "Course": [f"docs/course/{page.stem}" for page in course] + [f"{QUIZ}/README"] * bool(quizzes),
+        "Reference": [f"docs/{page.stem}" for page in pages if page not in (*course, *quizzes)] + ["figure_list"],
     }
-    trees = [
-        "\n".join(["```{toctree}", ":hidden:", f":caption: {title}", "", *names, "```"])
-        for title, names in parts.items()
-        if names
-    ]
-    return "\n" + "\n\n".join(trees) + "\n"
+    return "\n" + "\n".join(toctree(names, title) for title, names in parts.items() if names)
+
+
+def toctree(names: Sequence[str], caption: str | None = None) -> str:
+    """A hidden table of contents, as Sphinx reads it in a page: `names` from the page's folder."""
+    title = [f":caption: {caption}"] if caption else []
+    return "\n".join(["```{toctree}", ":hidden:", *title, "", *names, "```", ""])
 
 
 def figure_list(captions: Mapping[str, Caption], shown: set[str]) -> str:
@@ -320,6 +337,32 @@ def buttons(repository: Repository | None) -> dict[str, Any]:
         "use_repository_button": True,
         "launch_buttons": launch,
     }
+
+
+BADGES = re.compile(r"(?<=<!-- badges -->\n).*?(?=<!-- end of badges -->)", re.DOTALL)
+"""The place of README.md that `hamner badges` writes."""
+
+
+def badges(readme: Path, repository: Repository) -> None:
+    """Write badges into `readme` that open the notebooks of `repository` in Binder and, if it is on GitHub, in Colab.
+
+    Raises:
+        HamnerError: `readme` has no place for them.
+    """
+    forge, name = repository.url.removeprefix("https://").split("/", 1)
+    code = {"github.com": "gh"}.get(forge, "gl")
+    path = quote(name, safe="/" if code == "gh" else "")
+    binder = f"https://mybinder.org/v2/{code}/{path}/{repository.branch}?urlpath=lab/tree/notebooks/00_quickstart.ipynb"
+    lines = f"[![Binder](https://mybinder.org/badge_logo.svg)]({binder})\n"
+    if code == "gh":
+        colab = "https://colab.research.google.com"
+        notebook = f"github/{name}/blob/{repository.branch}/notebooks/00_quickstart.ipynb"
+        lines += f"[![Colab]({colab}/assets/colab-badge.svg)]({colab}/{notebook})\n"
+    text, places = BADGES.subn(lambda found: lines, read_text(readme))
+    if places != 1:
+        raise HamnerError(f"{readme}: put the lines <!-- badges --> and <!-- end of badges --> where the badges belong")
+    with written_whole(readme) as file:
+        file.write_text(text, encoding="utf-8")
 
 
 def copy_mathjax(folder: Path) -> None:

@@ -142,6 +142,32 @@ def _zero(_: tuple[Any, ...], output: Tensor) -> Tensor:
     return torch.zeros_like(output)
 
 
+def rho_set(value: float) -> Lesion:
+    """Relevance set by hand to `value`, in [0, 1], wherever something can be seen."""
+    return Lesion(
+        "relevance",
+        f"rho = {value:g}",
+        _judgement(_judges, lambda judged, rho, beta, grains: (torch.full_like(rho, value), beta)),
+    )
+
+
+def beta_set(weights: Sequence[float], replacement: str | None = None) -> Lesion:
+    """Shares of the grains set by hand, wherever something can be seen.
+
+    Args:
+        weights: one for each of GRAINS, 0 or more and not all 0; those of the grains that are present are divided by
+            their sum.
+        replacement: what tables call it; by default the weights.
+    """
+
+    def change(judged: Judged, rho: Tensor, beta: Tensor, grains: Tensor) -> tuple[Tensor, Tensor]:
+        return rho, _shares(torch.tensor(weights).to(beta).expand_as(beta), grains)
+
+    return Lesion(
+        "integration", replacement or f"beta = {', '.join(f'{one:g}' for one in weights)}", _judgement(_weighs, change)
+    )
+
+
 LESIONS: dict[str, Lesion] = {
     "local_text_zero": Lesion("local text", "the convolution adds nothing", _on("text", "local", by=_zero)),
     "semantic_identity": Lesion(
@@ -156,9 +182,7 @@ LESIONS: dict[str, Lesion] = {
     "relative_geometry_zero": Lesion(
         "spatial encoding", "other boxes' places add nothing", _on("fusion", "vision", "spatial", "out", by=_zero)
     ),
-    "rho_one": Lesion(
-        "relevance", "rho = 1", _judgement(_judges, lambda judged, rho, beta, grains: (torch.ones_like(rho), beta))
-    ),
+    "rho_one": rho_set(1.0),
     "rho_mean": Lesion(
         "relevance",
         "rho is its mean over test",
@@ -172,11 +196,7 @@ LESIONS: dict[str, Lesion] = {
         "rho of another post",
         _judgement(_judges, lambda judged, rho, beta, grains: (judged.rho[judged.other[judged.now]].to(rho), beta)),
     ),
-    "beta_uniform": Lesion(
-        "integration",
-        "all grains count alike",
-        _judgement(_weighs, lambda judged, rho, beta, grains: (rho, _shares(torch.ones_like(beta), grains))),
-    ),
+    "beta_uniform": beta_set([1.0] * len(GRAINS), "all grains count alike"),
     "beta_mean": Lesion(
         "integration",
         "beta is its mean over test",
@@ -222,8 +242,12 @@ def lesioned(model: HamNer, lesion: Lesion, judged: Judged) -> Iterator[None]:
 
 def of_model(model: HamNer) -> list[str]:
     """The names of the lesions of parts that the model has."""
-    nothing = Judged(torch.zeros(0), torch.zeros(0, len(GRAINS)), torch.zeros(0, dtype=torch.long))
-    return [name for name, lesion in LESIONS.items() if lesion.hooks(model, nothing)]
+    return [name for name, lesion in LESIONS.items() if lesion.hooks(model, nothing_judged())]
+
+
+def nothing_judged() -> Judged:
+    """Judgements of no window, for lesions that need none: all but those of relevance and integration."""
+    return Judged(torch.zeros(0), torch.zeros(0, len(GRAINS)), torch.zeros(0, dtype=torch.long))
 
 
 def judge(model: HamNer, batches: Sequence[Batch], windows: int, seed: int) -> Judged:

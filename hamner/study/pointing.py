@@ -7,7 +7,7 @@ is uniform.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from hamner.tagger.confidence import span_probabilities
 from hamner.tagger.evidence import attention, occlusions
 from hamner.tagger.tagger import Tagger
 from hamner.training.batching import prepare
-from hamner.vision.features import ANNOTATIONS
+from hamner.vision.features import ANNOTATIONS, VisualFeatures
 from hamner.vision.store import FEATURES, FeatureStore
 
 if TYPE_CHECKING:
@@ -61,8 +61,12 @@ def visual_features(tagger: Tagger, corpus: Corpus, posts: Sequence[Post], folde
 
 
 @torch.no_grad()
-def forward(tagger: Tagger, posts: Sequence[Post], store: FeatureStore) -> tuple[Batch, Output]:
+def forward(
+    tagger: Tagger, posts: Sequence[Post], store: FeatureStore | Mapping[str, VisualFeatures]
+) -> tuple[Batch, Output]:
     """Run one forward pass over these posts, with attention weights. The batch keeps what the text encoder gave.
+
+    `store` holds the features of each post by its id.
 
     Raises:
         HamnerError: a post is longer than the text encoder's limit.

@@ -42,7 +42,8 @@ CorpusName = Annotated[
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="`standard`, `small`, `base`, `adapter` or `paper`. [default: small for minitweets, standard for others]"
+        help="`standard`, `small`, `base`, `adapter`, `adapter_base` or `paper`. [default: small for minitweets, "
+        "standard for others]"
     ),
 ]
 Encoder = Annotated[

@@ -245,7 +245,11 @@ save(corpora.entity_types(shares), "entity_types")
 
 # %% [markdown]
 # *Share of each entity type among the entities (by B- tags, all splits) of each corpus.*
-#
+
+# %%
+assert shares.LOC["twitter2015"] > 33 and 12 < shares.LOC["twitter2017"] < 13
+
+# %% [markdown]
 # ### Seen and unseen
 #
 # How many of the test mentions (type and words, case folded) occur in training? A tagger can
@@ -258,7 +262,12 @@ seen = test[["seen_mentions", "spans"]].copy()
 seen["seen (%)"] = (100 * seen["seen_mentions"] / seen["spans"]).astype(float).round(1)
 seen
 
+# %%
+assert seen["seen (%)"]["twitter2015"] == 33.3 and seen["seen (%)"]["twitter2017"] == 53.6
+
 # %% [markdown]
+# On Twitter-2015 one test mention of three is seen, on Twitter-2017 more than half.
+#
 # ## 5. What can go wrong
 #
 # ### Orphan tags
@@ -307,9 +316,13 @@ for word in ("Tallin", "\xa0", "\u200d", "\ufe0f"):
 # answer:
 
 # %%
-pd.DataFrame({name: measured[name].loc["words_without_pieces"] for name in REAL}).T
+no_pieces = pd.DataFrame({name: measured[name].loc["words_without_pieces"] for name in REAL}).T
+assert no_pieces.sum(axis=1).tolist() == [1, 1, 158]
+no_pieces
 
 # %% [markdown]
+# Twitter-2017 has 158 of them, Twitter-2015 one.
+#
 # ### Leaks
 #
 # A text that stands in training and in test is an answer given away. The real corpora have a
@@ -317,9 +330,15 @@ pd.DataFrame({name: measured[name].loc["words_without_pieces"] for name in REAL}
 # tells you.
 
 # %%
-pd.concat({name: measured[name].loc[["texts_in_train", "texts_in_valid"]] for name in REAL})
+leaks = pd.concat(
+    {name: measured[name].loc[["texts_in_train", "texts_in_valid"]] for name in REAL}
+)
+assert leaks.max().max() == 4
+leaks
 
 # %% [markdown]
+# At most four texts stand in two splits.
+#
 # Leaks have another door here: an image. If an image of test was there in training, a model
 # may remember it instead of looking. minitweets has neither kind of leak:
 
@@ -359,8 +378,15 @@ save(corpora.post_lengths(lengths), "post_lengths")
 # %% [markdown]
 # *Word pieces per training post (minilm's uncased vocabulary). The dashed line is the length to
 # which peers pad.*
-#
-# Padded to 128, an encoder spends most of its time on nothing. Its linear layers, most of the work at
+
+# %%
+means = {name: sum(of_posts) / len(of_posts) for name, of_posts in lengths.items()}
+assert round(means["twitter2015"]) == 42 and round(means["twitter2017"]) == 20
+assert max(map(max, lengths.values())) == 70
+
+# %% [markdown]
+# A training post of Twitter-2015 has 42 pieces on the mean, one of Twitter-2017 has 20, and none has more
+# than 70. Padded to 128, an encoder spends most of its time on nothing. Its linear layers, most of the work at
 # this length, cost in proportion to the padding; attention alone costs its square.
 #
 # ## 7. From words to pieces
@@ -466,52 +492,236 @@ save(corpora.padding_cost(cost), "padding_cost")
 # *Positions that the encoder computes for each real piece in one epoch of training, batches of
 # 24.*
 #
-# Buckets bring padding down to a few percent, and nothing is lost by it: masks see to it that
+# Padding to 128 triples the work on Twitter-2015 and multiplies it by six on Twitter-2017. Buckets bring
+# padding down to two percent, and nothing is lost by it: masks see to it that
 # padding never changes a post's output, which the model's tests hold it to.
 
 # %%
 assert (cost["length buckets"] <= cost["random order"]).all()
 assert (cost["random order"] < cost["always to 128"]).all()
+assert cost["always to 128"]["twitter2015"] > 3 and cost["always to 128"]["twitter2017"] > 6
+assert cost["length buckets"].max() < 1.025
 
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Let a leak happen: add the first 100 posts of test to minitweets' training split. How
-# many more test mentions are seen then? (`dataclasses.replace` copies a `Corpus` with a changed
-# split.)
+# Each has a cell that checks your answer and says what is wrong. In the copy that `make students`
+# writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
 
-# %% tags=["solution"]
-from dataclasses import replace
+# %% tags=["keep"]
+import torch
 
-leaky = statistics(replace(corpus, train=corpus.train + corpus.test[:100]))
-before, after = (table.loc["seen_mentions", "test"] for table in (counts, leaky))
-print(f"seen before: {before}, and after: {after}")
+from hamner.exercises import check_choice, check_function, right
 
 # %% [markdown]
-# **2.** How much worse does padding per batch get when batches grow? Compare batches of 8, 24
-# and 96 in random order, on Twitter-2015.
+# **1 · level 1.** *A piece of the reader.* Write `repaired`, which turns each orphan `I-` into `B-`. An `I-`
+# is an orphan unless the tag before it has the same type.
+#
+# <details><summary>Hint</summary>
+#
+# `zip(["O", *tags], tags)` gives each tag with the one before it; `tag[2:]` is a type, and empty for `O`.
+#
+# </details>
+
 
 # %% tags=["solution"]
-of_2015 = lengths["twitter2015"]
-for size in (8, 24, 96):
-    share = positions(random_batches(of_2015, size), of_2015) / sum(of_2015)
-    print(f"batches of {size:2}: {share:.2f} positions per real piece")
+def repaired(tags):
+    """The tags of a post, a list, to a list in which no I- is an orphan."""
+    # BEGIN SOLUTION
+    pairs = zip(["O", *tags], tags)
+    orphan = [tag[0] == "I" and before[2:] != tag[2:] for before, tag in pairs]
+    return ["B" + tag[1:] if alone else tag for tag, alone in zip(tags, orphan)]
+    # END SOLUTION
 
-# %% [markdown]
-# **3.** Write `repair_by_hand(tags)`, which turns each orphan `I-` into `B-`, and hold it
-# against `hamner.corpora.repair`.
 
-# %% tags=["solution"]
+# %% tags=["check"]
+broken = ["I-PER", "I-PER", "O", "I-MISC", "B-LOC", "I-ORG", "I-ORG"]
+letters = {
+    "": "BIOBBBI",
+    "an I- after a tag of its own type stays: you cut an entity in two": "BBOBBBB",
+    "an I- after a tag of another type is an orphan, too": "BIOBBII",
+    "an I- at the start of a post is an orphan": "IIOBBBI",
+    "nothing is repaired": "IIOIBII",
+}
+letters = {said: torch.tensor(["BIO".index(x) for x in row]) for said, row in letters.items()}
+expected = letters.pop("")
+
+
+def first_letters():
+    answer = repaired(broken)
+    return answer and torch.tensor(["BIO".index(tag[0]) for tag in answer])
+
+
+name = "your repaired, as B 0, I 1, O 2,"
+check_function(first_letters, (), expected, "a tag for each", mistakes=letters, name=name)
+whole = ["B-PER", "I-PER", "O", "B-MISC", "B-LOC", "B-ORG", "I-ORG"]
+check_function(lambda: list(repaired(broken)), (), whole, name="your repaired")
+right("repaired")
+
+# %%
 from hamner.corpora import repair
 
+assert repaired(tags) == repair(tags)
 
-def repair_by_hand(tags):
-    previous = ["O", *tags]
-    orphan = [tag[0] == "I" and old[2:] != tag[2:] for old, tag in zip(previous, tags)]
-    return ["B" + tag[1:] if is_orphan else tag for tag, is_orphan in zip(tags, orphan)]
+# %% [markdown]
+# **2 · level 2.** *A piece of stage 1.* The encoder gives a vector for each piece, and the model needs one for
+# each word: that of the word's first piece. Write `of_words`. A padded place gets zeros.
+#
+# <details><summary>Hint</summary>
+#
+# Index with two tensors at once: `pieces[rows, first_piece]`, where `rows` is `torch.arange(B)[:, None]`.
+#
+# </details>
 
 
-assert repair_by_hand(tags) == repair(tags) == ["O", "B-PER", "I-PER", "O", "B-LOC", "B-ORG"]
+# %% tags=["solution"]
+def of_words(pieces, first_piece, word_mask):
+    """Pieces (B, P, d), positions (B, n), real words (B, n) to vectors of words (B, n, d)."""
+    # BEGIN SOLUTION
+    rows = torch.arange(len(pieces))[:, None]
+    return pieces[rows, first_piece] * word_mask[:, :, None]
+    # END SOLUTION
+
+
+# %% tags=["check"]
+vectors = torch.arange(1.0, 25.0).reshape(2, 6, 2)  # [CLS], four pieces, [SEP]
+starts = torch.tensor([[1, 3, 4], [1, 4, 0]])  # the first word of the first post has two pieces
+there = torch.tensor([[True, True, True], [True, True, False]])
+expected = torch.stack([vectors[0, [1, 3, 4]], vectors[1, [1, 4, 0]]])
+mistakes = {"a padded place holds the vector of [CLS]": expected.clone()}
+expected[1, 2] = 0
+real = there[:, :, None]
+mistakes["the first n pieces are not the first pieces of n words"] = vectors[:, :3] * real
+mistakes["[CLS] is a piece, too: take the positions as they are"] = (
+    vectors[torch.arange(2)[:, None], starts - 1] * real
+)
+mistakes["each post has positions of its own"] = vectors[:, starts[0]] * real
+mistakes["the pieces are those of the first post"] = vectors[0][starts] * real
+given = vectors, starts, there
+check_function(of_words, given, expected, "(B, n, d)", mistakes=mistakes)
+right("of_words")
+
+# %% [markdown]
+# **3 · level 2.** *A measurement.* How much does a leak give away? Write `seen`: how many of the test mentions
+# occur among those of training? Upper and lower case are the same, the type counts, and a mention that
+# stands in test twice counts twice. Then the first 100 posts of test are put into training.
+#
+# <details><summary>Hint</summary>
+#
+# Make a set of the training mentions with `name.casefold()`, and go through the list of test.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def seen(train, test):
+    """Mentions of training and of test, two lists of (type, name), to a number."""
+    # BEGIN SOLUTION
+    known = {(type, name.casefold()) for type, name in train}
+    return sum((type, name.casefold()) in known for type, name in test)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+learnt = [("PER", "Anna Berg"), ("LOC", "Elm"), ("PER", "Anna Berg")]
+asked = [("PER", "ANNA BERG"), ("PER", "Anna Berg"), ("PER", "Anna Berg"), ("LOC", "Elm")]
+asked += [("ORG", "Elm"), ("ORG", "Elm"), ("ORG", "Orva")]
+mistakes = {
+    "the type counts: Elm the place is not Elm the team": torch.tensor(6.0),
+    "upper and lower case are the same": torch.tensor(3.0),
+    "fold both the mentions of training and those of test": torch.tensor(0.0),
+    "a mention that stands in test twice counts twice": torch.tensor(2.0),
+}
+check_function(seen, (learnt, asked), 4.0, mistakes=mistakes)
+right("seen")
+
+
+# %%
+def mentions(posts):
+    found = ((post.words, span) for post in posts for span in spans(post.tags))
+    return [(span.type, " ".join(words[span.start : span.end])) for words, span in found]
+
+
+of_test = mentions(corpus.test)
+before = seen(mentions(corpus.train), of_test)
+after = seen(mentions(corpus.train + corpus.test[:100]), of_test)
+assert before == counts.loc["seen_mentions", "test"] and after > 1.3 * before
+print(f"seen before: {before} of {len(of_test)}, and after: {after}")
+
+# %% [markdown]
+# 100 posts are one in twenty of test. They raise the share of seen mentions from 50 % to 70 %, since
+# minitweets uses a name in many posts.
+#
+# **4 · level 2.** *A measurement.* How much worse does padding get when batches grow? Write `padded`: the
+# positions that the encoder computes for each real piece, where each batch of `size` posts is padded
+# to its longest. Posts come in the order given, and the last batch may have fewer.
+#
+# <details><summary>Hint</summary>
+#
+# `range(0, len(lengths), size)` are the first posts of the batches. A slice ends with the list.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def padded(lengths, size):
+    """Numbers of pieces, a list, and the size of a batch to positions per real piece."""
+    # BEGIN SOLUTION
+    batches = [lengths[start : start + size] for start in range(0, len(lengths), size)]
+    return sum(len(batch) * max(batch) for batch in batches) / sum(lengths)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+five = [2, 4, 6, 8, 10]  # batches of two: 2 x 4, 2 x 8 and 1 x 10 positions for 30 pieces
+wrong = {
+    "the last batch has one post, and not two": 8 + 16 + 20,
+    "the last batch is left out": 8 + 16,
+    "each batch is padded to its own longest post, not to that of all": 5 * 10,
+    "add the positions of all batches first, then divide": (8 / 6 + 16 / 14 + 1) / 3 * 30,
+    "divide by the real pieces": 34 * 30,
+    "divide by the real pieces, not by the posts": 34 * 30 / 5,
+}
+mistakes = {said: torch.tensor(positions / 30) for said, positions in wrong.items()}
+check_function(padded, (five, 2), 34 / 30, mistakes=mistakes)
+right("padded")
+
+# %%
+of_2015 = lengths["twitter2015"]
+in_random_order = random.Random(1).sample(of_2015, len(of_2015))
+costs = {size: padded(in_random_order, size) for size in (8, 24, 96)}
+assert costs[8] < costs[24] < costs[96] < 128 * len(of_2015) / sum(of_2015)
+pd.Series(costs, name="positions per real piece").rename_axis("posts in a batch").round(2)
+
+# %% [markdown]
+# The longest of 96 posts is longer than the longest of 8: padding grows from a third to a half. Buckets
+# need almost none.
+#
+# **5 · level 3.** *An argument.* A tagger knows all mentions of training by heart and finds those, and no
+# others, wherever their words stand. On Twitter-2017 53.6 % of the test mentions are seen. What is its
+# recall there? `"a"`: 53.6 %. `"b"`: more, since unseen mentions share words with seen ones. `"c"`: at most
+# 53.6 %. `"d"`: nobody can tell, since recall depends on the images.
+#
+# <details><summary>Hint</summary>
+#
+# *Jordan* is a person in some posts of training and a place in others.
+#
+# </details>
+
+# %% tags=["solution"]
+answer = ...
+# BEGIN SOLUTION
+answer = "c"
+# END SOLUTION
+
+# %% tags=["check"]
+why_not = {
+    "a": "the same words can have two types in training, and the tagger has to choose one",
+    "b": "this tagger finds what it has learnt as a whole, and a part of a name is another mention",
+    "d": "it does not look at images, so that they change nothing",
+}
+check_choice("answer", answer, "c", why_not)
+right("what is seen bounds what a memory can find")
 
 # %% [markdown]
 # ## What we do not know of the paper

@@ -230,9 +230,13 @@ for cue, some in of_cue.items():
     of_pass = passes[cue][1].attention_weights
     rows[cue] = [moves(of_pass, row, one.start) for row, one in enumerate(some)]
 titles = [f"{before} → {after}" for before, after in pairwise(maps)]
-pd.DataFrame([torch.tensor(rows[cue]).mean(0).tolist() for cue in CUES], CUES, titles).round(2)
+apart = pd.DataFrame([torch.tensor(rows[cue]).mean(0).tolist() for cue in CUES], CUES, titles)
+assert apart[titles[0]].min() > 0.25
+apart.round(2)
 
 # %% [markdown]
+# In every cue more than a quarter of a name's attention moves from the first iteration to the second.
+#
 # ## 4. What the decoder would read
 #
 # Looking elsewhere is not yet knowing more. A sharper question: if stage 3 ended *here*, what would
@@ -265,15 +269,22 @@ save(attention_maps.refinement(probability), "refinement")
 # *Mean probability of a name's right type (24 names of each cue) if the decoder read the words at
 # each step: $T^0$ is the text alone, $H$ what it reads in fact.*
 #
-# At $T^0$ the text stands alone. In `text` it knows the answer; in the four cues that need the
-# image it cannot know more than chance, one in four. What happens on the way shows which step
-# does the work, and that need not be the last one: branches that are trained together divide it
-# among themselves as they like.
+# At $T^0$ the text stands alone. In `text` it knows the answer; in the eight cues that need the
+# image it cannot know more than chance, one in four. At $H$ each of them is above one half. Which
+# step does the work? On the mean over these cues it is the second iteration. It need not be: branches
+# that are trained together divide the work among themselves as they like.
 #
-# `unrelated` is the other way round: the words know the answer, and whatever the steps add is a
-# image that misleads. A line that falls there shows what relevance lets through.
-#
-# What would become of the model with fewer steps, or with more? This image cannot tell, for all
+# `unrelated` is the other way round: the words know the answer, and whatever the steps add is an
+# image that misleads. The line falls there, by what relevance lets through.
+
+# %%
+seeing = probability.drop(columns=["text", "unrelated"])
+assert seeing.loc["T0"].mean() < 0.3 and seeing.loc["H"].min() > 0.5
+assert seeing.mean(axis=1).diff().idxmax() == "T2"
+assert probability.unrelated["H"] < probability.unrelated["T0"]
+
+# %% [markdown]
+# What would become of the model with fewer steps, or with more? This figure cannot tell, for all
 # of these were trained together. The ablation rows `no_iteration` to `four_iterations` are trained
 # anew (notebook 07). They cannot tell iteration from depth either: each iteration has weights of its
 # own, so that a row with fewer of them is a smaller model too.
@@ -363,18 +374,26 @@ save(attention_maps.gate(gates), "gate")
 # word's length. Boxes hold the middle half of the words, whiskers reach the furthest within 1.5
 # box lengths.*
 #
-# The two sides need not agree, and the right one is what the decoder gets to see. In `unrelated` it
-# is small where relevance works, whatever the gate says.
-#
+# The two sides do not agree, and the right one is what the decoder gets to see. In `unrelated` the gate is
+# as open as elsewhere, and yet half of the names move by less than a tenth of their length: relevance
+# keeps out what the gate would let in. In each other cue they move more than twice as far.
+
+# %%
+of_names = gates[gates.name].groupby("cue")[["gate", "moved"]].median()
+unrelated, others = of_names.loc["unrelated"], of_names.drop("unrelated")
+assert unrelated.gate > others.gate.min()
+assert 2 * unrelated.moved < others.moved.min() and unrelated.moved < 0.1
+
+# %% [markdown]
 # ## Exercises
 #
-# **1 and 2** have a cell that checks your answer and says what is wrong. In the copy that `make
-# students` writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
+# Each has a cell that checks your answer and says what is wrong. In the copy that `make students`
+# writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
 
 # %% tags=["keep"]
 import torch
 
-from hamner.exercises import check_function, right
+from hamner.exercises import check_choice, check_function, right
 from hamner.model.attention import Groups, softmax_by_group
 
 # %% [markdown]
@@ -452,23 +471,93 @@ for number, of_heads in enumerate(kept.word_to_region[0, :, :, name.start], star
     print("  differences:", ", ".join(f"{pair} {one:.2f}" for pair, one in pairs))
 
 # %% [markdown]
-# **3.** Switch the *last* iteration off in the trained model: a hook may replace a module's output.
-# What becomes of the probabilities? Why is this not the same as the ablation row `one_iteration`?
+# **3 · level 2.** *A measurement.* What is the last iteration worth to the trained model? PyTorch calls a hook
+# with a module, what it was given and what it gave; what the hook returns takes the place of the
+# latter. An iteration gives the words and its attention weights. Write `skip`: the words as they came
+# in, the weights as they are.
+#
+# <details><summary>Hint</summary>
+#
+# `given` holds the arguments of the iteration, of which the words are the first.
+#
+# </details>
+
 
 # %% tags=["solution"]
-last = tagger.model.fusion.interaction.words[-1]
-hook = last.register_forward_hook(lambda module, given, result: (given[0], result[1]))
-without = steps_by_cues().loc["H"]
+def skip(module, given, result):
+    """A hook: (words, ...) and (words afterwards, weights) to (words, weights)."""
+    # BEGIN SOLUTION
+    return given[0], result[1]
+    # END SOLUTION
+
+
+# %% tags=["check"]
+before, memory, after = torch.randn(3, 1, 5, 4).unbind()
+weights = torch.rand(1, 2, 5, 5)
+expected = {"the words": before, "the weights": weights}
+mistakes = {"they have read the image: the iteration is not skipped": after}
+mistakes["they are what was read: the words come first"] = memory
+mistakes["without words nothing is left to decode"] = torch.zeros_like(before)
+given = None, (before, memory), (after, weights)
+check_function(skip, given, expected, mistakes=mistakes)
+right("skip")
+
+# %%
+hook = tagger.model.fusion.interaction.words[-1].register_forward_hook(skip)
+skipped = steps_by_cues().loc["H"]
 hook.remove()
-pd.DataFrame({"whole": probability.loc["H"], "without the last": without}).round(2)
-# All that comes after was trained with the last iteration there; one_iteration is trained without.
+lost = (probability.loc["H"] - skipped).drop(["text", "unrelated"])
+assert lost.min() > 0.1
+pd.DataFrame({"whole": probability.loc["H"], "without the last": skipped}).round(2)
 
 # %% [markdown]
-# **4.** Hold the gate open ($z = 1$ everywhere) and shut ($z = 0$) in the trained model. In which
-# cues does the gate matter?
+# All eight cues that need the image lose by it.
+#
+# **4 · level 1.** *A piece of stage 3.* Write `gated`, the last equation of section 5: what becomes of a word
+# that takes $o = W_h[C_1; C_2]$ from the image, through the gate $z$, the sigmoid of `logits`.
+#
+# <details><summary>Hint</summary>
+#
+# $z$ has a value for each channel, $\rho$ one for each post: `rho[:, None, None]`.
+#
+# </details>
 
 
 # %% tags=["solution"]
+def gated(words, taken, logits, rho):
+    """Words, what they take, the gate before its sigmoid (B, n, d each) and rho (B,) to H."""
+    # BEGIN SOLUTION
+    return words + rho[:, None, None] * logits.sigmoid() * taken
+    # END SOLUTION
+
+
+# %% tags=["check"]
+words_in, takes, gate_logits = torch.arange(1.0, 25.0).reshape(3, 2, 2, 2).sin()
+rhos = torch.tensor([0.2, 0.9])
+scale, z = rhos[:, None, None], gate_logits.sigmoid()
+expected = words_in + scale * z * takes
+mistakes = {"z is the sigmoid of the logits": words_in + scale * gate_logits * takes}
+mistakes["rho is missing"] = words_in + z * takes
+mistakes["the gate is missing"] = words_in + scale * takes
+mistakes["rho scales channels, not posts"] = words_in + rhos * z * takes
+mistakes["the words stay whole: nothing scales them"] = scale * z * (words_in + takes)
+mistakes["the words stay whole: the gate opens for the image alone"] = (
+    1 - scale * z
+) * words_in + scale * z * takes
+given = words_in, takes, gate_logits, rhos
+check_function(gated, given, expected, "(B, n, d)", mistakes=mistakes)
+right("gated")
+
+# %% [markdown]
+# It is the model's own. Now its gate is held open ($z = 1$ everywhere) and shut ($z = 0$). In which cues does
+# the gate matter?
+
+# %%
+both = torch.cat([C1, C2], -1)
+logits_of_model = co.gate(torch.cat([T, both], -1))
+assert torch.allclose(gated(words, co.out(both), logits_of_model, rho), H_of_model, atol=1e-5)
+
+
 def with_gate(logit):
     hook = co.gate.register_forward_hook(lambda module, given, z: torch.full_like(z, logit))
     found = steps_by_cues().loc["H"]
@@ -476,8 +565,41 @@ def with_gate(logit):
     return found
 
 
+# %%
 found = {"as trained": probability.loc["H"], "open": with_gate(50.0), "shut": with_gate(-50.0)}
-pd.DataFrame(found).round(2)
+gate_held = pd.DataFrame(found)
+assert gate_held.mean().idxmax() == "as trained"
+gate_held.round(2)
+
+# %% [markdown]
+# On the mean over the cues the gate as trained is the best of the three.
+#
+# **5 · level 3.** *An argument.* Exercise 3 leaves one iteration in a model that was trained with two. The
+# ablation row `one_iteration` has one, too. Why do the two not measure the same? `"a"`: they do, for
+# both have one iteration. `"b"`: the row has its regions read the words, the model of exercise 3 does
+# not. `"c"`: the row is a smaller model, and the loss of exercise 3 is free of that. `"d"`: in exercise 3
+# co-attention and the decoder read words that they never met in training.
+#
+# <details><summary>Hint</summary>
+#
+# Which weights of the two models are the same, and what were they trained for?
+#
+# </details>
+
+# %% tags=["solution"]
+answer = ...
+# BEGIN SOLUTION
+answer = "d"
+# END SOLUTION
+
+# %% tags=["check"]
+why_not = {
+    "a": "the row is trained anew: all its weights learnt to do with one iteration",
+    "b": "the hook replaces what words take; the regions read the words in both",
+    "c": "the model of exercise 3 also has one iteration less at work",
+}
+check_choice("answer", answer, "d", why_not)
+right("a lesion measures what this model relies on, an ablation what training needs")
 
 # %% [markdown]
 # ## What we do not know of the paper

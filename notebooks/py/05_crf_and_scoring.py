@@ -285,10 +285,16 @@ save(decoding.marginals(words, TAGS, marginals, path), "marginals")
 # *Marginals of a CRF over one invented post; values below 0.05 are not printed. Frames mark the
 # best path.*
 #
-# Read the column of *Orva*: the best path must decide, the marginal says how close the decision
-# was. hamner's confidence of an entity is made in the same way, for the whole entity at once: the
-# probability that all its words have these tags *and* that it ends there.
-#
+# The best path must decide on one type for *Orva*, and takes ORG. The marginals say how close the
+# decision was: 0.58 for `B-ORG`, 0.35 for `B-PER`. hamner's confidence of an entity is made in the same
+# way, for the whole entity at once: the probability that all its words have these tags *and* that it
+# ends there.
+
+# %%
+of_orva = dict(zip(TAGS, marginals[words.index("Orva")].astype(float).round(2)))
+assert (of_orva["B-ORG"], of_orva["B-PER"]) == (0.58, 0.35)
+
+# %% [markdown]
 # ## 8. Predictions to score
 #
 # From here on we judge a tagger. To know what to expect we make one ourselves: the gold tags of
@@ -355,7 +361,7 @@ table = pd.DataFrame({protocol: prf.to_dict() for protocol, prf in by_protocol.i
 table.round(3).astype({"correct": int, "predicted": int, "gold": int})
 
 # %% [markdown]
-# The same predictions, and two F1 values. `seqeval`, which almost everybody calls without
+# The same predictions, and two F1 values, 2.5 points apart. `seqeval`, which almost everybody calls without
 # thinking, is kind to orphans: an `I-PER` out of nowhere is read as the start of a person.
 # `strict` throws it away. `repaired` gives the spans of `seqeval` on all BIO tags; it has a name
 # of its own because some peers repair their files, and then say so. (Here the *predictions* have
@@ -363,7 +369,7 @@ table.round(3).astype({"correct": int, "predicted": int, "gold": int})
 
 # %%
 assert by_protocol["seqeval"] == by_protocol["repaired"]
-assert by_protocol["strict"].f1 < by_protocol["seqeval"].f1
+assert round(100 * (by_protocol["seqeval"].f1 - by_protocol["strict"].f1), 1) == 2.5
 
 # %% [markdown]
 # A score without the name of its protocol is half a number. And ours is the library's number,
@@ -390,9 +396,13 @@ assert np.isclose(
 # %%
 from hamner.evaluation import count_kinds, match_posts
 
-pd.Series(count_kinds(match_posts(gold, a)), name="entities").to_frame()
+kinds = pd.Series(count_kinds(match_posts(gold, a)), name="entities")
+assert kinds.drop("correct").idxmax() == "missed" and kinds.spurious == 0
+kinds.to_frame()
 
 # %% [markdown]
+# Most of the mistakes are missed entities, and none is spurious: tagger A invents nothing.
+#
 # ## 10. How sure is a score?
 #
 # Another sample of test posts would have given another F1. The *bootstrap* asks how different
@@ -507,9 +517,10 @@ f1s = [100 * score(gold, train_again(seed)).overall.f1 for seed in range(1, 6)]
 spread = over_seeds(f1s)
 print("F1 of each seed:", ", ".join(f"{f1:.1f}" for f1 in f1s))
 print(f"mean {spread.mean:.1f}, sd {spread.sd:.2f}, {spread.min:.1f} to {spread.max:.1f}")
+assert 0.4 < spread.max - spread.min < 0.6
 
 # %% [markdown]
-# A table that prints the best of five seeds prints luck.
+# The five differ by half a point, and by luck alone. A table that prints the best of them prints luck.
 #
 # How much does it matter which luck an interval knows of? Take rows of a table that are all trained by
 # *one and the same recipe*, three seeds each, only that some trainings turn out better than others.
@@ -547,42 +558,214 @@ assert false_alarms["over seeds"] < false_alarms["over posts"]
 #
 # ## Exercises
 #
-# **1.** How many of the $9^n$ paths are well-formed? Count them with the forward recursion (put
-# plain sums where the log-sum-exp was) for n = 3, and check by brute force.
+# Each has a cell that checks your answer and says what is wrong. In the copy that `make students`
+# writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
 
-# %% tags=["solution"]
-bad_start, bad_moves = forbidden_moves(TAGS)
-ways = (~bad_start).long()
-for _ in range(2):
-    ways = (~bad_moves).long().T @ ways
-kept = sum(well_formed(path) for path in product(range(len(TAGS)), repeat=3))
-assert int(ways.sum()) == kept
-print(f"{kept} of {9**3} paths of three words are well-formed")
+# %% tags=["keep"]
+from itertools import product
 
-# %% [markdown]
-# **2.** A tagger that says `O` to every word: what is its accuracy over words, and what its F1?
-# Which of the two would you print?
+import torch
 
-# %% tags=["solution"]
-silent = [("O",) * len(tags) for tags in gold]
-flat = [tag for tags in gold for tag in tags]
-print(f"accuracy over words {100 * flat.count('O') / len(flat):.1f}")
-print(f"F1 {100 * score(gold, silent).overall.f1:.1f}")
+from hamner.exercises import check_choice, check_function, right
+from hamner.model.decoder import forbidden_moves
 
 # %% [markdown]
-# **3.** A perfect tagger would repeat the gold tags. Score `gold_2015` against its own repaired
-# form under each protocol. Why does a perfect, well-formed tagger not reach 100 under `strict`?
+# **1 · level 2.** *A piece of the decoder.* How many of the $9^n$ paths are well-formed? Write `count`,
+# with the recursion of section 4: `ways[k]` is the number of well-formed paths so far that end in tag
+# k.
+#
+# <details><summary>Hint</summary>
+#
+# With numbers in the place of logarithms, a word is a product with a matrix: `allowed.T @ ways`, where
+# `allowed` is `(~bad_moves).long()`. The first word needs no move.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def count(bad_start, bad_moves, n):
+    """What may not come first (K,), and not from row to column (K, K), to the paths of n words."""
+    # BEGIN SOLUTION
+    ways, allowed = (~bad_start).long(), (~bad_moves).long()
+    for _ in range(n - 1):
+        ways = allowed.T @ ways
+    return int(ways.sum())
+    # END SOLUTION
+
+
+# %% tags=["check"]
+no_start, no_move = forbidden_moves(("O", "B-PER", "I-PER", "B-LOC", "I-LOC"))
+
+
+def listed(start, moves, n):
+    """The well-formed paths, one by one."""
+    paths = torch.tensor(list(product(range(len(start)), repeat=n)))
+    bad = start[paths[:, 0]] | moves[paths[:, :-1], paths[:, 1:]].any(1)
+    return (~bad).sum().float()
+
+
+mistakes = {"moves go from row to column": listed(no_start, no_move.T, 4)}
+mistakes["no path begins with an I-"] = listed(no_start & False, no_move, 4)
+mistakes["some moves are forbidden, too"] = listed(no_start, no_move & False, 4)
+mistakes["n words have n - 1 moves"] = listed(no_start, no_move, 5)
+check_function(
+    count, (no_start, no_move, 4), listed(no_start, no_move, 4).item(), mistakes=mistakes
+)
+right("count")
 
 # %%
-gold_2015 = [("O", "I-PER", "I-PER", "O"), ("B-LOC", "O", "I-ORG", "O"), ("B-PER", "I-PER")]
+of_nine = forbidden_moves(TAGS)
+assert count(*of_nine, 3) == int(listed(*of_nine, 3))
+print(f"{count(*of_nine, 3)} of {9**3} paths of three words are well-formed")
+
+# %% [markdown]
+# **2 · level 1.** *A measurement.* A tagger says `O` to every word. How good is it? Write `accuracy`: the share
+# of words, among those of all posts, that have their right tag. Below stands F1 beside it: which of the
+# two would you print?
+#
+# <details><summary>Hint</summary>
+#
+# Add up the right words and the words of all posts, and divide once, at the end.
+#
+# </details>
+
 
 # %% tags=["solution"]
+def accuracy(gold, predicted):
+    """Gold and predicted tags, a tuple for each post, to a share of words."""
+    # BEGIN SOLUTION
+    pairs = [pair for post in zip(gold, predicted) for pair in zip(*post)]
+    return sum(true == said for true, said in pairs) / len(pairs)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+true_tags = [("O", "B-PER", "I-PER", "O"), ("O",), ("B-LOC", "O", "O")]
+all_outside = [("O",) * len(post) for post in true_tags]
+wrong = {
+    "a mean over posts lets the words of short posts count more": (1 / 2 + 1 + 2 / 3) / 3,
+    "that is the share of posts that are right as a whole": 1 / 3,
+    "that is the share of wrong words": 3 / 8,
+    "words outside of entities are words, too": 0.0,
+    "divide the right words by all words": 5.0,
+}
+mistakes = {said: torch.tensor(share) for said, share in wrong.items()}
+check_function(accuracy, (true_tags, all_outside), 5 / 8, mistakes=mistakes)
+right("accuracy")
+
+# %%
+silent = [("O",) * len(tags) for tags in gold]
+of_words, of_entities = accuracy(gold, silent), score(gold, silent).overall.f1
+print(f"accuracy over words {100 * of_words:.1f}, F1 {100 * of_entities:.1f}")
+assert of_words > 0.85 and of_entities == 0
+
+# %% [markdown]
+# Almost nine words of ten stand outside of entities: the accuracy of 88 % says nothing of what the
+# tagger is for.
+#
+# The gold tags of Twitter-2015 hold orphans. Here are three such posts. A perfect, well-formed tagger
+# would say their tags, repaired:
+
+# %%
 from hamner.corpora import repair
 
-repaired = [repair(tags) for tags in gold_2015]
-for protocol in PROTOCOLS:
-    print(f"{protocol:>9}: {100 * score(gold_2015, repaired, protocol).overall.f1:.1f}")
-# Under `strict` the gold's orphans are no entities: the repaired predictions count as spurious.
+gold_2015 = [("O", "I-PER", "I-PER", "O"), ("B-LOC", "O", "I-ORG", "O"), ("B-PER", "I-PER")]
+perfect = [repair(tags) for tags in gold_2015]
+of_perfect = {way: score(gold_2015, perfect, way).overall.to_dict() for way in PROTOCOLS}
+assert of_perfect["strict"]["f1"] < 0.7
+pd.DataFrame(of_perfect).T.round(3)
+
+# %% [markdown]
+# **3 · level 2.** *An argument.* Why does it not reach 1 under `strict`? `"a"`: the orphans of gold are no
+# entities, and what stands there in the predictions is spurious. `"b"`: the orphans of gold are entities
+# that the tagger misses. `"c"`: the repaired entities have other ends. `"d"`: a post with one wrong tag
+# is wrong as a whole.
+#
+# <details><summary>Hint</summary>
+#
+# Under `strict`, how many entities has gold here, and how many have the predictions? Which of precision and
+# recall is below 1?
+#
+# </details>
+
+# %% tags=["solution"]
+answer = ...
+# BEGIN SOLUTION
+answer = "a"
+# END SOLUTION
+
+# %% tags=["check"]
+why_not = {
+    "b": "the recall is 1: nothing that gold holds under strict is missed",
+    "c": "repair changes a tag's first letter, and no entity ends elsewhere for it",
+    "d": "entities are counted, and not posts: the place of the second post is found",
+}
+check_choice("answer", answer, "a", why_not)
+right("an orphan is an entity for one scorer and nothing for another")
+
+# %% [markdown]
+# **4 · level 3.** *A measurement.* The paired test by hand. Write `differences`: F1 of tagger B less that of A,
+# on each resample. The counts of a post are its correct, predicted and gold entities, and $F_1$ is
+# $2 \cdot \text{correct} / (\text{predicted} + \text{gold})$, of their sums.
+#
+# <details><summary>Hint</summary>
+#
+# `counts[drawn]` has the shape (R, N, 3). Sum over its posts, for both taggers over the same ones.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def differences(of_b, of_a, drawn):
+    """Counts of N posts for both (N, 3), and the posts of R resamples (R, N), to (R,)."""
+
+    # BEGIN SOLUTION
+    def f1(counts):
+        correct, predicted, true = counts[drawn].sum(1).unbind(-1)
+        return 2 * correct / (predicted + true)
+
+    return f1(of_b) - f1(of_a)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+count_b = torch.tensor([[3, 3, 4], [1, 2, 1], [1, 1, 2]])
+count_a = torch.tensor([[1, 3, 4], [1, 1, 1], [1, 2, 2]])
+resamples = torch.tensor([[0, 0, 1], [2, 1, 2], [0, 1, 2]])
+
+
+def f1_of(counts):
+    return 2 * counts[..., 0] / (counts[..., 1] + counts[..., 2])
+
+
+sums_b, sums_a = count_b[resamples].sum(1), count_a[resamples].sum(1)
+shares = [sums[:, :1] / sums[:, 1:] for sums in (sums_b, sums_a)]  # precision and recall
+mistakes = {"B comes first: above 0 it is the better one": f1_of(sums_a) - f1_of(sums_b)}
+of_posts = (f1_of(count_b) - f1_of(count_a))[resamples]
+mistakes["sum the counts first: F1 of a corpus is no mean of its posts"] = of_posts.mean(1)
+means = [share.mean(1) for share in shares]
+mistakes["F1 is the harmonic mean of precision and recall"] = means[0] - means[1]
+mistakes["the resamples are not drawn"] = (
+    f1_of(count_b.sum(0)) - f1_of(count_a.sum(0))
+).expand(3)
+given = count_b, count_a, resamples
+expected = f1_of(sums_b) - f1_of(sums_a)
+check_function(differences, given, expected, "a number for each resample", mistakes=mistakes)
+right("differences")
+
+# %%
+per_post = [torch.from_numpy(post_counts(gold, tags)) for tags in (b, a)]
+drawn = torch.from_numpy(np.random.default_rng(0).integers(len(gold), size=(2000, len(gold))))
+ours = 100 * differences(*per_post, drawn).double().quantile(
+    torch.tensor([0.025, 0.975]).double()
+)
+theirs = paired_bootstrap(gold, b, a)
+assert np.allclose(ours, [100 * theirs.low, 100 * theirs.high], atol=0.1)
+assert ours[0] > 0
+print("B - A, 95 % of resamples in {:.2f} to {:.2f}".format(*ours.tolist()))
+
+# %% [markdown]
+# The interval is clear of 0, as in section 11, where those of A and of B overlap.
 
 # %% [markdown]
 # ## What we do not know of the paper

@@ -185,13 +185,14 @@ sizes = pd.DataFrame(
     ],
     columns=["part", "parameters", "trainable"],
 )
+assert sizes.trainable.sum() < 0.03 * sizes.parameters.sum()
 sizes.groupby("part", sort=False).sum()
 
 # %% [markdown]
-# The optimiser gets every trainable parameter exactly once, in groups. Weight matrices *decay*: a
-# little of them is taken away at each step (learning rate x decay x weight), so that only what is
-# used stays large. Biases,
-# norms and single vectors do not decay, because a small bias is no simpler than a large one.
+# Of a hundred parameters fewer than three are trained: the frozen encoder has the others. The optimiser
+# gets every trainable parameter exactly once, in groups. Weight matrices *decay*: a little of them is
+# taken away at each step (learning rate x decay x weight), so that only what is used stays large.
+# Biases, norms and single vectors do not decay, because a small bias is no simpler than a large one.
 
 # %%
 groups = parameter_groups(model, config)
@@ -246,7 +247,7 @@ print(f"loss {first[0]:.1f}, norm of the gradient before it is cut {first[1]:.1f
 # ### Can it learn one batch by heart?
 #
 # This is the first test of any new model. Sixteen posts, the same ones again and again: the loss
-# must go towards 0. If it does not, something is broken, and no larger run will mend it.
+# must fall below a fifth within 20 steps. If it does not, something is broken, and no larger run will mend it.
 
 # %%
 losses = [first[0], *(step()[0] for _ in range(19))]
@@ -405,7 +406,11 @@ from hamner.tagger.calibration import fit_temperature
 from hamner.tagger.confidence import calibrated
 
 temperature = fit_temperature(*judged["valid"])
+assert temperature > 1.5
 print(f"temperature {temperature:.2f}")
+
+# %% [markdown]
+# It is well above 1: this model was too sure.
 
 # %%
 from hamner.evaluation import reliability
@@ -416,14 +421,17 @@ diagrams = {
     "with the temperature": reliability(calibrated(confidence, temperature), right, bins=5),
 }
 save(training.reliability_diagram(diagrams), "reliability_diagram")
+before, after = (diagram.error for diagram in diagrams.values())
+assert after < before / 2
 
 # %% [markdown]
 # *Share of entities that are right, in the first 200 posts of minitweets' test, by confidence in bins
 # of a fifth; numbers and the size of marks: entities. The dashed line is honesty. `error`: the
 # expected calibration error.*
 #
-# So few entities leave the error itself uncertain. A bootstrap over entities says how much (they share
-# posts and images, so the true interval is a little wider):
+# The temperature cuts the error to less than half. So few entities leave the error itself uncertain. A
+# bootstrap over entities says how much (they share posts and images, so the true interval is a little
+# wider):
 
 # %%
 rng = np.random.default_rng(0)
@@ -448,42 +456,267 @@ pd.DataFrame(intervals, index=["95 % from", "to"]).T.round(1)
 #
 # ## Exercises
 #
-# **1.** How many steps did the full run take, and at how many of them did the rate rise? The
-# record and `corpus.train` have all that you need.
+# Each has a cell that checks your answer and says what is wrong. In the copy that `make students`
+# writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
 
-# %% tags=["solution"]
-per_epoch = -(-len(corpus.train) // run.config.batch_size)
-total = per_epoch * len(run.record["history"])
-rising = int(run.config.warmup * run.config.epochs * per_epoch)
-print(f"{total} steps of at most {run.config.batch_size} posts, {rising} of warm-up")
+# %% tags=["keep"]
+import torch
+
+from hamner.exercises import check_choice, check_function, right
 
 # %% [markdown]
-# **2.** Early stopping: how many epochs could each seed have saved if it had stopped after two
-# epochs without a better F1 on valid? Would it have kept the same epoch?
+# **1 · level 1.** *A measurement.* How many steps did the full run take, and at how many did the rate
+# rise? Write `steps_of`. The warm-up is a share of the *planned* epochs; a run whose F1 has stopped
+# rising ends sooner.
+#
+# <details><summary>Hint</summary>
+#
+# The last batch of an epoch has the posts that are left, and is a step, too: `-(-posts // batch_size)`
+# rounds up.
+#
+# </details>
+
 
 # %% tags=["solution"]
+def steps_of(posts, batch_size, epochs, planned, warmup):
+    """Posts of train, epochs that were run and planned, share of the warm-up, to two numbers."""
+    # BEGIN SOLUTION
+    per_epoch = -(-posts // batch_size)
+    return per_epoch * epochs, int(warmup * planned * per_epoch)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+given = 100, 32, 6, 10, 0.2  # three batches of 32 and one of 4; six epochs of ten
+wrong = {
+    "the last batch of an epoch is smaller, and a step, too": 18,
+    "an epoch has a whole number of steps": 100 * 6 / 32,
+    "each epoch ends with a small batch of its own": 19,
+    "the run did not take all planned epochs": 40,
+    "the warm-up is a share of the planned epochs, not of those that were run": 4,
+    "the warm-up ends with a whole step: cut the rest off": 0.2 * 6 * 4,
+    "count the warm-up in steps, not in epochs": 2,
+}
+mistakes = {said: torch.tensor(float(number)) for said, number in wrong.items()}
+expected = {"the number of steps": 24.0, "the number of steps of warm-up": 8.0}
+check_function(steps_of, given, expected, mistakes=mistakes)
+right("steps_of")
+
+# %%
+record, settings = run.record, run.config
+epochs = len(record["history"])
+total, rising = steps_of(
+    len(corpus.train), settings.batch_size, epochs, settings.epochs, settings.warmup
+)
+assert total == len(share) and share[rising - 1] == 1 > share[rising - 2]
+print(f"{total} steps of at most {settings.batch_size} posts, {rising} of warm-up")
+
+# %% [markdown]
+# **2 · level 2.** *A piece of training.* Write `rate`: the share of the peak rate at a step. Steps
+# count from 0.
+#
+# $$r(n) = \begin{cases} (n + 1) / \text{warmup} & n < \text{warmup} \\ 1 & n < \text{falls} \\
+# (\text{end} - n) / (\text{end} - \text{falls}) & \text{else} \end{cases}$$
+#
+# <details><summary>Hint</summary>
+#
+# Three lines with `return`, of which the first two stand behind an `if`.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def rate(step, warmup, falls, end):
+    """The share of the peak learning rate at a step."""
+    # BEGIN SOLUTION
+    if step < warmup:
+        return (step + 1) / warmup
+    return 1.0 if step < falls else (end - step) / (end - falls)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+def curve():
+    found = [rate(step, 4, 8, 12) for step in range(12)]
+    return None if None in found else torch.tensor(found)
+
+
+n = torch.arange(12.0)
+rise, fall = ((n + 1) / 4).clamp(max=1), ((12 - n) / 4).clamp(max=1)
+mistakes = {"the first step is lost: step 0 has 1 / warmup": (n / 4).clamp(max=1) * fall}
+mistakes["it does not fall"] = rise
+mistakes["it does not rise"] = fall
+mistakes["from `falls` on it falls, not from the warm-up on"] = rise * ((12 - n) / 8).clamp(
+    max=1
+)
+mistakes["it falls from 1, in end - falls steps"] = torch.where(n < 8, rise, (12 - n) / 12)
+check_function(
+    curve, (), rise * fall, "a share for each step", mistakes=mistakes, name="your rate"
+)
+right("rate")
+
+# %%
+assert [rate(n, warmup, falls, steps) for n in range(steps)] == share
+
+# %% [markdown]
+# It is the schedule of the full run, at each of its steps.
+#
+# **3 · level 2.** *A measurement.* Early stopping: a run ends when F1 on valid has not been above its best for
+# `patience` epochs in a row, and keeps the epoch of that best. Write `stopped`: after which epoch does it
+# end, and which does it keep? Epochs count from 1.
+#
+# <details><summary>Hint</summary>
+#
+# After an epoch: is its F1 above the best so far? Then it is the best. Is the best one `patience` epochs
+# old? Then stop.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def stopped(f1, patience):
+    """F1 on valid of each epoch, a list, to the last epoch and the one that is kept."""
+    # BEGIN SOLUTION
+    best = 1
+    for epoch, value in enumerate(f1, start=1):
+        if value > f1[best - 1]:
+            best = epoch
+        if epoch - best == patience:
+            return epoch, best
+    return len(f1), best
+    # END SOLUTION
+
+
+# %% tags=["check"]
+jagged = [0.1, 0.3, 0.2, 0.25, 0.3, 0.25, 0.26, 0.2, 0.2, 0.2]
+wrong = {
+    "compare with the best so far, not with the epoch before": 10,
+    "an F1 that is as good as the best is not above it": 8,
+    "stop when `patience` epochs are over, not one later": 6,
+    "epochs count from 1": 4,
+    "the best epoch is not counted": 3,
+}
+mistakes = {said: torch.tensor(float(epoch)) for said, epoch in wrong.items()}
+expected = {"the last epoch": 5.0, "the epoch to keep": 2.0}
+check_function(stopped, (jagged, 3), expected, mistakes=mistakes)
+mistakes = {"a run that rises to the end keeps its last epoch": torch.tensor(2.0)}
+expected = {"the last epoch of a run that rises": 3.0, "the epoch to keep": 3.0}
+check_function(stopped, ([0.1, 0.2, 0.3], 3), expected, mistakes=mistakes)
+right("stopped")
+
+# %%
+rows = {}
 for each in full:
     f1 = [epoch["valid_f1"] for epoch in each.record["history"]]
-    stale = (n for n in range(2, len(f1)) if max(f1[n - 1 : n + 1]) <= max(f1[: n - 1]))
-    stop = next(stale, len(f1) - 1)
-    kept = 1 + f1.index(max(f1[: stop + 1]))
-    print(
-        f"seed {each.config.seed}: saves {len(f1) - 1 - stop} epochs, keeps epoch {kept}",
-        end="",
-    )
-    print(f" (the record: {each.record['best_epoch']})")
+    last, best = stopped(f1, patience=2)
+    rows[each.config.seed] = {
+        "ends": last,
+        "of": len(f1),
+        "F1": f1[best - 1],
+        "best F1": max(f1),
+    }
+early = pd.DataFrame(rows).T.rename_axis("seed")
+assert (early["best F1"] > early.F1).all()
+early.astype({"ends": int, "of": int}).round(3)
 
 # %% [markdown]
-# **3.** The calibration error depends on the bins. Compute it with five bins of equal mass, before and
-# after. Do both ways of binning agree on whether the temperature helped?
+# With a patience of two every run would end sooner, and with a lower F1 on valid: two epochs without a rise
+# are chance.
+#
+# **4 · level 3.** *A measurement.* The calibration error depends on the bins. Write `error`, with bins of equal
+# *mass*: sort the entities by confidence, part them with `tensor_split`, and take the mean over the bins
+# of the gap between the share that is right and the mean confidence, weighted by the entities in the bin.
+#
+# <details><summary>Hint</summary>
+#
+# `order = confidence.argsort()` sorts both: `confidence[order].tensor_split(bins)`. A mean over the bins,
+# weighted by their sizes, is a sum over the bins of size times gap, divided by all entities.
+#
+# </details>
+
 
 # %% tags=["solution"]
-for name, values in (("before", confidence), ("after", calibrated(confidence, temperature))):
-    errors = {
-        way: reliability(values, right, bins=5, binning=way).error
-        for way in ("equal_width", "equal_mass")
-    }
-    print(name, {way: round(100 * error, 1) for way, error in errors.items()})
+def error(confidence, right, bins):
+    """Confidences (N,), and 1.0 or 0.0 for each entity (N,), to a number."""
+    # BEGIN SOLUTION
+    order = confidence.argsort()
+    parts = zip(confidence[order].tensor_split(bins), right[order].tensor_split(bins))
+    gaps = [len(sure) * (is_right.mean() - sure.mean()).abs() for sure, is_right in parts]
+    return sum(gaps) / len(right)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+sure = torch.tensor([0.9, 0.3, 0.95, 0.7, 0.8])
+is_right = torch.tensor([1.0, 1.0, 0.0, 0.0, 1.0])
+
+
+def measured():
+    found = error(sure, is_right, 2)
+    return None if found is None else torch.as_tensor(found)
+
+
+def gap(*bin):
+    return is_right[[*bin]].mean() - sure[[*bin]].mean()
+
+
+signed = 0.6 * gap(1, 3, 4), 0.4 * gap(0, 2)
+mistakes = {
+    "gaps above and below must not cancel: take each without its sign": sum(signed).abs()
+}
+mistakes["gaps above and below must not cancel"] = sum(signed)
+mistakes["weight each bin by its entities"] = (gap(1, 3, 4).abs() + gap(0, 2).abs()) / 2
+mistakes["sort by confidence first"] = 0.6 * gap(0, 1, 2).abs() + 0.4 * gap(3, 4).abs()
+mistakes["these bins have equal width, not equal mass"] = (
+    0.2 * gap(1).abs() + 0.8 * gap(0, 2, 3, 4).abs()
+)
+mistakes["the gap is one of means, not of single entities"] = (is_right - sure).abs().mean()
+expected = 0.6 * gap(1, 3, 4).abs() + 0.4 * gap(0, 2).abs()  # the entities of the two bins
+check_function(measured, (), expected, mistakes=mistakes, name="your error")
+right("error")
+
+# %%
+confidence, was_right = judged["test"]
+rows = {}
+for name, sure in (("before", confidence), ("after", calibrated(confidence, temperature))):
+    tensors = torch.as_tensor(sure).double(), torch.as_tensor(was_right).double()
+    of_width = reliability(sure, was_right, bins=5).error
+    rows[name] = {"equal width": 100 * of_width, "equal mass": 100 * error(*tensors, 5).item()}
+by_bins = pd.DataFrame(rows).T
+theirs = 100 * reliability(confidence, was_right, bins=5, binning="equal_mass").error
+assert abs(by_bins["equal mass"]["before"] - theirs) < 1
+assert (by_bins.loc["after"] < by_bins.loc["before"]).all()
+by_bins.round(1)
+
+# %% [markdown]
+# Both ways of binning say that the temperature helped. They disagree on how much: an error without its bins is
+# half a number.
+#
+# **5 · level 2.** *An argument.* The temperature lowers the calibration error. What else of the tagger does it
+# change? `"a"`: F1, since unsure entities are left out. `"b"`: which of two entities is the surer one. `"c"`:
+# nothing: the entities are the same, in the same order. `"d"`: the loss on train, since the temperature
+# is a weight of the network.
+#
+# <details><summary>Hint</summary>
+#
+# All log-odds are divided by one positive number. Where do they enter?
+#
+# </details>
+
+# %% tags=["solution"]
+answer = ...
+# BEGIN SOLUTION
+answer = "c"
+# END SOLUTION
+
+# %% tags=["check"]
+why_not = {
+    "a": "Viterbi finds the entities, and no confidence enters it",
+    "b": "of two log-odds the greater one stays the greater one after the division",
+    "d": "it is fitted on valid when training is over, and no weight of the network moves",
+}
+check_choice("answer", answer, "c", why_not)
+right("a temperature makes a tagger more modest, and not better")
 
 # %% [markdown]
 # ## What we do not know of the paper

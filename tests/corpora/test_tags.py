@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +10,7 @@ from seqeval.metrics.sequence_labeling import get_entities
 
 from hamner.corpora import PROTOCOLS, TAGS, Span, mention, orphans, repair, spans
 
-tag_sequences = st.lists(st.sampled_from(TAGS))
+tag_sequences = st.lists(st.sampled_from([*TAGS, "B-geo-loc", "I-geo-loc"]))
 
 
 def test_an_orphan_opens_an_entity_by_seqeval_and_none_by_strict() -> None:
@@ -32,6 +35,11 @@ def test_repaired_tags_have_no_orphan_and_the_same_spans_for_every_protocol(tags
 @given(tag_sequences)
 def test_spans_are_those_of_the_seqeval_library(tags: list[str]) -> None:
     assert [(span.type, span.start, span.end - 1) for span in spans(tags)] == get_entities(tags)
+
+
+def test_tagging_a_text_does_not_wait_for_scikit_learn() -> None:
+    code = "import sys; from hamner.corpora import spans; spans(['B-PER']); sys.exit('sklearn' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @given(tag_sequences)

@@ -154,7 +154,9 @@ def test_every_figure_stands_in_the_readme_with_its_notebook_function_and_comman
         assert f"{module}.{function}(" in text and re.search(rf',\s*"{name}",?\s*\)', text), name
 
 
-@pytest.mark.parametrize("package", ["hamner", "hamner.figures", "hamner.study", "hamner.reproduction"])
+@pytest.mark.parametrize(
+    "package", ["hamner", "hamner.figures", "hamner.study", "hamner.playground", "hamner.reproduction"]
+)
 def test_importing_a_package_loads_neither_torch_nor_matplotlib(package: str) -> None:
     code = f"import sys, {package}; print({{'matplotlib', 'torch', 'torchvision'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

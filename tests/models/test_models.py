@@ -10,6 +10,8 @@ import pytest
 from safetensors import safe_open
 
 from hamner.corpora import project_folder
+from hamner.encoders import EncoderError, encoder_folder
+from hamner.errors import HamnerError
 from hamner.models import BUNDLED, OF_IMAGES, OF_TEXT, ModelError, model_folder, trained_or_bundled
 from hamner.tagger import Tagger
 from hamner.training import Run
@@ -31,15 +33,19 @@ def test_the_bundled_models_are_those_that_have_a_name() -> None:
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_a_bundled_model_is_small_calibrated_and_without_a_pickle(name: str) -> None:
-    assert sum(file.stat().st_size for file in model_folder(name).iterdir()) <= 4 * MB
+    most = 8 if name == "tweets-mpnet" else 4
+    assert sum(file.stat().st_size for file in model_folder(name).iterdir()) <= most * MB
     assert {file.suffix for file in model_folder(name).iterdir()} == {".json", ".safetensors", ".gz"}
     assert (model_folder(name) / "calibration.json").exists()
 
 
-def test_the_model_of_real_tweets_is_as_accurate_as_promised_and_its_weights_are_half_precision() -> None:
-    run = Run.load(model_folder("tweets"))
+@pytest.mark.parametrize(("name", "promised"), [("tweets", 0.825), ("tweets-mpnet", 0.87)])
+def test_a_model_of_real_tweets_is_as_accurate_as_promised_and_its_weights_are_half_precision(
+    name: str, promised: float
+) -> None:
+    run = Run.load(model_folder(name))
     assert run.record["corpus"]["name"] == "twitter2017"
-    assert run.f1() >= 0.825
+    assert run.f1() >= promised
     with safe_open(run.weights, framework="pt") as file:
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118
 
@@ -50,6 +56,8 @@ def test_the_page_says_what_the_records_say(name: str) -> None:
     (line,) = [line for line in page.splitlines() if line.startswith(f"| `{name}`")]
     assert f"| {100 * run.f1():.2f} |" in line
     assert f"| {run.weights.stat().st_size / MB:.1f} MB |" in line
+    if name.startswith("tweets"):
+        assert f" {100 * run.record['scores']['test']['seqeval']['unseen']['f1']:.2f}" in page
 
 
 def test_a_bundled_model_tags_by_its_name(tweets: Tagger) -> None:
@@ -61,6 +69,17 @@ def test_a_bundled_model_tags_by_its_name(tweets: Tagger) -> None:
         ("Berlin", "LOC"),
     ]
     assert post.calibrated
+
+
+def test_the_model_of_base_size_tags_or_says_what_it_needs() -> None:
+    try:
+        encoder_folder("mpnet")
+    except EncoderError:
+        with pytest.raises(HamnerError, match="make base"):
+            Tagger.from_pretrained("tweets-mpnet")
+        return
+    (entity,) = Tagger.from_pretrained("tweets-mpnet")("Angela Merkel is late").entities
+    assert (entity.text, entity.type) == ("Angela Merkel", "PER")
 
 
 def test_a_picture_of_the_bundled_corpus_is_seen_with_its_annotated_objects() -> None:

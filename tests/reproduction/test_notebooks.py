@@ -97,7 +97,7 @@ def test_a_notebook_opens_with_its_goal_and_ends_with_exercises_whose_solutions_
     for promised in ("Goal", "You need", "Time", "Of the paper"):
         assert f"**{promised}**" in notebook.cells[0].source
     solutions = [cell for cell in notebook.cells if "solution" in cell.metadata.get("tags", [])]
-    assert 2 <= len(solutions) <= (8 if source.stem.startswith("b") else 4)  # the build track is exercises
+    assert 2 <= len(solutions) <= (8 if source.stem.startswith("b") else 5)  # the build track is exercises
     assert code_cells(notebook)[0].metadata.tags == ["install"]
     assert "What we do not know of the paper" in notebook.cells[-1].source
 

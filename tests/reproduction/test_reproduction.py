@@ -12,7 +12,6 @@ from hamner.errors import HamnerError
 from hamner.evaluation import align, read_predictions, score
 from hamner.models import model_folder
 from hamner.reproduction import bundle
-from hamner.reproduction.bundle import tweets_config
 from hamner.reproduction.model import compare_with_bundled, compare_with_record
 from hamner.study.minitweets import CUES
 from hamner.training import Run
@@ -57,7 +56,8 @@ def test_one_line_says_whether_the_weights_are_those_of_the_bundled_model_to_the
 
 def test_a_bundled_model_has_the_settings_with_which_one_command_makes_it_again() -> None:
     assert Run.load(model_folder("minitweets")).config == study_config("minitweets", "full")
-    assert Run.load(model_folder("tweets")).config == tweets_config()
+    for name in bundle.PRESETS:
+        assert Run.load(model_folder(name)).config == bundle.tweets_config(name)
 
 
 def test_a_model_is_packed_with_its_record_weights_temperature_and_predictions(tmp_path: Path) -> None:

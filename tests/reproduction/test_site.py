@@ -152,6 +152,34 @@ def test_an_address_that_is_no_repository_is_refused() -> None:
         site.repository_of(ROOT, "https://example.org/x")
 
 
+PLACE = "# x\n<!-- badges -->\n<!-- end of badges -->\nnext\n"
+
+
+def test_badges_open_the_first_notebook_of_whoever_has_the_repository(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(PLACE)
+    site.badges(readme, site.Repository("https://github.com/first/hamner", "main"))
+    site.badges(readme, site.Repository("https://github.com/second/hamner", "dev"))
+    text = readme.read_text()
+    assert "first" not in text, "the badges of another repository are replaced"
+    quickstart = "notebooks/00_quickstart.ipynb"
+    assert f"(https://mybinder.org/v2/gh/second/hamner/dev?urlpath=lab/tree/{quickstart})" in text
+    assert f"(https://colab.research.google.com/github/second/hamner/blob/dev/{quickstart})" in text
+    assert (ROOT / quickstart).is_file()
+    site.badges(readme, site.Repository("https://gitlab.com/a/b", "main"))
+    assert "mybinder.org/v2/gl/a%2Fb/main?" in readme.read_text()
+    assert "colab" not in readme.read_text()
+
+
+def test_a_page_without_a_place_for_badges_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("# x\n")
+    with pytest.raises(HamnerError, match="<!-- badges -->"):
+        site.badges(readme, REPOSITORY)
+    assert readme.read_text() == "# x\n"
+    assert site.BADGES.search((ROOT / "README.md").read_text()), "ours has the place"
+
+
 def test_colab_opens_only_what_lies_on_github() -> None:
     assert "colab_url" in site.buttons(REPOSITORY)["launch_buttons"]
     assert "colab_url" not in site.buttons(site.Repository("https://gitlab.com/a/b", "main"))["launch_buttons"]
@@ -189,14 +217,34 @@ def test_the_contents_name_what_exists_and_nothing_else(assembled: tuple[Path, l
     course_pages = {f"docs/course/{page.stem}" for page in (ROOT / "docs" / "course").glob("*.md")} - {
         "docs/course/exam"
     }
-    assert set(re.findall(r"^(?:notebooks|docs)/\S+$", index, re.MULTILINE)) == notebooks | pages | course_pages
+    quiz = {f"docs/course/quiz/{page.stem}" for page in (ROOT / "docs" / "course" / "quiz").glob("*.md")}
+    first = "docs/course/quiz/README"  # it lists the others, in the order of their notebooks
+    assert set(re.findall(r"^(?:notebooks|docs)/\S+$", index, re.MULTILINE)) == notebooks | pages | course_pages | {
+        first
+    }
+    listed = (folder / f"{first}.md").read_text(encoding="utf-8").partition("```{toctree}\n:hidden:\n\n")[2]
+    assert listed.split() == [*(path.stem for path in site.site_notebooks(ROOT)), "```"]
+    assert {f"docs/course/quiz/{name}" for name in listed.split()[:-1]} == quiz - {first}
     written = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix in (".md", ".ipynb")}
-    expected = {f"{name}.ipynb" for name in notebooks} | {f"{name}.md" for name in pages | course_pages}
+    expected = {f"{name}.ipynb" for name in notebooks} | {f"{name}.md" for name in pages | course_pages | quiz}
     assert written == expected | {"index.md", "figure_list.md"}
     assert "{" not in re.sub(r"```\{\w+\}", "", index)  # captions are filled in
     assert index.index("docs/course/plan\n") < index.index("docs/course/glossary\n")
     glossary = (folder / "docs" / "course" / "glossary.md").read_text(encoding="utf-8")
     assert "notebook [07](../../notebooks/07_ablations.ipynb)" in glossary
+
+
+def test_a_notebook_ends_with_a_link_to_its_quiz_and_the_quiz_links_the_notebooks_that_it_names(
+    assembled: tuple[Path, list[str]],
+) -> None:
+    folder, _ = assembled
+    for path in (folder / "notebooks").glob("*.ipynb"):
+        last = json.loads(path.read_text(encoding="utf-8"))["cells"][-1]
+        (target,) = re.findall(r"\]\(([^)]+)\)", "".join(last["source"]))
+        assert (path.parent / target).resolve() == folder / "docs" / "course" / "quiz" / f"{path.stem}.md"
+        assert (path.parent / target).is_file()
+    index = (folder / "docs" / "course" / "quiz" / "README.md").read_text(encoding="utf-8")
+    assert "| [00](../../../notebooks/00_quickstart.ipynb) | [Tag a tweet with its image](00_quickstart.md) |" in index
 
 
 def test_a_track_with_a_letter_has_its_own_contents_and_is_counted_as_numbers(tmp_path: Path) -> None:

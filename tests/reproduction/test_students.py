@@ -27,6 +27,11 @@ SOURCES = notebooks.notebook_sources()
 READ = {source: notebooks.read_source(source) for source in SOURCES}
 CHECKED = [source for source in SOURCES if students.exercises(READ[source], source)]
 TRACK = [source for source in SOURCES if source.stem.startswith("b")]
+ALL_CHECKED = [source for source in CHECKED if source.stem[:2] in ("00", "01", "02", "04", "05", "06")]
+"""Notebooks of the walk in which each exercise has a check, and each kind of exercise is there."""
+
+CHOSEN = re.compile(r'^answer = "(\w+)"$', re.MULTILINE)
+"""The line of a solution that chooses one of several answers."""
 
 SMALL = """\
 # %% tags=["keep"]
@@ -116,6 +121,27 @@ def test_every_solution_passes_its_check_and_every_stub_fails_with_one_sentence(
 @pytest.mark.parametrize(
     ("notebook", "number", "old", "new", "said"),
     [
+        ("00", 1, "rho[:, None, None] * read", "rho * read", "rho scales channels, not posts"),
+        ("00", 2, '"right": "left"', '"right": "right"', "both words end as right"),
+        ("00", 3, "rho <= 0.5", "rho <= 0.1", "a relevant image that does not count is 'other thing'"),
+        ("01", 1, "before[2:] != tag[2:]", 'before == "O"', "an I- after a tag of another type is an orphan, too"),
+        ("01", 2, " * word_mask[:, :, None]", "", r"a padded place holds the vector of \[CLS\]"),
+        ("01", 3, ".casefold()", "", "upper and lower case are the same"),
+        ("01", 3, "(type, name.casefold()) in", "(type, name) in", "both the mentions of training and those of test"),
+        ("01", 4, "max(batch)", "max(lengths)", "each batch is padded to its own longest post"),
+        ("02", 1, "mix.softmax(0)", "mix", "the change of the numbers, not of the shares"),
+        ("04", 1, "part.softmax(-1) for", "part.softmax(-1) / part.softmax(-1).sum() for", "your read has"),
+        ("04", 3, "given[0]", "result[0]", "the words of your skip: they have read the image"),
+        ("04", 4, "logits.sigmoid()", "logits", "z is the sigmoid of the logits"),
+        ("05", 1, "allowed.T", "allowed", "moves go from row to column"),
+        ("05", 1, "range(n - 1)", "range(n)", "n words have n - 1 moves"),
+        ("05", 2, "/ len(pairs)", "/ len(gold)", "your accuracy has"),
+        ("05", 4, ".sum(1).unbind(-1)", ".sum((0, 1)).unbind(-1)", "a number for each resample"),
+        ("06", 1, "warmup * planned", "warmup * epochs", "a share of the planned epochs, not of those that were run"),
+        ("06", 1, "-(-posts // batch_size)", "posts // batch_size", "the last batch of an epoch is smaller"),
+        ("06", 2, "(step + 1) / warmup", "step / warmup", "the first step is lost"),
+        ("06", 3, "value > f1", "value >= f1", "as good as the best is not above it"),
+        ("06", 4, ".mean()).abs() for", ".mean()) for", "gaps above and below must not cancel"),
         ("b1", 1, "embedded * word_mask[:, :, None]", "embedded", "reads the embeddings of padding"),
         ("b1", 2, "logits.masked_fill(~mask, lowest)", "logits", "masked places take part in the softmax"),
         ("b1", 3, "word_mask)\n", "word_mask | True)\n", "padding is read"),
@@ -137,12 +163,40 @@ def test_every_solution_passes_its_check_and_every_stub_fails_with_one_sentence(
     ],
 )
 def test_a_check_says_what_is_wrong(notebook: str, number: int, old: str, new: str, said: str) -> None:
-    (source,) = [source for source in TRACK if source.stem.startswith(notebook)]
+    (source,) = [source for source in CHECKED if source.stem.startswith(notebook)]
     exercise, names = before_each(source)[number]
     solution = READ[source].cells[exercise.solution].source
     assert old in solution
     with pytest.raises(NotYet, match=said):
         checked(source, exercise, solution.replace(old, new), names)
+
+
+@pytest.mark.parametrize("source", ALL_CHECKED, ids=lambda source: source.stem)
+def test_a_notebook_asks_for_a_piece_a_measurement_and_an_argument_and_checks_each(source: Path) -> None:
+    found = students.exercises(READ[source], source)
+    solutions = [number for number, cell in enumerate(READ[source].cells) if "solution" in tags(cell)]
+    assert [exercise.solution for exercise in found] == solutions
+    assert [exercise.number for exercise in found] == list(range(1, len(found) + 1))
+    prompts = "\n".join(READ[source].cells[exercise.prompt].source for exercise in found)
+    for kind in ("*A piece of ", "*A measurement.*", "*An argument.*"):
+        assert kind in prompts
+    assert {exercise.level for exercise in found} == {1, 2, 3}
+
+
+@pytest.mark.parametrize("source", CHECKED, ids=lambda source: source.stem)
+def test_each_wrong_choice_is_offered_in_the_text_and_has_a_reason_of_its_own(source: Path) -> None:
+    for exercise, names in before_each(source).values():
+        solution = READ[source].cells[exercise.solution].source
+        if not (chosen := CHOSEN.search(solution)):
+            continue
+        offered = re.findall(r'`"(\w+)"`:', READ[source].cells[exercise.prompt].source)
+        assert chosen[1] in offered and len(offered) == len(set(offered)) >= 3
+        reasons = set()
+        for wrong in set(offered) - {chosen[1]}:
+            with pytest.raises(NotYet, match=f"^answer is not '{wrong}': ") as caught:
+                checked(source, exercise, solution.replace(chosen[0], f'answer = "{wrong}"'), names)
+            reasons.add(str(caught.value).partition(": ")[2])
+        assert len(reasons) == len(offered) - 1
 
 
 def test_the_copies_of_students_read_one_another(tmp_path: Path) -> None:

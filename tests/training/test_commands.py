@@ -609,11 +609,12 @@ def test_the_preset_base_is_standard_with_another_encoder_and_rate_for_four_epoc
     assert base["epochs"] == 4
 
 
-def test_the_preset_adapter_is_standard_with_an_adapter_in_half_precision_and_rate_and_epochs_of_its_own():
-    settings = {name: full_settings("corpus", preset_name=name) for name in ("standard", "adapter")}
-    standard, adapter = (flat(TrainConfig.from_dict(given).to_dict()) for given in settings.values())
+@pytest.mark.parametrize(("name", "more"), [("adapter", set()), ("adapter_base", {"model.text_encoder"})])
+def test_an_adapters_preset_is_standard_with_one_in_half_precision_and_rate_and_epochs_of_its_own(name, more):
+    settings = [full_settings("corpus", preset_name=one) for one in ("standard", name)]
+    standard, adapter = (flat(TrainConfig.from_dict(given).to_dict()) for given in settings)
     changed = {name for name, value in adapter.items() if value != standard[name]}
-    assert changed == {"model.adapter_rank", "half_weights", "encoder_lr", "epochs"}
+    assert changed == {"model.adapter_rank", "half_weights", "encoder_lr", "epochs"} | more
 
 
 def test_the_later_of_two_settings_holds_and_the_rest_stays():
