@@ -503,8 +503,8 @@ mistakes["that is the mean over m posts: take that over 2 m pairs"] = both.sum()
 mistakes["the pairs with another image are missing"] = matched.mean()
 inputs = logit, torch.tensor([1 / 2, 3 / 4]).logit()
 check_function(matching, inputs, both.mean(), "one number", mistakes=mistakes)
-sure = torch.tensor([200.0]), torch.tensor([-200.0])
-check_function(matching, sure, torch.tensor(0.0), name="your matching, of logits of 200,")
+wrong = torch.tensor([-200.0]), torch.tensor([200.0])
+check_function(matching, wrong, torch.tensor(200.0), name="your matching, of logits of 200,")
 right("matching")
 
 # %% [markdown]

@@ -413,7 +413,8 @@ def reads_places(seen):
 
 def reads_widths(seen):
     left, _, right_end, _ = seen.images.boxes.unbind(-1)
-    return Fused(seen.words + (right_end - left).mean(1)[:, None, None])
+    widths = (100 * (right_end - left)).round()  # in hundredths
+    return Fused(seen.words + widths.mean(1)[:, None, None])
 
 
 for fusion, expected in ((reads_objects, False), (reads_places, True), (reads_widths, True)):
