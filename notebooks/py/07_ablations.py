@@ -103,9 +103,13 @@ assert set(STUDY_ROWS) | in_groups == (set(ROWS) | set(CONTROLS)) - {
 # %%
 corpus = load_corpus("minitweets")
 names = answers_of(corpus)
-pd.Series([name.cue for name in names]).value_counts()[list(CUES)].rename("names in test")
+in_test = pd.Series([name.cue for name in names]).value_counts()[list(CUES)]
+assert (in_test.sum(), in_test.min(), in_test.max()) == (2656, 128, 512)
+in_test.rename("names in test")
 
 # %% [markdown]
+# Test has 2,656 names with a known answer, from 128 to 512 for a cue.
+#
 # ## 3. What must be lost
 #
 # Take a tagger that lacks an ability, say, to see *where* things are. Two posts that differ in
@@ -255,9 +259,12 @@ recorded = table[table.seeds > 0].row.unique()
 
 # %%
 yardstick = table.groupby("cue")[["names", "tolerance"]].max().loc[list(CUES)]
+assert yardstick.tolerance.between(0.05, 0.11).all()
 yardstick.assign(tolerance=100 * yardstick.tolerance).round(1)
 
 # %% [markdown]
+# That is 5 points for 512 names and 11 points for 128.
+#
 # ### The verdict
 #
 # - `as expected`: within the tolerance of the ceiling (in a frame) or of the full model (elsewhere).
@@ -474,37 +481,182 @@ for name in ("twitter2015", "twitter2017"):
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Which abilities does a tagger need for `odd`, according to the ceilings? List those
-# whose lack lowers the ceiling of that cue. Do the same for every cue.
+# Each has a cell that checks your answer and says what is wrong. In the copy that `make students`
+# writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
 
-# %% tags=["solution"]
-lacks = ceilings(corpus).drop(index="all") < 1
-{cue: list(lacks.index[lacks[cue]]) for cue in CUES}
+# %% tags=["keep"]
+from collections import Counter
 
-# %% [markdown]
-# **2.** The mean over all cues is the one number that an ablation on real tweets would show.
-# Compute the expected mean of every row, weighted by names. Which parts could never show a
-# cost of more than ten points, although one of the cues falls to a half or to nothing?
+import torch
 
-# %% tags=["solution"]
-share = pd.Series([name.cue for name in names]).value_counts(normalize=True)[list(CUES)]
-expected_mean = ablation_tables.by_cue(table, "expected").astype(float) @ share
-cost = (100 * (1 - expected_mean)).round(1)
-cost[(cost > 0) & (cost < 10)].rename("expected cost, points")
+from hamner.exercises import check_choice, check_function, right
 
 # %% [markdown]
-# **3.** `unrelated` has fewer posts than `scene` has. Why? Take a tagger that
-# cannot judge relevance. On neutral words it can trust the image always or never. What is its
-# accuracy on `scene` and `unrelated` together, either way, and with as many of one as of the
-# other?
+# **1 · level 1.** *A measurement.* The mean over all names is the one number that an ablation on real
+# tweets shows. Write `expected_cost`: the points that a tagger must lose in this mean, from its ceiling
+# on each cue and the number of names of each cue.
+#
+# <details><summary>Hint</summary>
+#
+# A cue with four times as many names counts four times as much. A ceiling of 1 everywhere costs 0 points.
+#
+# </details>
+
 
 # %% tags=["solution"]
-per_cue = pd.Series([name.cue for name in names]).value_counts()
-for unrelated in (per_cue["unrelated"], per_cue["scene"]):
-    always, never = per_cue["scene"], unrelated + per_cue["scene"] / 4
-    both = per_cue["scene"] + unrelated
-    print(f"{unrelated} names: always {always / both:.2f}, never {never / both:.2f}")
-# With as many of both it would do best to look at no image at all, and then lack them all.
+def expected_cost(ceiling, names):
+    """Ceilings of the cues (C,) and their numbers of names (C,) to the points lost in the mean."""
+    # BEGIN SOLUTION
+    return 100 * (1 - (ceiling * names).sum() / names.sum())
+    # END SOLUTION
+
+
+# %% tags=["check"]
+of_cues, sizes = torch.tensor([1.0, 0.5, 0.0]), torch.tensor([6.0, 2.0, 2.0])
+mistakes = {"that is the mean over cues: weigh each cue by its names": torch.tensor(50.0)}
+mistakes["that is what is left: the cost is what is lost"] = torch.tensor(70.0)
+mistakes["that is a share: a point is a hundredth"] = torch.tensor(0.3)
+check_function(
+    expected_cost, (of_cues, sizes), torch.tensor(30.0), "one number", mistakes=mistakes
+)
+right("expected_cost")
+
+# %%
+costs = {
+    ability: expected_cost(ceiling, in_test) for ability, ceiling in ceilings(corpus).iterrows()
+}
+lost = pd.Series(costs).drop("all")
+assert lost["no_relations"] < 3 and (lost < 10).sum() == 6
+lost.round(1).to_frame("expected cost, points")
+
+# %% [markdown]
+# Six of the eight abilities cost less than ten points of the mean, though each of the six empties or
+# halves a cue, or takes a third of it. A tagger that cannot compare things loses half of `odd`, and 2.4
+# points of the mean.
+#
+# **2 · level 2.** *A piece of a measure.* Write `ceiling`: what a tagger reaches that sees no more of each
+# name than a *view*. Names with the same view get the same answer: the type that is most frequent in
+# train for that view. Every view of test occurs in train.
+#
+# <details><summary>Hint</summary>
+#
+# Keep a `Counter` of types for each view of train; `counter.most_common(1)[0][0]` is the most frequent
+# type.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def ceiling(train, test):
+    """Pairs (view, type) of train and of test to the share of test that gets its right type."""
+    # BEGIN SOLUTION
+    counts = {}
+    for view, type in train:
+        counts.setdefault(view, Counter())[type] += 1
+    hits = [counts[view].most_common(1)[0][0] == type for view, type in test]
+    return sum(hits) / len(hits)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+train = [(1, "PER"), (1, "PER"), (1, "PER"), (1, "LOC"), (2, "ORG"), (2, "LOC"), (2, "ORG")]
+test = [(1, "PER"), (1, "LOC"), (1, "LOC"), (2, "ORG")]
+mistakes = {"the answer for a view comes from train: nobody knows test": torch.tensor(0.75)}
+mistakes["count the names of test that are right, not those of train"] = torch.tensor(5 / 7)
+mistakes["that is the mean over views: each name counts once"] = torch.tensor(2 / 3)
+mistakes["each view has an answer of its own"] = torch.tensor(0.25)
+check_function(ceiling, (train, test), 0.5, mistakes=mistakes)
+right("ceiling")
+
+# %% [markdown]
+# Now the ceiling of `position` without geometry. The view of such a tagger is the set of types that the
+# image shows.
+
+# %%
+contents = pd.read_json(corpus.folder / "contents.jsonl", lines=True).set_index("image")
+
+
+def views(split):
+    image = {post.id: post.image.name for post in corpus[split]}
+    asked = [name for name in answers_of(corpus, split) if name.cue == "position"]
+    return [(frozenset(contents.types[image[name.post]]), name.type) for name in asked]
+
+
+without_geometry = ceiling(views("train"), views("test"))
+assert without_geometry == ceilings(corpus).loc["no_geometry", "position"]
+print(f"{len(set(views('test')))} pairs of view and type: {without_geometry:.2f}")
+
+# %% [markdown]
+# It is the 0.5 of the table in section 3.
+#
+# **3 · level 2.** *A measurement.* `unrelated` has fewer names than `scene` has. Why? Take a tagger that
+# cannot judge relevance: on neutral words it trusts every image or none. A trusted image is right
+# about each name of `scene` and wrong about each name of `unrelated`. Without images it guesses among four
+# types in `scene` and knows all names of `unrelated`. Write `trust`: its accuracy on the names of both
+# cues together, when it trusts every image and when it trusts none.
+#
+# <details><summary>Hint</summary>
+#
+# Count the names that are right, and divide by the names of both cues.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def trust(scene, unrelated):
+    """Numbers of names of the two cues to the accuracy with every image and with none."""
+    # BEGIN SOLUTION
+    both = scene + unrelated
+    return scene / both, (scene / 4 + unrelated) / both
+    # END SOLUTION
+
+
+# %% tags=["check"]
+mistakes = {"that is the mean of two accuracies: each name counts once": torch.tensor(0.5)}
+mistakes["each name counts once: that is the mean of two accuracies"] = torch.tensor(0.625)
+mistakes["a guess among four types is right once in four"] = torch.tensor(0.2)
+mistakes["divide by the names of both cues"] = torch.tensor(1.0)
+expected = {"the accuracy with every image": 0.8, "the accuracy with none": 0.4}
+check_function(trust, (400, 100), expected, mistakes=mistakes)
+right("trust")
+
+# %%
+few, many = in_test["unrelated"], in_test["scene"]
+for unrelated in (few, many):
+    every, none = trust(many, unrelated)
+    print(f"{unrelated} names of unrelated: every image {every:.2f}, none {none:.2f}")
+assert trust(many, few)[0] > trust(many, few)[1] and trust(many, many)[0] < trust(many, many)[1]
+
+# %% [markdown]
+# With 192 names looking pays, and a tagger learns to look before it learns to judge. With as many names
+# of `unrelated` as of `scene` it would do best to look at no image at all.
+#
+# **4 · level 3.** *An argument.* Suppose that the full model has 0.95 on `odd`, and the row without the
+# semantic part has 0.95, too, each over five seeds. The ceiling of a tagger that cannot compare things
+# is 0.5 there. What follows? `"a"`: The full model does not use its semantic part. `"b"`: The part is not
+# necessary: without it, another part learns to compare. `"c"`: The posts of `odd` can be solved without
+# comparing. `"d"`: The semantic part was badly trained.
+#
+# <details><summary>Hint</summary>
+#
+# Which model was looked into: the full one, or one that never had the part?
+#
+# </details>
+
+# %% tags=["solution"]
+answer = ...
+# BEGIN SOLUTION
+answer = "b"
+# END SOLUTION
+
+# %% tags=["check"]
+why_not = {
+    "a": "the row is another model, trained anew; what the full one uses is the question of a lesion",
+    "c": "the ceiling says that whoever cannot compare gets half; 0.95 takes a comparison",
+    "d": "the row says nothing of the part in the full model, which is as good as it can be",
+}
+check_choice("answer", answer, "b", why_not)
+right("not necessary, and perhaps in use")
 
 # %% [markdown]
 # ## What we do not know of the paper

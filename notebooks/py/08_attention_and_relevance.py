@@ -143,14 +143,21 @@ save(attention_maps.honest_scales(image, maps), "honest_scales")
 # %%
 from hamner.tagger.evidence import FLAT
 
-assert evidence.entropy(noise) > FLAT
-pd.Series({title: evidence.entropy(values) for title, values in maps.items()}).round(3)
+entropies = pd.Series({title: evidence.entropy(values) for title, values in maps.items()})
+assert (entropies > FLAT).tolist() == [False, False, True]
+entropies.round(3)
+
+# %% [markdown]
+# Noise is flat, and neither word's map is.
 
 # %%
 share = on_grid[start].sum() / weights[start].sum()
+assert share < 0.5
 print(f"of the name's attention the grid gets {share:.0%}, the objects {1 - share:.0%}")
 
 # %% [markdown]
+# This name looks at the objects more than at the grid: the map above is the smaller part of the story.
+#
 # ## 3. Looked at is not the same as used
 #
 # Attention says which regions were read. What was read then passes through a value matrix, a
@@ -220,12 +227,17 @@ seen[columns].head(8).round(2).replace(-0.0, 0.0)
 per_name = seen.drop_duplicates(["post", "start"])
 by_cue = per_name.groupby("cue")[["relevance", "image_drop"]].mean().loc[list(CUES)]
 hardly = (per_name.image_drop < 0.1).groupby(per_name.cue).mean()
+words_tell = by_cue.index.isin(["text", "unrelated"])
+assert (by_cue.image_drop[words_tell] < 0.2).all() and (
+    by_cue.image_drop[~words_tell] > 0.4
+).all()
 by_cue.assign(**{"hardly falls": hardly}).round(2)
 
 # %% [markdown]
 # Where the words give the type away (`text`) and where the image has nothing to say
-# (`unrelated`), a good model loses little with the image. In the four cues between, it should fall
-# to what the words alone can know: about one in four, so that a drop of 0.75 is all there is.
+# (`unrelated`), a good model loses little with the image. In the eight cues between, it should fall
+# to what the words alone can know: about one in four, so that a drop of 0.75 is about all there is. So it
+# does: the mean drop is below 0.2 in the two cues, and above 0.4 in each of the eight.
 #
 # Does relevance tell the images that help from those that mislead? The area under its ROC curve
 # is the probability that a related image gets the higher value: 0.5 is chance.
@@ -236,9 +248,13 @@ from scipy.stats import mannwhitneyu, spearmanr
 related = per_name.relevance[per_name.cue != "unrelated"]
 misleading = per_name.relevance[per_name.cue == "unrelated"]
 pairs = len(related) * len(misleading)
-print(f"AUC of relevance: {mannwhitneyu(related, misleading).statistic / pairs:.3f}")
+auc = mannwhitneyu(related, misleading).statistic / pairs
+assert auc > 0.9
+print(f"AUC of relevance: {auc:.3f}")
 
 # %% [markdown]
+# It does, nearly always.
+#
 # Is the drop a matter of the hiding? The second replacement is nothing strange: in the answer's place
 # stands an object of another post's image (`exchanged`), of which the model has met thousands.
 
@@ -273,9 +289,12 @@ ranks = {}
 for cue in CUES:
     some = seen[seen.cue == cue]
     ranks[cue] = spearmanr(some["attention"], some["drop"]).statistic
+assert 0.2 < max(ranks.values()) < 0.7
 pd.Series(ranks).round(2).to_frame("rank correlation")
 
 # %% [markdown]
+# Attention and drop go together in some cues, and loosely: no correlation reaches 0.7.
+#
 # ## 5. The pointing game
 #
 # One number for "does it look at the right thing" (after Zhang et al. 2018): a name scores when
@@ -286,7 +305,16 @@ pd.Series(ranks).round(2).to_frame("rank correlation")
 # %%
 games = pointing.pointing_game(seen)
 shares = games.groupby("cue")[["attention", "occlusion", "chance", "right"]].mean()
+assert (shares.attention > shares.chance).all() and (shares.occlusion > shares.chance).all()
 shares.loc[[cue for cue in CUES if cue in shares.index]].round(2)
+
+# %% [markdown]
+# Attention and occlusion both point at the answer more often than chance, in every cue. Where things must
+# be compared, or found by their place, occlusion points better:
+
+# %%
+compared = shares.loc[["odd", "position", "described", "other"]]
+assert (compared.occlusion > compared.attention + 0.1).all()
 
 # %%
 save(attention_maps.pointing(games), "pointing_game")
@@ -339,9 +367,14 @@ needs_image = games[
 ]
 pointed = np.where(needs_image.attention > 0, "points at the answer", "points elsewhere")
 typed = np.where(needs_image.right, "type right", "type wrong")
-pd.crosstab(pointed, typed, rownames=[""], colnames=[""])
+kinds_of_names = pd.crosstab(pointed, typed, rownames=[""], colnames=[""])
+assert kinds_of_names.loc["points elsewhere", "type right"] > kinds_of_names["type wrong"].sum()
+kinds_of_names
 
 # %% [markdown]
+# It does not: most names that point elsewhere get their right type, too. They are more than all
+# names with a wrong type.
+#
 # Now one name of each of three kinds: it looked at the right thing and said the wrong type, it
 # looked elsewhere and was wrong, and it looked elsewhere and was right. They are not chosen: each is
 # the first of its kind in which the tagger found an entity at all, for else there is nothing to draw.
@@ -368,50 +401,212 @@ save(
 # Before you write a sentence about such a figure, ask what else would have drawn it. *It looked at
 # the right thing and misread it* is one story; the drop column says whether the thing had any part
 # in the answer.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# **1.** Play the pointing game on the grid: the region of most attention scores when its centre
-# lies in a box that carries the answer. Chance is the share of centres that do. And how much of a
-# name's attention is on the grid at all? A map of little attention has a greatest region, too.
+# Each has a cell that checks your answer and says what is wrong. In the copy that `make students`
+# writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
+
+# %% tags=["keep"]
+import math
+
+import torch
+
+from hamner.exercises import check_choice, check_function, random_images, right
+
+# %% [markdown]
+# **1 · level 1.** *A piece of a measure.* Write `entropy` of a map: make shares $p_r$ of the weights, and
+# divide the entropy $-\sum_r p_r \ln p_r$ by the greatest there can be, $\ln R$ for $R$ regions.
+#
+# <details><summary>Hint</summary>
+#
+# A weight may be 0, and $0 \ln 0$ is 0: `torch.xlogy(p, p)` knows that. What is the entropy of a map that
+# is the same everywhere?
+#
+# </details>
+
 
 # %% tags=["solution"]
+def entropy(weights):
+    """A map (R,) of weights to its entropy as a share of the greatest: 1 is flat."""
+    # BEGIN SOLUTION
+    p = weights / weights.sum()
+    return -torch.xlogy(p, p).sum() / math.log(len(p))
+    # END SOLUTION
+
+
+# %% tags=["check"]
+three, four = torch.tensor([4.0, 4.0, 8.0]), torch.tensor([4.0, 4.0, 8.0, 0.0])
+in_nats = torch.tensor(1.5 * math.log(2))
+mistakes = {"divide by the entropy of a flat map, ln R": in_nats}
+mistakes["the sign: ln of a share is below zero"] = -in_nats / math.log(3)
+mistakes["make shares of the weights first"] = -(three * three.log()).sum() / math.log(3)
+check_function(entropy, (three,), in_nats / math.log(3), "one number", mistakes=mistakes)
+mistakes = {"R counts all regions, those of weight 0 too": in_nats / math.log(3)}
+check_function(entropy, (four,), torch.tensor(0.75), "one number", mistakes=mistakes)
+right("entropy")
+
+# %%
+for title, values in maps.items():
+    assert abs(entropy(torch.tensor(values)) - evidence.entropy(values)) < 1e-4
+    print(f"{title}: {entropy(torch.tensor(values)):.3f}")
+
+# %% [markdown]
+# **2 · level 2.** *A piece of a stage.* Occlusion hides an object from the model. Write `without`: the
+# features of a batch in which no post has its object number $k$. The object is to be *absent*: a vector of
+# zeros would still be read. The batch itself must stay as it is.
+#
+# <details><summary>Hint</summary>
+#
+# Two masks say what is read: `object_mask` for what an object looks like, and `box_mask` for where it is.
+# `mask.clone()` makes a copy to change, and `images._replace(object_mask=...)` new features.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def without(images, k):
+    """Features of a batch to the same features without object k."""
+    # BEGIN SOLUTION
+    object_mask, box_mask = images.object_mask.clone(), images.box_mask.clone()
+    object_mask[:, k] = False
+    box_mask[:, k] = False
+    return images._replace(object_mask=object_mask, box_mask=box_mask)
+    # END SOLUTION
+
+
+# %% tags=["check"]
+images, before = random_images(), random_images().object_mask
+images = images._replace(box_mask=before.clone())
+hidden = before & torch.tensor([True, False, True])
+expected = images._asdict() | {"object_mask": hidden, "box_mask": hidden}
+expected = {name: value.clone() for name, value in expected.items()}
+mistakes = {"the object is still in this mask, so a part of the model reads it": before}
+zeros = images.objects * torch.tensor([1.0, 0.0, 1.0])[:, None]
+mistakes["a vector of zeros is read like any other: change the masks"] = zeros
+check_function(without, (images, 1), expected, mistakes=mistakes)
+mistakes = {"you changed the batch itself: change a clone() of its mask": hidden}
+for mask in ("object_mask", "box_mask"):
+    name = f"the {mask} of the batch"
+    check_function(getattr, (images, mask), before, mistakes=mistakes, name=name)
+right("without")
+
+# %%
+from dataclasses import replace
+
+some = [posts[name.post] for name in chosen if name.cue == "scene"]
+batch, output = pointing.forward(tagger, some, store)
+paths = {"all of them": tagger.model.decoder.decode(output.emissions, output.word_mask)}
+for k in range(4):
+    with torch.no_grad():
+        output = tagger.model(replace(batch, images=without(batch.images, k)))
+    paths[f"object {k} hidden"] = tagger.model.decoder.decode(
+        output.emissions, output.word_mask
+    )
+for title, these in list(paths.items())[1:]:
+    changed = sum(one != other for one, other in zip(paths["all of them"], these))
+    assert changed < len(some) / 3
+    print(f"{title}: {changed} of {len(some)} posts are tagged otherwise")
+
+# %% [markdown]
+# Each of the four is the subject of about a quarter of these images, and hiding it changes the tags of
+# fewer posts than a third: where it is not the subject, it hardly counts.
+#
+# **3 · level 2.** *A measurement.* The pointing game on the grid. Write `points_at`: whether the region
+# with the greatest weight has its centre in one of the boxes that carry the answer (1 or 0), and *chance*:
+# the share of all regions whose centre lies in one.
+#
+# <details><summary>Hint</summary>
+#
+# `(centres[:, None] > boxes[:, :2])` compares each centre with each box, (R, a, 2). A centre is inside if
+# `all` of its coordinates are, in `any` of the boxes.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def points_at(weights, centres, boxes):
+    """Weights (R,) and centres (R, 2) of regions, boxes (a, 4) as x1 y1 x2 y2: the hit, and chance."""
+    # BEGIN SOLUTION
+    of_each = (centres[:, None] > boxes[:, :2]) & (centres[:, None] < boxes[:, 2:])  # (R, a, 2)
+    inside = of_each.all(-1).any(-1).float()  # (R,)
+    return inside[weights.argmax()], inside.mean()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+place = torch.tensor([0.125, 0.375, 0.625, 0.875])
+centres = torch.stack([place.repeat(4), place.repeat_interleave(4)], 1)  # a grid of 4 x 4
+boxes = torch.tensor([[0.0, 0.0, 0.3, 0.5], [0.6, 0.6, 1.0, 0.7]])  # 2 + 2 regions
+weights = torch.full((16,), 0.04)
+weights[11] = 0.4  # in the second box
+
+
+def two_numbers(weights, centres, boxes):
+    found = points_at(weights, centres, boxes)
+    return found if found is None or found is ... else [float(value) for value in found]
+
+
+mistakes = {"the greatest weight is in the second box, and any box counts": torch.tensor(0.0)}
+mistakes["that is the weight inside: ask where the greatest one lies"] = torch.tensor(0.52)
+mistakes["chance is a share of regions, not their number"] = torch.tensor(4.0)
+expected = {"the hit": 1.0, "chance": 0.25}
+mine = {"mistakes": mistakes, "name": "your points_at"}
+check_function(two_numbers, (weights, centres, boxes), expected, **mine)
+elsewhere = {"the hit": 0.0, "chance": 0.25}
+check_function(two_numbers, (weights.roll(1), centres, boxes), elsewhere, name="your points_at")
+right("points_at")
+
+# %%
 side = tagger.config.visual.grid_side
-cells = np.stack(np.meshgrid(range(side), range(side)), -1).reshape(-1, 1, 2)
-centre = (cells + 0.5) / side  # x, y
-rows = []
+place = (torch.arange(side) + 0.5) / side
+centres = torch.stack([place.repeat(side), place.repeat_interleave(side)], 1)
+lines = []
 for cue in ("scene", "object", "odd", "majority", "position", "described", "other"):
     some = [name for name in chosen if name.cue == cue]
     batch, output = pointing.forward(tagger, [posts[name.post] for name in some], store)
     weights = evidence.attention(output.attention_weights, batch.images)
-    looked = weights[:, :, output.attention_weights.grain == 0]
     for row, (name, boxes) in enumerate(zip(some, pointing.answer_boxes(corpus, some))):
-        inside = ((centre > boxes[:, :2]) & (centre < boxes[:, 2:])).all(-1).any(1)
-        share = (looked[row, name.start].sum() / weights[row, name.start].sum()).item()
-        rows.append((cue, inside[looked[row, name.start].argmax()], inside.mean(), share))
+        looked = weights[row, name.start]
+        on_grid = looked[output.attention_weights.grain == 0]
+        hit, chance = points_at(on_grid, centres, torch.tensor(boxes))
+        lines.append((cue, float(hit), float(chance), float(on_grid.sum() / looked.sum())))
 columns = ["cue", "grid", "chance", "attention on the grid"]
-pd.DataFrame(rows, columns=columns).groupby("cue", sort=False).mean().round(2)
-# In `odd` the answer can be told by looking at the other things, so a miss need not be one.
+of_grid = pd.DataFrame(lines, columns=columns).groupby("cue", sort=False).mean()
+assert (of_grid.grid > of_grid.chance).all()
+of_grid.round(2)
 
 # %% [markdown]
-# **2.** Give each of the names of `object` the image of another post. Does relevance notice? (By
-# chance a few of the other images are about the same topic.)
+# On the grid, too, names point at the answer more often than chance, in every cue. But a map of little
+# attention has a greatest region as well: the last column says how much there is to look at.
+#
+# **4 · level 3.** *An argument.* A paper shows one post: a red blob on the thing that carries the answer.
+# Its authors hide that object, and the probability falls by 0.01; without the whole image it falls by
+# 0.70. What follows? `"a"`: The model did not use the thing. `"b"`: The words gave the type away. `"c"`: The
+# image has the thing a second time, such as in regions of the grid. `"d"`: The model was too sure for a
+# drop to show.
+#
+# <details><summary>Hint</summary>
+#
+# Which of the four can be true together with 0.70?
+#
+# </details>
 
 # %% tags=["solution"]
-some = [name for name in chosen if name.cue == "object"]
-words = [posts[name.post].words for name in some]
-for title, order in (("its own image", some), ("the next post's", some[1:] + some[:1])):
-    features = [store[name.post] for name in order]
-    tagged = tagger.many(words, features=features, evidence=False)
-    print(f"{title}: mean relevance {np.mean([post.relevance for post in tagged]):.2f}")
+answer = ...
+# BEGIN SOLUTION
+answer = "c"
+# END SOLUTION
 
-# %% [markdown]
-# **3.** A figure shows a red blob on the answer, for one post. Which three numbers of this notebook
-# would you ask its author for?
-
-# %% tags=["solution"]
-print("the scale (and the map's entropy), the fall in probability when the blob is hidden,")
-print("and the score of the pointing game over all posts beside chance")
+# %% tags=["check"]
+why_not = {
+    "a": "hiding one of two that show the same costs nothing, whichever of them was used",
+    "b": "then the whole image would be worth nothing, and it is worth 0.70",
+    "d": "the probability had room to fall: without the image it fell by 0.70",
+}
+check_choice("answer", answer, "c", why_not)
+right("one drop cannot see what is there twice")
 
 # %% [markdown]
 # ## What we do not know of the paper

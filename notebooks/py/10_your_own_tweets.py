@@ -388,38 +388,14 @@ print(len(changed), "of", len(table), "posts changed")
 # And one more, for this run in particular: it knows invented posts with drawn images. On real
 # photographs it has nothing to go by. Train on a corpus that is like your posts
 # (`hamner train --help`) before you judge the method by it.
-#
-# ## Exercises
-#
-# **1.** How many posts would you have to label for an interval of F1 that is at most ten points
-# wide? Repeat your posts k times and watch the interval (this pretends that new posts would be
-# like these).
-
-# %% tags=["solution"]
-for k in (1, 4, 16, 64):
-    interval = bootstrap_interval(gold * k, ways["images, tiles"] * k)
-    print(f"{len(gold) * k:4} posts: {100 * (interval.high - interval.low):3.0f} points wide")
-# The width falls with the root of the number: from the last line, posts x (width / 10)².
-widest = 100 * (interval.high - interval.low)
-print(f"about {len(gold) * k * (widest / 10) ** 2:.0f} posts for ten points")
 
 # %% [markdown]
-# **2.** Swap the images of the first two posts that have one. What becomes of the types, and of
-# relevance?
+# ### A corpus of your own
+#
+# Labelled posts can be trained on. Write them as a corpus file: a line with the post's id, a line for each
+# word with its tag, and an empty line. `read_posts` reads it back, and finds the images by their ids.
 
-# %% tags=["solution"]
-pair = [i for i, image in enumerate(images) if image][:2]
-for title, order in (("own", pair), ("swapped", pair[::-1])):
-    features = [look(images[i]) for i in order]
-    for post in tagger.many(list(table.text[pair]), features=features, evidence=False):
-        entities = ", ".join(f"{entity.text} {entity.type}" for entity in post.entities)
-        print(f"{title:>8}: {entities or 'no entity'}; relevance {post.relevance:.2f}")
-
-# %% [markdown]
-# **3.** Write your labelled posts as a corpus file (`IMGID:` line, word, tab, tag, empty line), so
-# that `hamner` can train and score on it, and read it back with `read_posts`.
-
-# %% tags=["solution"]
+# %%
 from hamner.corpora.reader import read_posts
 
 blocks = []
@@ -430,6 +406,192 @@ for id, post, tags in zip(table.id, tagged, gold):
 again = read_posts(OUT / "test.txt", FOLDER)
 assert [post.tags for post in again] == gold
 print(len(again), "posts,", sum(post.image is not None for post in again), "with an image")
+
+# %% [markdown]
+# ## Exercises
+#
+# Each has a cell that checks your answer and says what is wrong. In the copy that `make students`
+# writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
+
+# %% tags=["keep"]
+import math
+
+import torch
+
+from hamner.corpora import TAGS
+from hamner.exercises import check_choice, check_function, right
+
+# %% [markdown]
+# **1 · level 1.** *A measurement.* How many posts must you label for an interval of F1 that is ten points
+# wide? The width falls with the root of the number of posts. Write `posts_needed`.
+#
+# <details><summary>Hint</summary>
+#
+# For half the width you need four times as many posts.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def posts_needed(posts, width, wanted=10):
+    """Number of posts, the width of their interval, and the width that is wanted, to a number of posts."""
+    # BEGIN SOLUTION
+    return posts * (width / wanted) ** 2
+    # END SOLUTION
+
+
+# %% tags=["check"]
+mistakes = {
+    "the width falls with the root of the number: half of it takes 4 times": torch.tensor(200.0)
+}
+mistakes["a narrower interval takes more posts, not fewer"] = torch.tensor(3.125)
+mistakes["the root is of the posts, not of the widths"] = torch.tensor(100.0)
+check_function(posts_needed, (50, 40.0, 10.0), 800.0, mistakes=mistakes)
+right("posts_needed")
+
+# %% [markdown]
+# Does the rule hold? Repeat your posts k times, which pretends that new posts are like these, and let
+# each interval foretell.
+
+# %%
+foretold = []
+for k in (1, 4, 16, 64):
+    interval = bootstrap_interval(gold * k, ways["images, tiles"] * k)
+    posts, width = k * len(gold), 100 * (interval.high - interval.low)
+    foretold.append(posts_needed(posts, width))
+    print(
+        f"{posts:4} posts: {width:3.0f} points wide, so {foretold[-1]:.0f} posts for ten points"
+    )
+if FOLDER == SAMPLE:
+    assert max(foretold) < 1.2 * min(foretold)
+
+# %% [markdown]
+# It does: 12 posts foretell nearly the same number as 768 do.
+#
+# **2 · level 2.** *A piece of a measure.* A score compares tags of words, and a person gives names by their
+# characters. Write `to_tags`: the first word of each name gets `B-` and its type, its other words `I-`, all
+# other words `O`.
+#
+# <details><summary>Hint</summary>
+#
+# Begin with `["O"] * len(offsets)`. A word belongs to a name if it begins and ends inside it.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def to_tags(offsets, spans):
+    """(start, end) of each word and (start, end, type) of each name, in characters, to a tag a word."""
+    # BEGIN SOLUTION
+    tags = ["O"] * len(offsets)
+    for start, end, type in spans:
+        inside = [i for i, (a, b) in enumerate(offsets) if start <= a and b <= end]
+        for i in inside:
+            tags[i] = f"{'B' if i == inside[0] else 'I'}-{type}"
+    return tags
+    # END SOLUTION
+
+
+# %% tags=["check"]
+post_words = ["Nora", "Whitfield", "in", "Oslo", "Elmsford"]
+offsets = [(0, 4), (5, 14), (15, 17), (18, 22), (23, 31)]
+spans = [(0, 14, "PER"), (18, 22, "LOC"), (23, 31, "LOC")]
+
+
+def numbered(*tags):
+    return torch.tensor([TAGS.index(tag) for tag in tags])
+
+
+def numbers_of_answer():
+    tags = to_tags(offsets, spans)
+    return tags if tags is None or tags is ... else numbered(*tags)
+
+
+mistakes = {
+    "a name's first word has B-": numbered("I-PER", "I-PER", "O", "I-LOC", "I-LOC"),
+    "B- is for the first word alone": numbered("B-PER", "B-PER", "O", "B-LOC", "B-LOC"),
+    "two names side by side are two": numbered("B-PER", "I-PER", "O", "B-LOC", "I-LOC"),
+    "the last word belongs to its name": numbered("B-PER", "O", "O", "O", "O"),
+}
+expected = numbered("B-PER", "I-PER", "O", "B-LOC", "B-LOC")
+check_function(
+    numbers_of_answer, (), expected, "a tag a word", post_words, mistakes, "your to_tags"
+)
+right("to_tags")
+
+# %%
+for post, names, tags in zip(tagged, table.names, gold):
+    assert tuple(to_tags(post.offsets, name_spans(post.text, names, post.offsets))) == tags
+print("the same tags as those of gold_tags, for", len(gold), "posts")
+
+# %% [markdown]
+# **3 · level 2.** *A piece of a measure.* With images some posts were mended, and some were broken. Posts
+# that are right both ways, or wrong both ways, do not say which way is better. If images do nothing, each of
+# the others is a coin toss. Write `sign_test`: the probability that the tosses split at least as unevenly as
+# these, to either side.
+#
+# <details><summary>Hint</summary>
+#
+# Of $n$ tosses, $k$ heads have the probability `math.comb(n, k) / 2**n`. Which $k$ are at least as far from
+# $n / 2$ as `mended`?
+#
+# </details>
+
+
+# %% tags=["solution"]
+def sign_test(mended, broken):
+    """Numbers of posts that images mended and broke, to the p-value of the difference."""
+    # BEGIN SOLUTION
+    n = mended + broken
+    uneven = [k for k in range(n + 1) if abs(2 * k - n) >= abs(mended - broken)]
+    return sum(math.comb(n, k) for k in uneven) / 2**n
+    # END SOLUTION
+
+
+# %% tags=["check"]
+mistakes = {"count both sides: images could have broken five of six": torch.tensor(7 / 64)}
+mistakes["count the splits that are more uneven, too"] = torch.tensor(12 / 64)
+mistakes["that is the one split, on one side"] = torch.tensor(6 / 64)
+for mended, broken in ((5, 1), (1, 5)):
+    check_function(sign_test, (mended, broken), 14 / 64, mistakes=mistakes)
+mistakes = {"both sides share the even split: count it once": torch.tensor(84 / 64)}
+check_function(sign_test, (3, 3), 1.0, mistakes=mistakes)
+right("sign_test")
+
+# %%
+both_ways = [(alone[i] == gold[i], seen[i] == gold[i]) for i in range(len(table))]
+mended, broken = both_ways.count((False, True)), both_ways.count((True, False))
+print(f"{mended} posts mended, {broken} broken: p = {sign_test(mended, broken):.3f}")
+assert sign_test(5, 0) > 0.05 > sign_test(6, 0)
+
+# %% [markdown]
+# Even if images break no post, five mended posts are no evidence at 5 %, and six are.
+#
+# **4 · level 3.** *An argument.* You have 5,000 posts and time to label 200, and want to know the F1 of the
+# tagger on all of them. Which ones do you label? `"a"`: 200 of those in which the tagger found a name.
+# `"b"`: The 200 with the lowest scores, where mistakes are. `"c"`: 200 that are drawn at random. `"d"`: The
+# first 200 in the file.
+#
+# <details><summary>Hint</summary>
+#
+# Ask of each way which mistakes it would never see, or see too often.
+#
+# </details>
+
+# %% tags=["solution"]
+answer = ...
+# BEGIN SOLUTION
+answer = "c"
+# END SOLUTION
+
+# %% tags=["check"]
+why_not = {
+    "a": "where it found nothing, it may have missed names: they would never count, and recall is too high",
+    "b": "these are the hardest posts: good ones to train on, and F1 on them is too low",
+    "d": "they are of one day, one account or one topic, as files are: F1 on the others is unknown",
+}
+check_choice("answer", answer, "c", why_not)
+right("a random draw")
 
 # %%
 temporary.cleanup()

@@ -115,15 +115,23 @@ pd.DataFrame(lacking, index=[name.removeprefix("no_") for name in abilities]).T
 
 # %%
 corpus = load_corpus("minitweets")
+assert who_sees_what.can_see(corpus).all(axis=1).pipe(lambda all: list(all.index[all])) == [
+    "full"
+]
 (100 * who_sees_what.expected(corpus)).astype(int)
 
 # %% [markdown]
+# HamLearning alone (`full`) is expected to know the answer of every cue.
+#
 # You need not believe the list. `inputs_read` builds a fusion with random weights, changes one part
 # of the image's features, and looks whether a single bit of $H$ changes. *place* is the order of the
 # grid's regions. *word* asks whether the image adds something else to each word.
 
 # %%
-pd.DataFrame([who_sees_what.inputs_read(name) for name in FUSIONS])
+parts_read = pd.DataFrame([who_sees_what.inputs_read(name) for name in FUSIONS])
+assert set(parts_read.index[parts_read.boxes]) == {"ham"} and not parts_read.place.any()
+assert set(parts_read.index[parts_read.objects]) == {"mgcmt", "visual_prefix", "ham"}
+parts_read
 
 # %% [markdown]
 # Only `ham` reads boxes; only `mgcmt`, `visual_prefix` and `ham` read objects. No fusion knows where
@@ -246,11 +254,18 @@ show(AdaCan.forward)
 torch.manual_seed(0)
 words, regions, w = torch.randn(3, 8), torch.randn(5, 8), torch.randn(16)
 pairs = [[torch.cat([region, word]).tanh() @ w for region in regions] for word in words]
-print("concatenated\n", torch.tensor(pairs).softmax(-1))
+concatenated = torch.tensor(pairs).softmax(-1)
+assert torch.allclose(concatenated, concatenated[:1].expand(3, 5))
+print("concatenated\n", concatenated)
+
+# %% [markdown]
+# The three rows are the same. With a sum inside the tanh each word has its own:
 
 # %%
 pairs = [[(region + word).tanh() @ w[:8] for region in regions] for word in words]
-print("added\n", torch.tensor(pairs).softmax(-1))
+added = torch.tensor(pairs).softmax(-1)
+assert not torch.allclose(added[0], added[1], atol=0.1)
+print("added\n", added)
 
 # %% [markdown]
 # The package adds. **It can see** what the regions show, word by word, and its gates can shut the
@@ -403,36 +418,164 @@ differs.round(2).reset_index(drop=True)
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Which two cues tell these architectures apart best? Find the pairs of cues whose expected
-# accuracies, taken together, differ between most architectures.
+# Each has a cell that checks your answer and says what is wrong. In the copy that `make students`
+# writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
 
-# %% tags=["solution"]
-from itertools import combinations
+# %% tags=["keep"]
+import torch
 
-ceiling = who_sees_what.expected(corpus)
-told = {pair: len(ceiling[list(pair)].drop_duplicates()) for pair in combinations(ceiling, 2)}
-pd.Series(told).sort_values(ascending=False, kind="stable").head(3)
+from hamner.exercises import check_choice, check_function, right
 
 # %% [markdown]
-# **2.** Two architectures have the same expectations on every cue if they lack the same things. Which
-# ones are alike? What would you have to measure to tell them apart?
+# **1 · level 1.** *A measurement.* Which ability would lift an architecture most? Write `highest`: the mean
+# over cues of what an architecture can reach, from the ceilings of the abilities that it lacks. On each
+# cue the lowest ceiling holds.
+#
+# <details><summary>Hint</summary>
+#
+# `ceilings.min(dim=0).values` is the lowest of each column.
+#
+# </details>
+
 
 # %% tags=["solution"]
-alike = ceiling.groupby(list(ceiling.columns), sort=False).groups.values()
-[list(names) for names in alike if len(names) > 1]
-# The ceiling of two of them is one, and their training is not: F1, seeds, and price remain.
+def highest(ceilings):
+    """Ceilings of the abilities that are lacking, ability by cue (A, C), to one number."""
+    # BEGIN SOLUTION
+    return ceilings.min(dim=0).values.mean()
+    # END SOLUTION
 
-# %% [markdown]
-# **3.** Which ability would lift `concatenation` most? Give it one after the other (take it from what
-# it lacks), and compute the mean over cues of the ceilings that are left.
 
-# %% tags=["solution"]
+# %% tags=["check"]
+two = torch.tensor([[0.5, 0.5, 1.0], [0.25, 0.5, 1.0]])
+mistakes = {"the lowest ceiling holds, not their product": two.prod(0).mean()}
+mistakes["the lowest ceiling holds, not their mean"] = two.mean()
+mistakes["take the lowest of each cue, not of each ability"] = two.min(1).values.mean()
+mistakes["that is the lowest of all: take the mean over cues"] = two.min()
+check_function(highest, (two,), torch.tensor(1.75 / 3), "one number", mistakes=mistakes)
+right("highest")
+
+# %%
 from hamner.study.minitweets import ceilings
 
 of_ability, lacks = ceilings(corpus), who_sees_what.LACKS["concatenation"]
+lifted = {}
 for given in ("nothing", *lacks):
     left = [ability for ability in lacks if ability != given]
-    print(f"{given:>13}: {100 * of_ability.loc[left].min().mean():.1f}")
+    lifted[given] = 100 * highest(torch.tensor(of_ability.loc[left].to_numpy())).item()
+assert max(lifted, key=lifted.get) == "no_objects"
+pd.Series(lifted).round(1).to_frame("highest mean, when it is given").T
+
+# %% [markdown]
+# Objects would lift `concatenation` most, from 57.5 to 70.0; some of the other abilities alone bring nothing,
+# for another one is still lacking.
+#
+# **2 · level 2.** *A piece of a stage.* MAF learns whether an image belongs to the words. Write `matching`,
+# its loss: each of $m$ posts gives two pairs, one with its own image and one with another post's. It is the
+# mean, over all $2m$ pairs, of $-\ln p$ for an own image and $-\ln (1 - p)$ for another one, where $p$ is the
+# sigmoid of the pair's logit.
+#
+# <details><summary>Hint</summary>
+#
+# $-\ln \sigma(x)$ is `torch.nn.functional.softplus(-x)`, and $-\ln(1 - \sigma(x))$ is `softplus(x)`: no
+# logarithm of 0, however large $x$ is.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def matching(own, other):
+    """Logits of the pairs with their own image (m,) and with another one (m,) to the loss."""
+    # BEGIN SOLUTION
+    softplus = torch.nn.functional.softplus
+    return torch.cat([softplus(-own), softplus(other)]).mean()
+    # END SOLUTION
+
+
+# %% tags=["check"]
+logit = torch.tensor([1 / 4, 1 / 2]).logit()  # p of the own images; of the others 1/2 and 3/4
+matched, exchanged = -torch.tensor([1 / 4, 1 / 2]).log(), -torch.tensor([1 / 2, 1 / 4]).log()
+swapped = -torch.tensor([3 / 4, 1 / 2, 1 / 2, 3 / 4]).log().mean()
+both = torch.cat([matched, exchanged])
+mistakes = {"an own image should have a high p: the two are the wrong way round": swapped}
+mistakes["that is a sum: take the mean over the 2 m pairs"] = both.sum()
+mistakes["that is the mean over m posts: take that over 2 m pairs"] = both.sum() / 2
+mistakes["the pairs with another image are missing"] = matched.mean()
+inputs = logit, torch.tensor([1 / 2, 3 / 4]).logit()
+check_function(matching, inputs, both.mean(), "one number", mistakes=mistakes)
+wrong = torch.tensor([-200.0]), torch.tensor([200.0])
+check_function(matching, wrong, torch.tensor(200.0), name="your matching, of logits of 200,")
+right("matching")
+
+# %% [markdown]
+# **3 · level 2.** *A piece of a stage.* Write `read_prefix`: self-attention of words $T$ with a visual
+# prefix $P$, for one head and without projections: $\operatorname{softmax}(T [P; T]^\top / \sqrt d)\,[P; T]$.
+# Only words read.
+#
+# <details><summary>Hint</summary>
+#
+# `torch.cat([prefix, words])` are the keys, and the values too.
+#
+# </details>
+
+
+# %% tags=["solution"]
+def read_prefix(words, prefix):
+    """Words (n, d) and prefix (m, d) to what each word reads (n, d)."""
+    # BEGIN SOLUTION
+    both = torch.cat([prefix, words])
+    return (words @ both.T / words.shape[-1] ** 0.5).softmax(-1) @ both
+    # END SOLUTION
+
+
+# %% tags=["check"]
+generator = torch.Generator().manual_seed(0)
+words, prefix = (torch.randn(size, 4, generator=generator) for size in (3, 2))
+
+
+def attended(keys, root=2.0, axis=-1):
+    return (words @ keys.T / root).softmax(axis) @ keys
+
+
+both = torch.cat([prefix, words])
+mistakes = {"no word reads the prefix": attended(words)}
+mistakes["the words read the prefix alone: they read one another too"] = attended(prefix)
+mistakes["the scores are not divided by the root of d"] = attended(both, root=1.0)
+mistakes["the weights of each word sum to 1: softmax over the last axis"] = attended(
+    both, axis=0
+)
+check_function(
+    read_prefix, (words, prefix), attended(both), "(n, d): words read", mistakes=mistakes
+)
+right("read_prefix")
+
+# %% [markdown]
+# **4 · level 3.** *An argument.* An architecture of yours is as good as `ham` on every cue but `position`:
+# there it has 0.50 over three seeds, and `ham` has 0.93. `inputs_read` says that it reads boxes. What follows?
+# `"a"`: It lacks geometry. `"b"`: It guesses there. `"c"`: A part that could tell places is there, and training
+# did not make it work. `"d"`: The frozen features do not show where things are.
+#
+# <details><summary>Hint</summary>
+#
+# Which accuracy has a guess among four types, and which has a tagger that knows the two types in the image
+# and not which of them is meant?
+#
+# </details>
+
+# %% tags=["solution"]
+answer = ...
+# BEGIN SOLUTION
+answer = "c"
+# END SOLUTION
+
+# %% tags=["check"]
+why_not = {
+    "a": "it is given boxes, and they change what it gives: the places are there to be used",
+    "b": "a guess among four types has 0.25: it knows which two are there, not which is meant",
+    "d": "boxes are no features: they are numbers beside them, and ham reads the same ones",
+}
+check_choice("answer", answer, "c", why_not)
+right("a ceiling says what can be learnt, not what was")
 
 # %% [markdown]
 # ## What we do not know of the paper
