@@ -566,14 +566,15 @@ save(comparisons.relevance_by_relatedness(groups), "relevance_by_relatedness")
 #
 # ## Exercises
 #
-# **1 and 4** have a cell that checks your answer and says what is wrong. In the copy that `make
-# students` writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
+# Each has a cell that checks your answer and says what is wrong. In the copy that `make students`
+# writes, the lines between `BEGIN SOLUTION` and `END SOLUTION` are missing.
 
 # %% tags=["keep"]
 import numpy as np
+import pandas as pd
 import torch
 
-from hamner.exercises import check_function, right
+from hamner.exercises import check_choice, check_function, right
 
 # %% [markdown]
 # **1 · level 1.** *A piece of stage 2.* Write `relevance`: $\rho$ from the two projected vectors, $W_r s$
@@ -608,23 +609,78 @@ check_function(
 right("relevance")
 
 # %% [markdown]
-# **2.** Which relevant own image is judged the least relevant? Show the words and the image.
-# Would you have known?
+# **2 · level 2.** *An argument.* The AUC of $\rho$ is 0.99. Somebody concludes: *on `unrelated` an image can
+# no longer mislead the model.* What is to be said against it? `"a"`: nothing, because an AUC near 1 means
+# that $\rho$ is near 0 for every irrelevant image. `"b"`: the AUC compares ranks, and an irrelevant image
+# can have a lower $\rho$ than all relevant ones and still one that moves a score. `"c"`: an AUC near 1 says
+# that it was measured on train.
+#
+# <details><summary>Hint</summary>
+#
+# What happens to the AUC if every $\rho$ is halved?
+#
+# </details>
 
 # %% tags=["solution"]
-relevant = own[own.about == "the words"]
-worst = relevant.loc[relevant.rho.idxmin()]
-post = next(post for post in corpus.test if post.id == worst.id)
-print(f"rho {worst.rho:.2f}, topic {worst.topic}:", " ".join(post.words))
-Image.open(post.image)
+answer = ...
+# BEGIN SOLUTION
+answer = "b"
+# END SOLUTION
+
+# %% tags=["check"]
+why_not = {
+    "a": "halve every rho, and the AUC stays as it is: it knows their order alone",
+    "c": "the images are those of test, which no run was trained or chosen on",
+}
+check_choice("answer", answer, "b", why_not)
+right("the AUC knows the order of rho, and not how much of the image is believed")
 
 # %% [markdown]
-# **3.** Not all or nothing: put $\rho$ at 0.25, 0.5 and 0.75, and look at the cues `scene` and
-# `unrelated`. How much belief is enough to be led, and to be misled?
+# **3 · level 2.** *A measurement.* Not all or nothing: put $\rho$ at 0, 0.25, 0.5, 0.75 and 1. How much belief
+# is enough to be led, and to be misled? Write `half_way`: from accuracies by $\rho$ to the smallest $\rho$ at
+# which the accuracy has gone at least half of its way from the first value to the last one, upwards or
+# downwards.
+#
+# <details><summary>Hint</summary>
+#
+# `(accuracies - first) / (last - first)` is 0 at the start and 1 at the end, whichever way it goes.
+#
+# </details>
+
 
 # %% tags=["solution"]
-doses = {value: accuracy(with_rho(value)) for value in (0.25, 0.5, 0.75)}
-pd.DataFrame(doses).loc[["scene", "unrelated"]].round(1)
+def half_way(accuracies):
+    """A pandas Series, rho -> accuracy, to a rho."""
+    # BEGIN SOLUTION
+    first, last = accuracies.iloc[0], accuracies.iloc[-1]
+    gone = (accuracies - first) / (last - first)
+    return gone[gone >= 0.5].index[0]
+    # END SOLUTION
+
+
+# %% tags=["check"]
+rising = pd.Series([20.0, 30.0, 70.0, 90.0], index=[0.0, 0.25, 0.5, 1.0])
+falling = pd.Series([90.0, 60.0, 30.0, 10.0], index=[0.0, 0.25, 0.5, 1.0])
+
+
+def places():
+    return torch.tensor([half_way(rising), half_way(falling)])
+
+
+mistakes = {
+    "an accuracy can fall as well: go from the first value to the last one": torch.tensor(
+        [0.5, 0.0]
+    ),
+    "count the way from the first value, not from 0": torch.tensor([0.5, 1.0]),
+}
+check_function(places, (), torch.tensor([0.5, 0.5]), mistakes=mistakes, name="your half_way")
+right("half_way")
+
+# %%
+doses = pd.DataFrame({rho: accuracy(with_rho(rho)) for rho in (0.0, 0.25, 0.5, 0.75, 1.0)})
+print("led, on scene:", half_way(doses.loc["scene"]))
+print("misled, on unrelated:", half_way(doses.loc["unrelated"]))
+doses.loc[["scene", "unrelated"]].round(1)
 
 # %% [markdown]
 # **4 · level 3.** *A measurement.* Suppose you must say yes or no. Write `best_threshold`: among 0, 0.01

@@ -336,7 +336,7 @@ check_function(shares, (weights, present), expected, "posts by grains", mistakes
 right("shares")
 
 # %% [markdown]
-# **2 · level 2.** *A measurement.* How much belief does a lie need? Write `tipping_point`: the smallest
+# **2 · level 3.** *A measurement.* How much belief does a lie need? Write `tipping_point`: the smallest
 # $\rho$ among 0, 0.1 to 1 at which the name has another tag than gold; None if there is none. `tag_at`
 # gives the tag at a $\rho$. Then compare the posts of `unrelated`.
 #
@@ -390,11 +390,9 @@ points
 # %% [markdown]
 # **3 · level 2.** *An argument.* You take the spatial encoding out of the trained model, and a name of
 # `position` gets a wrong type. Somebody concludes: *a model without spatial encoding cannot learn this
-# cue.* What is missing? Let `missing` return a letter.
-#
-# - **a** The conclusion holds: a part that is used is necessary.
-# - **b** A training run without the part: another part may learn to take its place.
-# - **c** More posts with the same lesion: with enough of them the conclusion would hold.
+# cue.* What is missing? `"a"`: nothing, because a part that is used is necessary. `"b"`: a training run
+# without the part, in which another part may learn to take its place. `"c"`: more posts with the same
+# lesion, because with enough of them the conclusion would hold.
 #
 # <details><summary>Hint</summary>
 #
@@ -403,21 +401,19 @@ points
 #
 # </details>
 
-
 # %% tags=["solution"]
-def missing():
-    # BEGIN SOLUTION
-    return "b"
-    # END SOLUTION
-
+answer = ...
+# BEGIN SOLUTION
+answer = "b"
+# END SOLUTION
 
 # %% tags=["check"]
 why_not = {
     "a": "the other weights were trained beside this part; without it they might have learnt otherwise",
     "c": "more posts make the lesion's effect certain, and still say nothing of training without the part",
 }
-check_choice("missing", missing(), "b", why_not)
-right("the argument")
+check_choice("answer", answer, "b", why_not)
+right("a lesion says used, an ablation says necessary")
 
 # %% [markdown]
 # ## What we do not know of the paper
