@@ -71,13 +71,15 @@ def draw_box(axes: Axes, box: Sequence[float] | np.ndarray, colour: Any, filled:
         axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, facecolor=colour, alpha=float(filled), linewidth=0))
 
 
-def write_above(axes: Axes, box: Sequence[float] | np.ndarray, label: str, size: float = 7.5, **style: Any) -> None:
+def write_above(
+    axes: Axes, box: Sequence[float] | np.ndarray, label: str, size: float = 7.5, inside: bool = True, **style: Any
+) -> None:
     """Write a label on the upper edge of a box, where it hides nothing of what the box shows.
 
-    The label of a box at the top of the image stands on its lower edge.
+    The label of a box at the top of the image stands on its lower edge; without `inside` it extends over the image.
     """
     x1, y1, x2, y2 = box
-    at_top = y1 < 0.1
+    at_top = inside and y1 < 0.1
     edge: dict[str, Any] = {"ha": "center", "va": "top" if at_top else "bottom", "zorder": 4, "path_effects": HALO}
     axes.text((x1 + x2) / 2, y2 if at_top else y1, label, fontsize=size, **edge, **style)
 

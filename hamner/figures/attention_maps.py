@@ -35,6 +35,9 @@ from hamner.evaluation import wilson
 from hamner.minitweets import CUES
 from hamner.tagger.evidence import Evidence, entropy
 
+ROOM = 11
+"""Points above an image for the labels of boxes at its top."""
+
 CUE_COLOURS = dict(zip(CUES, (BLACK, BLUE, ORANGE, GREEN, SKY, VERMILION, GREY, OLIVE, BROWN, PURPLE), strict=True))
 
 
@@ -141,21 +144,22 @@ class Look:
 
 
 @styled
-def before_and_after(names: Sequence[str], before: Look, after: Look) -> Figure:
-    """Draw the image of `after` in colour with its numbered objects, then where one word looks before and after.
+def before_and_after(labels: Sequence[str], before: Look, after: Look) -> Figure:
+    """Draw the image of `after` in colour with `labels` on its objects, then where one word looks before and after.
 
-    Both maps are on one scale; boxes have the colours of that scale. `names` are those of the objects of `after`.
+    Both maps are on one scale; boxes have the colours of that scale.
     """
-    figure = Drawn(figsize=(6.6, 3.3), label=f"{before.title} | {after.title}".replace("\n", ", "))
+    said = f"{before.title}; {after.title}".replace("\n", ", ")
+    figure = Drawn(figsize=(6.6, 3.3), label=f"The image, and where a word looks. {said}")
     panels = figure.subplots(1, 3)
     if after.image is None:
         _draw_no_image(panels[0])
     else:
         draw_image(panels[0], after.image)
-        for number, (box, name) in enumerate(zip(after.boxes, names, strict=True), start=1):
+        for box, label in zip(after.boxes, labels, strict=True):
             draw_box(panels[0], box, BLACK)
-            write_above(panels[0], box, f"{number} {name}", parse_math=False)
-    panels[0].set_title("the image now", fontsize=9)
+            write_above(panels[0], box, label, inside=False, parse_math=False)
+    panels[0].set_title("the image now", fontsize=9, pad=ROOM)
     seen = [look for look in (before, after) if look.image is not None]
     scale = scale_from_0(float(value) for look in seen for value in (*look.on_grid, *look.on_objects))
     for axes, look in zip(panels[1:], (before, after), strict=True):
@@ -165,8 +169,8 @@ def before_and_after(names: Sequence[str], before: Look, after: Look) -> Figure:
             draw_regions(axes, look.image, look.on_grid, scale)
             for box, value in zip(look.boxes, look.on_objects, strict=True):
                 draw_box(axes, box, colormaps[MAP](scale(value)))
-                write_above(axes, box, f"{value:.1f}")
-        axes.set_title(look.title, fontsize=9, parse_math=False)
+                write_above(axes, box, f"{value:.1f}", inside=False)
+        axes.set_title(look.title, fontsize=9, pad=ROOM, parse_math=False)
     colour_bar(figure, panels, scale, "attention × number of regions (1 = uniform)")
     return figure
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from math import isfinite
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from PIL import Image
 
 from hamner.corpora import Post, load_corpus
@@ -44,15 +45,16 @@ OWN, NONE = "own", "none"
 IMAGES_KEPT = 64
 """Images whose features are kept, the last that were seen: half a megabyte each."""
 
+ITERATIONS, CO_ATTENTION = "iteration_identity", "coattention_identity"
 PARTS = (
     "local_text_zero",
     "semantic_identity",
     "spatial_identity",
     "absolute_geometry_zero",
     "relative_geometry_zero",
-    "iteration_identity",
+    ITERATIONS,
     "regions_identity",
-    "coattention_identity",
+    CO_ATTENTION,
 )
 """The lesions that take a part out and need no other post. rho and beta are set by number."""
 
@@ -101,6 +103,11 @@ class Thing:
         """Number, class and type, as in `1 badge, PER`."""
         return f"{self.number} {self.name}" + (f", {self.type}" if self.type else "")
 
+    @property
+    def short(self) -> str:
+        """Number and type, as in `1 PER`; the number alone for a topic object."""
+        return f"{self.number} {self.type or ''}".strip()
+
 
 @dataclass(frozen=True, eq=False)
 class Said:
@@ -115,7 +122,8 @@ class Said:
         beta: the shares of the grains; None without an image.
         image: as the model saw it; None without one.
         things: the k objects.
-        on_grid: (n, R) attention of each word, weight times number of regions: 1 is uniform.
+        on_grid: (n, R) attention of each word, weight times number of regions (1 is uniform): that of co-attention,
+            or without it that of the last iteration; 0 where no word reads a region.
         on_objects: (n, k) the same, mean over the encodings of an object.
     """
 
@@ -211,8 +219,12 @@ class Playground:
             batch, output = forward(self.tagger, [post], {post.id: features})
         weights = output.attention_weights
         assert weights is not None and batch.images is not None
+        if CO_ATTENTION in state.out:  # its weights are there still, but reach no word
+            weights = replace(weights, co_regions=None)
         assert output.relevance is not None and output.integration is not None
         looks = attention(weights, batch.images)[0].cpu()  # (n, M)
+        if {CO_ATTENTION, ITERATIONS} <= set(state.out):
+            looks = torch.zeros_like(looks)
         decoder = self.tagger.model.decoder
         (path,) = decoder.decode(output.emissions, output.word_mask)
         return Said(
@@ -316,7 +328,7 @@ def _look(title: str, said: Said, word: int) -> Look:
 
 def looks(before: Said, after: Said, word: int) -> tuple[list[str], Look, Look]:
     """The arguments of `hamner.figures.attention_maps.before_and_after` for the attention of one word."""
-    return [thing.name for thing in after.things], _look("before", before, word), _look("now", after, word)
+    return [thing.short for thing in after.things], _look("before", before, word), _look("now", after, word)
 
 
 def differences(before: Said, after: Said) -> pd.DataFrame:

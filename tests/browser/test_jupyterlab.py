@@ -198,6 +198,18 @@ def test_the_notebook_on_attention_runs(chrome: Chrome, lab: Lab, tmp_path: Path
     assert "AUC of relevance" in shown.cell("AUC of relevance")["text"]
 
 
+def test_the_playground_answers_in_its_panel(chrome: Chrome, lab: Lab, tmp_path: Path) -> None:
+    shown = run_all(chrome, lab, ROOT / "notebooks" / "13_playground.ipynb", tmp_path)
+    assert_clean(shown)
+    cells = "jupyterapp.shell.currentWidget.content.widgets"
+    panel = f"{cells}.map(cell => cell.node.querySelector('.widget-hbox')).find(Boolean)"
+    answer = f"return {panel}.querySelector('img').src"
+    before = chrome.execute_script(answer)
+    chrome.execute_script(f"{panel}.querySelector('input[type=checkbox]').click()")  # rho is no longer as judged
+    chrome.execute_script(f"[...{panel}.querySelectorAll('input[type=checkbox]')].at(-1).click()")  # no co-attention
+    WebDriverWait(chrome, START).until(lambda browser: browser.execute_script(answer) != before)
+
+
 def test_what_goes_wrong_in_a_notebook_is_seen(chrome: Chrome, lab: Lab, tmp_path: Path) -> None:
     sources = [
         "print('fine')",

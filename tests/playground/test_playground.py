@@ -103,6 +103,17 @@ def test_a_part_is_taken_out_and_put_back(play: Playground, post: str, before: S
     assert same(play.say(State(post)), before)
 
 
+def test_attention_is_that_of_the_last_part_that_reaches_the_words(play: Playground, post: str, before: Said) -> None:
+    without = play.say(State(post, out=("coattention_identity",)))
+    assert not np.allclose(without.on_objects, before.on_objects, atol=0.1)
+    fed = play.say(State(post, out=("iteration_identity",)))
+    assert fed.on_objects.max() > 1
+    neither = play.say(State(post, out=("coattention_identity", "iteration_identity")))
+    assert neither.on_objects.max() == neither.on_grid.max() == 0
+    alone = play.say(State(post, image=NONE))
+    assert same(neither, alone, within=1e-5)
+
+
 def test_changes_of_different_kinds_add_up(play: Playground, post: str) -> None:
     state = State(post, rho=0.5, beta=(0.0, 0.0, 1.0), out=("coattention_identity",))
     said = play.say(state)
@@ -228,7 +239,7 @@ def test_the_figure_shows_numbers_names_and_both_answers(play: Playground, post:
     after = play.say(State(post, rho=0.0))
     figure = draw(before, after, word)
     image, old, new = figure.axes[:3]
-    assert [text.get_text() for text in image.texts] == [f"{thing.number} {thing.name}" for thing in before.things]
+    assert [text.get_text() for text in image.texts] == [thing.short for thing in before.things]
     assert [text.get_text() for text in old.texts] == [f"{value:.1f}" for value in before.on_objects[word]]
     for axes, said in ((old, before), (new, after)):
         assert f"{said.tags[word]} {said.probabilities[word]:.2f}\nρ {said.rho:.2f}" in axes.get_title(loc="left")
@@ -303,7 +314,9 @@ def test_nothing_of_a_post_is_read_as_html(play: Playground, before: Said) -> No
         html = controls._html(said, said, word)
         assert html.count("<img") == 1 and html.count("&lt;img src=") == 1 + 2 * (word == 0)
         assert '"onerror' not in html.partition("<table")[0] and "\u202e" not in html
-    assert 'alt="before: &lt;img src=&quot;x&quot;&gt; O' in controls._html(said, said, 0)
+    assert 'alt="The image, and where a word looks. before: &lt;img src=&quot;x&quot;&gt; O' in controls._html(
+        said, said, 0
+    )
 
 
 def test_without_a_kernel_the_panel_is_a_picture_in_words_too(panel: Controls) -> None:

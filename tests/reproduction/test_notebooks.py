@@ -121,6 +121,17 @@ def test_the_failing_cell_is_named_by_number_first_line_and_error(tmp_path: Path
         notebooks.execute(source)
 
 
+def test_of_a_widget_with_a_picture_the_picture_alone_is_kept(tmp_path: Path) -> None:
+    show = f"from IPython.display import display\nwidget = {notebooks.WIDGET!r}\n"
+    both = "display({widget: {'model_id': 'a'}, 'image/png': 'AAAA', 'text/plain': 'a panel'}, raw=True)"
+    alone = "display({widget: {'model_id': 'a'}, 'text/plain': 'a bar'}, raw=True)"
+    cells = code_cells(notebooks.execute(write_source(tmp_path, f"# %%\n{show}{both}\n\n# %%\n{alone}\n")))
+    assert [set(cell.outputs[0].data) for cell in cells] == [
+        {"image/png", "text/plain"},
+        {notebooks.WIDGET, "text/plain"},  # a bar has no picture: it stays, for a test to refuse
+    ]
+
+
 def kernels() -> list[psutil.Process]:
     """The living kernels that this process has started."""
     children = psutil.Process().children(recursive=True)
