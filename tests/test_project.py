@@ -271,6 +271,19 @@ def test_what_the_results_say_of_minitweets_is_what_was_measured():
     assert max(costs["relative_geometry_zero"].values()) < 0.03
 
 
+def test_what_the_results_say_of_peers_is_what_was_measured():
+    lines = csv.DictReader((ROOT / "data" / "tables" / "comparison.csv").read_text().splitlines())
+    rows = {line["name"]: line for line in lines if line["seeds"] != "0"}
+    peers = [line for line in rows.values() if line["kind"] == "peer"]
+    assert {"adacan", "concatenation", "umt", "maf", "cnn_bilstm_crf"} == {line["name"] for line in peers}
+    seeing = [line for line in peers if line["source"]]
+    cues = ("scene", "object", "odd", "majority", "position", "described", "other", "level")
+    margins = [100 * (float(rows["full"][cue]) - float(line[cue])) for line in peers for cue in cues]
+    assert 12 <= min(margins) < 13
+    assert round(100 * max(float(line["unrelated"]) for line in seeing)) == 51
+    assert round(100 * float(rows["text_only"]["unrelated"])) == 92
+
+
 def test_the_readme_tags_with_models_that_come_along_or_runs_that_it_trained_where_no_record_is_committed():
     readme = (ROOT / "README.md").read_text()
     used = set(re.findall(r"hamner tag [^\n]*(?:\\\n[^\n]*)?--run (\S+)", readme))
