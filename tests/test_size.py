@@ -17,10 +17,11 @@ LARGER = {
     "data/minitweets/annotations.jsonl": 1.4 * MB,
     "hamner/models/minitweets/model.safetensors": 4 * MB,
     "hamner/models/tweets/model.safetensors": 4 * MB,
+    "hamner/models/tweets-mpnet/model.safetensors": 8 * MB,
 }
 """The only files that may exceed FILE_LIMIT, each with its own limit in bytes."""
 
-TREE_LIMIT = 35 * MB
+TREE_LIMIT = 43 * MB
 IMAGES = "data/minitweets/images/"
 """TREE_LIMIT bounds all tracked files but these images, which are generated once."""
 

@@ -55,8 +55,8 @@ def test_a_notebook_shows_the_figure_without_any_magic(post: TaggedPost) -> None
     assert formatter.format(post.show())[0]["image/png"] == png
 
 
-def test_without_a_image_there_are_words_alone(make_run) -> None:
-    post = Tagger(make_run(objects=None))(words=WORDS)
+def test_without_a_image_there_are_words_alone(make_run, extractor: ImageExtractor) -> None:
+    post = Tagger(make_run(), extractor=extractor)(words=WORDS)
     figure = post.show()
     assert not any(axes.images for axes in figure.axes)
     assert post.notes[0] in texts(figure)
