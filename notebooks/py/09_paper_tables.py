@@ -406,6 +406,8 @@ apart = pd.DataFrame(
     index=pd.Index(rows, name="posts tagged differently (%)"),
     dtype=float,
 )
+
+# %%
 assert abs(apart.loc["full"].diff().iloc[-1]) < 1 and apart.loc["full"].between(15, 21).all()
 apart.round(1)
 
@@ -512,9 +514,9 @@ tested[[*shown, "p_value"]].round(dict.fromkeys(shown, 2) | {"p_value": 4})
 
 # %% [markdown]
 # Rows that are missing here have no record yet; notebook 07 lists them. Look at `seeds_low` and
-# `seeds_high` before you read a difference: these are its interval over seeds. That of `no_global`, for
-# one, is wide: it loses much with one seed and little with another. The test knows the luck of the
-# posts and not that of the seed. And no p-value can be less than one in `resamples` + 1, here 1/2001.
+# `seeds_high` before you read a difference: these are its interval over seeds. It is wide for a
+# row that loses much with one seed and little with another, and a row with one seed has none. The test knows
+# the luck of the posts and not that of the seed. And no p-value can be less than one in `resamples` + 1, here 1/2001.
 #
 # *Many tests.* Whoever tests twenty rows that do not differ, each at 5 %, finds a "difference" in one
 # of them by luck, on average. Bonferroni's rule is plain and safe: divide the 5 % by the number of
