@@ -492,9 +492,9 @@ by_seed.set_index(["trained_on", "seed"])[["difference"]].round(2)
 #
 # ## 7. minitweets: with intervals and tests
 #
-# Here gold is at hand. Each row of the ablation (notebook 07) against the full model: F1, mean over
-# the seeds that both have, with its bootstrap interval over posts; the full model over those same
-# seeds; the difference with its interval, and a paired test.
+# Here gold is at hand. Each row of the ablation (notebook 07) and each peer (notebook 11) against the
+# full model: F1, mean over the seeds that both have, with its bootstrap interval over posts; the full
+# model over those same seeds; the difference with its interval, and a paired test.
 
 # %%
 from hamner import load_corpus
