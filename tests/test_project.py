@@ -284,6 +284,16 @@ def test_what_the_results_say_of_peers_is_what_was_measured():
     assert round(100 * float(rows["text_only"]["unrelated"])) == 92
 
 
+def test_what_the_page_says_of_real_pictures_is_what_was_measured():
+    page = " ".join((ROOT / "docs" / "USE.md").read_text().split())
+    lines = csv.DictReader((ROOT / "data" / "measured" / "pictures.csv").read_text().splitlines())
+    (line,) = [line for line in lines if line["pictures"] == "unlabelled"]
+    assert line["with_objects"] == line["count"]
+    assert f"Of {line['count']} pictures of tweets it finds something in all, {line['objects']} objects" in page
+    assert f"in {line['focus_seconds']} CPU seconds a picture" in page
+    assert f"words in {line['with_words']} of those {line['count']} pictures, in {line['ocr_seconds']} CPU" in page
+
+
 def test_the_readme_tags_with_models_that_come_along_or_runs_that_it_trained_where_no_record_is_committed():
     readme = (ROOT / "README.md").read_text()
     used = set(re.findall(r"hamner tag [^\n]*(?:\\\n[^\n]*)?--run (\S+)", readme))
