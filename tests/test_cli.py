@@ -196,7 +196,7 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys):
         ("hamner train minit", ["minitweets"]),
         ("hamner train minitweets --row no_sp", ["no_spatial"]),
         ("hamner ablate minitweets --row text_", ["text_only"]),
-        ("hamner tag Kelso --run twe", ["tweets"]),
+        ("hamner tag Kelso --run twe", ["tweets", "tweets-mpnet"]),
     ],
 )
 def test_the_shell_completes_corpora_rows_and_models(words: str, completed: list[str]) -> None:
