@@ -246,7 +246,7 @@ def of_model(model: HamNer) -> list[str]:
 
 
 def nothing_judged() -> Judged:
-    """Judgements of no window, for lesions that need none: all but those of relevance and integration."""
+    """Judgements of no window, for lesions that put no other post's or mean judgement in a post's place."""
     return Judged(torch.zeros(0), torch.zeros(0, len(GRAINS)), torch.zeros(0, dtype=torch.long))
 
 
