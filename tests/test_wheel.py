@@ -1,17 +1,21 @@
-"""What is installed from a wheel works in an empty folder, outside any checkout."""
+"""What is installed works elsewhere: a wheel in an empty folder, and notebook 00 where hamner was not installed."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from hamner.models import BUNDLED
+from hamner.reproduction.notebooks import read_source
 
 ROOT = Path(__file__).resolve().parents[1]
 MB = 1_000_000
@@ -108,3 +112,48 @@ def test_the_command_of_a_wheel_says_its_version(unpacked: Path, tmp_path: Path)
     (metadata,) = unpacked.glob("*.dist-info")
     number = metadata.name.removesuffix(".dist-info").removeprefix("hamner-")
     assert in_an_empty_folder(unpacked, tmp_path, "-m", "hamner", "--version") == f"hamner {number}\n"
+
+
+ONE_POST = """
+import hamner
+from pathlib import Path
+
+post = next(post for post in corpus.test if post.image)
+tagged = tagger(words=post.words, image=post.image)
+print(Path(hamner.__file__).relative_to(Path.cwd()), [entity.text for entity in tagged.entities])
+"""
+
+
+def test_the_first_cells_of_notebook_00_bring_hamner_to_where_only_its_packages_are(tmp_path: Path) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: it cannot be cloned")
+    venv.create(tmp_path / "venv", symlinks=True)
+    python = str(tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python")
+    hidden = {"PYTHONPATH", "HAMNER_CORPORA", "HAMNER_CACHE"}
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    # The packages are here already, and so is what builds hamner. (To pip, 0 means: without isolation.)
+    environment |= {"PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "HF_HUB_OFFLINE": "1"}
+
+    def run(code: str) -> str:
+        done = subprocess.run([python, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert not done.returncode, done.stderr
+        return done.stdout
+
+    # Python reads no .pth file of a folder that a .pth file names: the packages are found, this checkout is not.
+    libraries = Path(run("import sysconfig; print(sysconfig.get_path('purelib'), end='')"))
+    (libraries / "packages.pth").write_text(sysconfig.get_path("purelib"))
+    found = (
+        "from importlib.util import find_spec; print(*[find_spec(name) is not None for name in ('torch', 'hamner')])"
+    )
+    assert run(found) == "True False\n"
+
+    cells = [
+        cell.source
+        for cell in read_source(ROOT / "notebooks" / "py" / "00_quickstart.py").cells
+        if cell.cell_type == "code"
+    ]
+    (tagger,) = [number for number, source in enumerate(cells) if "Tagger.from_pretrained" in source]
+    cells[0] = cells[0].replace('REPOSITORY = ""', f"REPOSITORY = {str(ROOT)!r}")
+    said = run("\n".join([*cells[: tagger + 1], ONE_POST])).splitlines()
+    assert said[0].startswith("model: minitweets, which comes with hamner")
+    assert re.fullmatch(r"checkout.hamner.__init__\.py \['.+'\]", said[-1])
