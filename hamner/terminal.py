@@ -51,6 +51,12 @@ def survive_any_encoding() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _in_a_kernel() -> bool:
+    """Whether this process is a notebook's kernel; other processes, too, import parts of ipykernel."""
+    application = sys.modules.get("ipykernel.kernelapp")
+    return application is not None and application.IPKernelApp.initialized()
+
+
 def progress_bar(
     items: Iterable[Any] | None = None, *, counts: str, unit: str, shown: bool = True, **options: Any
 ) -> tqdm:
@@ -60,5 +66,5 @@ def progress_bar(
     """
     from tqdm.auto import tqdm  # here, because a mistyped command needs no bar
 
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    watched = sys.stderr.isatty() or _in_a_kernel()
     return tqdm(items, desc=visible(counts), unit=unit, disable=not (shown and watched), **options)

@@ -18,7 +18,7 @@ class Screen(io.StringIO):
 
 @pytest.fixture
 def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    monkeypatch.delitem(sys.modules, "ipykernel.kernelapp", raising=False)
 
 
 def test_a_bar_says_on_a_terminal_what_it_counts(no_kernel, monkeypatch):
@@ -38,9 +38,13 @@ def test_a_bar_is_silent_where_nobody_watches_or_none_is_wanted(no_kernel, monke
     assert file.getvalue() == screen.getvalue() == ""
 
 
-def test_a_notebooks_kernel_shows_bars(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ipykernel", sys)
-    assert not progress_bar([1], counts="posts", unit="post", file=io.StringIO()).disable
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_notebooks_kernel_shows_bars_and_a_process_that_only_imported_ipykernel_does_not(monkeypatch, runs):
+    from ipykernel.kernelapp import IPKernelApp
+
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(IPKernelApp, "initialized", lambda: runs)
+    assert progress_bar([1], counts="posts", unit="post", file=io.StringIO()).disable is not runs
 
 
 def test_every_bar_of_the_package_is_made_in_one_place():

@@ -23,6 +23,8 @@ MAP, CHANGES = "YlOrRd", "PuOr"
 """Colour maps over an image: of shares, such as attention, from pale to dark; of changes, from fall to rise."""
 MOST_OPAQUE = 0.75
 """Of a map over an image. The more neutral a value, the more transparent: what counts little leaves the image clear."""
+ROOM = 11
+"""Points between an image and its title in which a label of `write_above` has room."""
 HALO = (withStroke(linewidth=2.5, foreground="white"),)
 """A white edge that sets lines and letters off from the image below."""
 
@@ -71,17 +73,30 @@ def draw_box(axes: Axes, box: Sequence[float] | np.ndarray, colour: Any, filled:
         axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, facecolor=colour, alpha=float(filled), linewidth=0))
 
 
-def write_above(
-    axes: Axes, box: Sequence[float] | np.ndarray, label: str, size: float = 7.5, inside: bool = True, **style: Any
-) -> None:
+def number_boxes(axes: Axes, boxes: np.ndarray, colours: Sequence[str]) -> None:
+    """Draw boxes (K, 4) in their colours, with their numbers from 1.
+
+    A number stands on its box's upper left corner: there it hides little of what is in the box, and no other number.
+    """
+    for number, (box, colour) in enumerate(zip(boxes, colours, strict=True), start=1):
+        draw_box(axes, box, colour)
+        plate: dict[str, Any] = {
+            "boxstyle": "round,pad=0.2",
+            "facecolor": colour,
+            "edgecolor": "white",
+            "linewidth": 0.6,
+        }
+        middle: dict[str, Any] = {"ha": "center", "va": "center_baseline", "zorder": 4}
+        axes.text(box[0], box[1], str(number), fontsize=8, weight="bold", color="white", bbox=plate, **middle)
+
+
+def write_above(axes: Axes, box: Sequence[float] | np.ndarray, label: str, size: float = 7.5, **style: Any) -> None:
     """Write a label on the upper edge of a box, where it hides nothing of what the box shows.
 
-    The label of a box at the top of the image stands on its lower edge; without `inside` it extends over the image.
+    The label of a box at the top of the image stands over the image's edge: a title there needs `pad=ROOM`.
     """
-    x1, y1, x2, y2 = box
-    at_top = inside and y1 < 0.1
-    edge: dict[str, Any] = {"ha": "center", "va": "top" if at_top else "bottom", "zorder": 4, "path_effects": HALO}
-    axes.text((x1 + x2) / 2, y2 if at_top else y1, label, fontsize=size, **edge, **style)
+    above: dict[str, Any] = {"ha": "center", "va": "bottom", "zorder": 4, "path_effects": HALO}
+    axes.text((box[0] + box[2]) / 2, box[1], label, fontsize=size, **above, **style)
 
 
 def colour_bar(

@@ -21,6 +21,7 @@ from hamner.drawing.colours import BLACK, BLUE, BROWN, GREEN, GREY, OLIVE, ORANG
 from hamner.drawing.parts import (
     CHANGES,
     MAP,
+    ROOM,
     colour_bar,
     draw_box,
     draw_image,
@@ -34,9 +35,6 @@ from hamner.drawing.style import Drawn, styled
 from hamner.evaluation import wilson
 from hamner.minitweets import CUES
 from hamner.tagger.evidence import Evidence, entropy
-
-ROOM = 11
-"""Points above an image for the labels of boxes at its top."""
 
 CUE_COLOURS = dict(zip(CUES, (BLACK, BLUE, ORANGE, GREEN, SKY, VERMILION, GREY, OLIVE, BROWN, PURPLE), strict=True))
 
@@ -92,12 +90,12 @@ def attention_and_occlusion(cases: Sequence[Case]) -> Figure:
         draw_image(row[0], case.image)
         for box in case.answers:
             draw_box(row[0], box, BLACK)
-        row[0].set_title(case.title, fontsize=9, parse_math=False)
+        row[0].set_title(case.title, fontsize=9, pad=ROOM, parse_math=False)
         _draw_values(row[1], case, "attention", attention_scale, MAP)
         flat = ": flat over the grid" if case.evidence.flat else ""
-        row[1].set_title(f"attention{flat}", fontsize=9)
+        row[1].set_title(f"attention{flat}", fontsize=9, pad=ROOM)
         _draw_values(row[2], case, "drop", drop_scale, CHANGES)
-        row[2].set_title(f"drop when hidden\n(whole image: {signed(case.evidence.image_drop)})", fontsize=9)
+        row[2].set_title(f"drop when hidden\n(whole image: {signed(case.evidence.image_drop)})", fontsize=9, pad=ROOM)
     place: dict[str, Any] = {"shrink": 0.9, "aspect": 22, "pad": 0.01}
     for column, scale, colours, label in (
         (1, attention_scale, MAP, "weight × number of regions\n(1 = uniform)"),
@@ -158,7 +156,7 @@ def before_and_after(labels: Sequence[str], before: Look, after: Look) -> Figure
         draw_image(panels[0], after.image)
         for box, label in zip(after.boxes, labels, strict=True):
             draw_box(panels[0], box, BLACK)
-            write_above(panels[0], box, label, inside=False, parse_math=False)
+            write_above(panels[0], box, label, parse_math=False)
     panels[0].set_title("the image now", fontsize=9, pad=ROOM)
     seen = [look for look in (before, after) if look.image is not None]
     scale = scale_from_0(float(value) for look in seen for value in (*look.on_grid, *look.on_objects))
@@ -169,7 +167,7 @@ def before_and_after(labels: Sequence[str], before: Look, after: Look) -> Figure
             draw_regions(axes, look.image, look.on_grid, scale)
             for box, value in zip(look.boxes, look.on_objects, strict=True):
                 draw_box(axes, box, colormaps[MAP](scale(value)))
-                write_above(axes, box, f"{value:.1f}", inside=False)
+                write_above(axes, box, f"{value:.1f}")
         axes.set_title(look.title, fontsize=9, pad=ROOM, parse_math=False)
     colour_bar(figure, panels, scale, "attention × number of regions (1 = uniform)")
     return figure

@@ -14,7 +14,7 @@ from PIL import Image
 
 from hamner.drawing.colours import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, SKY, VERMILION
 from hamner.drawing.matrix import draw_matrix
-from hamner.drawing.parts import HALO, draw_box, draw_image, steady, write_above
+from hamner.drawing.parts import HALO, draw_box, draw_image, number_boxes, steady
 from hamner.drawing.style import styled
 from hamner.figures.stages import GRAIN_COLOURS
 from hamner.model.intra_modality import GRAINS
@@ -155,9 +155,7 @@ def memory(image: Image.Image, boxes: np.ndarray, side: int) -> Figure:
     for line in range(1, side):
         for draw in (grid.axhline, grid.axvline):
             draw(line / side, color=GRAIN_COLOURS["global"], linewidth=2, path_effects=HALO)
-    for number, box in enumerate(boxes, start=1):
-        draw_box(objects, box, ORANGE)
-        write_above(objects, box, str(number), 11, weight="bold")
+    number_boxes(objects, boxes, [ORANGE] * len(boxes))
     names = [*range(1, side**2 + 1)], [*range(1, len(boxes) + 1)], [*range(1, len(boxes) + 1)]
     left = 0
     for (grain, colour), numbers, title in zip(

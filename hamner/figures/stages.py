@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
@@ -23,6 +24,7 @@ from hamner.drawing.parts import (
     draw_box,
     draw_image,
     draw_regions,
+    number_boxes,
     opacity,
     scale_from_0,
     shared_legend,
@@ -86,9 +88,7 @@ def similarity(image: Image.Image, boxes: np.ndarray, psi: np.ndarray) -> Figure
     figure = Figure(figsize=(6.4, 3.1))
     photo, matrix = figure.subplots(1, 2, width_ratios=[1, 1.12])
     draw_image(photo, image)
-    for number, box in enumerate(boxes, start=1):
-        draw_box(photo, box, BLACK)
-        write_above(photo, box, str(number), 11, weight="bold")
+    number_boxes(photo, boxes, [BLACK] * len(boxes))
     numbers = range(1, len(boxes) + 1)
     table = pd.DataFrame(psi, index=numbers, columns=numbers)
     cells: dict[str, Any] = {"square": True, "annot_kws": {"fontsize": 8.5}}
@@ -133,30 +133,31 @@ def geometry(image: Image.Image, boxes: np.ndarray, origin: int, offsets: np.nda
 
 @styled
 def heads(image: Image.Image, boxes: np.ndarray, reader: int, weights: Mapping[str, np.ndarray]) -> Figure:
-    """Draw the attention of one object to all objects, in each head of each block, on one scale.
+    """Draw the attention of one object to all objects: a matrix for each block, with one row for each head.
 
     Args:
-        image: the image, drawn in grey.
+        image: the image, drawn with numbered boxes.
         boxes: (K, 4), corners as shares of the image.
-        reader: number of the object that attends; its box is black.
+        reader: index of the object that attends; its box is red.
         weights: block -> attention weights (heads, K). Drawn as weight times number of objects: 1 is uniform.
     """
     count = len(boxes)
-    columns = len(next(iter(weights.values())))
-    figure = Figure(figsize=(6.4, 0.9 + 1.75 * len(weights)))
-    panels = figure.subplots(len(weights), columns, squeeze=False)
-    scale = scale_from_0(count * float(each.max()) for each in weights.values())
-    for row, (title, of_block) in zip(panels, weights.items(), strict=True):
-        for head, (axes, of_head) in enumerate(zip(row, of_block, strict=True), start=1):
-            draw_image(axes, image, grey=True)
-            for number, (box, weight) in enumerate(zip(boxes, count * of_head, strict=True)):
-                draw_box(axes, box, colormaps[MAP](scale(weight)), opacity(weight, scale, MAP))
-                if number == reader:
-                    draw_box(axes, box, BLACK)
-                write_above(axes, box, f"{weight:.1f}", weight="bold")
-            axes.set_title(f"head {head}", fontsize=9, loc="center")
-        row[0].set_ylabel(title, fontsize=10)
-    colour_bar(figure, panels.ravel(), scale, "attention × number of objects (1 = uniform)")
+    figure = Figure(figsize=(6.4, 1.5 + 0.95 * len(weights)))
+    photo, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1, 1.3])[0]
+    axes = photo.subplots()
+    draw_image(axes, image)
+    number_boxes(axes, boxes, [VERMILION if number == reader else BLACK for number in range(count)])
+    panels = right.subplots(len(weights), 1, squeeze=False).ravel()
+    limits = (0.0, count * max(float(each.max()) for each in weights.values()))
+    for axes, (title, of_block) in zip(panels, weights.items(), strict=True):
+        named = [f"head {head}" for head in range(1, len(of_block) + 1)]
+        table = pd.DataFrame(count * of_block, index=named, columns=range(1, count + 1))
+        draw_matrix(axes, table, "{:.1f}".format, limits, colours=MAP, annot_kws={"fontsize": 8.5})
+        axes.tick_params(labelsize=9)
+        axes.set_title(f"{title} block", fontsize=10, loc="center")
+    panels[-1].set_xlabel(f"attention of object {reader + 1} to object", fontsize=9)
+    label = "weight × number of objects (1 = uniform)"
+    colour_bar(right, panels, Normalize(*limits), label, location="right", aspect=25, shrink=0.8)
     return figure
 
 

@@ -446,8 +446,8 @@ assert torch.equal(O_sem_again, O_sem)
 # %% [markdown]
 # ## 6. Who looks at whom
 #
-# Both blocks drawn on the image of the `position` post: what the largest object attends to,
-# head by head. A number is weight times number of objects; 1 is *as much as any*.
+# Both blocks for the image of the `position` post: what the largest object (red) attends to, one row
+# for each head. A number is weight times number of objects; 1 is *as much as any*.
 
 # %%
 maps = {
@@ -455,15 +455,16 @@ maps = {
     "spatial": output.attention_weights.spatial[row, :, seen_from][:, there].numpy(),
 }
 save(stages.heads(image, boxes, seen_from, maps), "heads")
+assert np.allclose(len(boxes) * maps["spatial"], 1, atol=0.1)
 
 # %% [markdown]
-# *Attention of one object (black box) to the objects of its image, for each head of the
-# semantic and of the spatial block.*
+# *Attention of one object (red box) to the objects of its image, for each head of the semantic and
+# of the spatial block.*
 #
 # In the semantic block a part of the attention goes to the scene, which has no box: there the
-# numbers of a panel need not have the mean 1. Where all numbers of a panel *are* 1, the bias has
-# nothing to say: the object hears all others alike, and what it learns of them is in the messages
-# alone. And a warning that holds for all such images:
+# numbers of a row need not have the mean 1. In the spatial block all numbers are 1 (within 0.1): the
+# bias has nothing to say, the object hears all others alike, and what it learns of them is in the
+# messages alone. And a warning that holds for all such images:
 # attention says what was *read*, not what *mattered*. Notebook 08 asks that second question.
 #
 # ## 7. The memory

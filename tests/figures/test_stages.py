@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
 
+from hamner.drawing.colours import VERMILION
 from hamner.figures import stages
 from hamner.model.intra_modality import GRAINS
 from hamner.tagger.post import Entity, TaggedPost
@@ -81,7 +83,13 @@ def test_heads_are_drawn_as_weight_times_number_of_objects() -> None:
     weights = np.array([[1 / 3, 1 / 3, 1 / 3], [0.0, 1.0, 0.0]])
     figure = stages.heads(IMAGE, BOXES, 0, {"semantic": weights, "spatial": weights[::-1]})
     uniform, one = ["1.0"] * 3, ["0.0", "3.0", "0.0"]
-    assert texts(figure) == uniform + one + one + uniform
+    assert texts(figure) == ["1", "2", "3", *uniform, *one, *one, *uniform]
+
+
+def test_the_object_that_attends_is_the_one_box_in_red() -> None:
+    figure = stages.heads(IMAGE, BOXES, 1, {"semantic": np.full((2, 3), 1 / 3)})
+    plates = [text.get_bbox_patch() for text in figure.axes[0].texts]
+    assert [plate.get_facecolor() == to_rgba(VERMILION) for plate in plates if plate] == [False, True, False]
 
 
 def test_regions_of_all_images_share_one_scale() -> None:

@@ -142,6 +142,7 @@ def test_each_cue_has_posts_and_each_post_a_name_of_the_cue(play: Playground) ->
     assert play.by_cue["described"] == play.by_cue["other"]
 
 
+@pytest.mark.usefixtures("generator")
 def test_only_the_moved_object_changes(play: Playground, post: str, before: Said) -> None:
     thing = next(thing for thing in before.things if thing.type)
     x, y = thing.centre
@@ -162,6 +163,7 @@ def test_only_the_moved_object_changes(play: Playground, post: str, before: Said
     assert not same(said, before, within=1e-3)
 
 
+@pytest.mark.usefixtures("generator")
 def test_an_object_moved_to_where_it_is_leaves_the_image_and_the_answer(
     play: Playground, post: str, before: Said
 ) -> None:
@@ -171,6 +173,7 @@ def test_an_object_moved_to_where_it_is_leaves_the_image_and_the_answer(
     assert said.things == before.things and same(said, before)
 
 
+@pytest.mark.usefixtures("generator")
 def test_a_ring_moves_with_its_object(play: Playground) -> None:
     ringed = next(scene for scene in moving.scenes().values() if scene.kind == "marked")
     (number,) = [i for i, placed in enumerate(ringed.objects) if placed.ringed]
@@ -181,12 +184,14 @@ def test_a_ring_moves_with_its_object(play: Playground) -> None:
     assert ((red[..., 0] > 180) & (red[..., 1:].max(-1) < 70)).sum() > 50
 
 
+@pytest.mark.usefixtures("generator")
 def test_a_box_that_leaves_the_image_is_cut_at_its_edge(play: Playground, post: str, before: Said) -> None:
     said = play.say(State(post, moved={1: (0.0, 1.0)}))
     x1, y1, x2, y2 = said.things[0].box
     assert x1 == 0 and y2 == 1 and 0 < x2 < before.things[0].box[2] - before.things[0].box[0] and 0 < y1 < 1
 
 
+@pytest.mark.usefixtures("generator")
 def test_an_image_that_is_not_of_the_generator_is_not_drawn_again(play: Playground) -> None:
     file = next(iter(play.singles.values()))
     objects = play._annotated(file)[1:]
@@ -273,6 +278,7 @@ def test_a_change_of_the_panel_is_answered_at_once(panel: Controls) -> None:
     assert panel.said.beta[0] > panel.before.beta[0]
 
 
+@pytest.mark.usefixtures("generator")
 def test_sliders_move_the_chosen_object_and_a_button_puts_it_back(panel: Controls) -> None:
     thing = panel.before.things[1]
     panel.object.value = thing.number
