@@ -238,8 +238,10 @@ def _two_columns(line: str, path: Path, number: int) -> tuple[str, str]:
     def fault(wrong: str, remedy: str) -> CorpusError:
         return CorpusError(f"{path}:{number}: {wrong}; {remedy}")
 
-    file = shlex.quote(str(path))
     columns = line.split("\t")
+    if len(columns) == 2:
+        return columns[0], columns[1]
+    file = shlex.quote(str(path))
     if len(columns) == 1:
         parts = line.split()
         if len(parts) > 1 and is_tag(parts[-1], PREFIXES):
@@ -247,16 +249,14 @@ def _two_columns(line: str, path: Path, number: int) -> tuple[str, str]:
             remedy = f"read them with --columns word=0,tag=-1, or write word<TAB>tag, for example: {command}"
             raise fault(f"{_columns(parts)}, parted by blanks", remedy)
         raise fault(f"no tab in {_shortened(line)!r}", "write word<TAB>tag, or leave the line empty to end the post")
-    if len(columns) > 2:
-        usual = {*TAGS, *TWITTER2015_TAGS}
-        tags = [place for place in range(1, len(columns)) if is_tag(columns[place], PREFIXES)]
-        place = next(reversed([place for place in tags if columns[place] in usual] or tags), len(columns) - 1)
-        remedy = (
-            f"keep the word and its tag: read them with --columns word=0,tag={place}, or write them alone, "
-            f"for example: cut -f 1,{place + 1} {file} > NEW"
-        )
-        raise fault(f"{_columns(columns)}, but a line is word<TAB>tag", remedy)
-    return columns[0], columns[1]
+    usual = {*TAGS, *TWITTER2015_TAGS}
+    tags = [place for place in range(1, len(columns)) if is_tag(columns[place], PREFIXES)]
+    place = next(reversed([place for place in tags if columns[place] in usual] or tags), len(columns) - 1)
+    remedy = (
+        f"keep the word and its tag: read them with --columns word=0,tag={place}, or write them alone, "
+        f"for example: cut -f 1,{place + 1} {file} > NEW"
+    )
+    raise fault(f"{_columns(columns)}, but a line is word<TAB>tag", remedy)
 
 
 def _chosen_columns(line: str, path: Path, number: int, chosen: Columns) -> tuple[str, str]:
