@@ -1,4 +1,4 @@
-"""Figures of notebooks 03, 07, 09 and 11: ablation rows, architectures, published numbers, noise, and relatedness."""
+"""Figures of notebooks 03b, 07, 07b, 09, 09b and 11: rows, lesions, published numbers, noise, and relatedness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of notebooks 00, 02 and 03: tagged posts, and stages 1 and 2 of the model."""
+"""Figures of notebooks 00, 02, 03 and 03b: tagged posts, and stages 1 and 2 of the model."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ import typer
 from hamner.corpora import project_folder
 from hamner.errors import HamnerError
 from hamner.files import written_whole
+from hamner.reproduction.numbering import in_full, number_of
 from hamner.study.commands import write_all_tables
 from hamner.terminal import echo
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 def reproduce(
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="NN", help="Only this notebook, e.g. 05 or b1; repeatable.")
+        list[str] | None,
+        typer.Option("--only", metavar="NN", help="Only this notebook, e.g. 05, 03b or b1; repeatable."),
     ] = None,
 ) -> None:
     """Execute the notebooks in order, write figures/ and the tables again, and compare all with the committed files.
@@ -158,12 +160,10 @@ def book(
     work = root / "build" / "book"
     folder = (folder or work / "html").absolute()
     where = site.repository_of(root, repository, branch)
-    problems = site.assemble(root, work / "source", where)
+    site.assemble(root, work / "source", where)
     site.build(root / "docs" / "book", work / "source", folder, "html", site.buttons(where))
     site.copy_mathjax(folder / "_static" / "mathjax")
     _decks(root, work / "slides", folder / "slides")
-    for problem in problems:
-        echo(f"alt text missing: {problem}", error=True)
     if where is None:
         echo("no buttons for Binder and Colab: name your repository with --repository https://github.com/OWNER/NAME")
     echo(f"open {folder / 'index.html'}")
@@ -216,18 +216,16 @@ def _decks(root: Path, work: Path, folder: Path) -> list[Path]:
 
 
 def _sources(only: Sequence[str] | None) -> list[Path]:
-    """The sources of the notebooks with these numbers (5 is 05, b1 is of the build track), or of all.
+    """The sources of the notebooks with these numbers (5 is 05, 3b is 03b, b1 is of the build track), or of all.
 
     Raises HamnerError for a number without notebook.
     """
     sources = _notebooks().notebook_sources()
-    wanted = {number.zfill(2) for number in only or []}
-    if unknown := sorted(wanted - {source.stem[:2] for source in sources}):
-        raise HamnerError(
-            f"no notebook has the number {' or '.join(unknown)}; there are {sources[0].stem[:2]} to "
-            f"{sources[-1].stem[:2]}"
-        )
-    return [source for source in sources if not wanted or source.stem[:2] in wanted]
+    wanted = {in_full(number) for number in only or []}
+    numbers = [number_of(source) for source in sources]
+    if unknown := sorted(wanted.difference(numbers)):
+        raise HamnerError(f"no notebook has the number {' or '.join(unknown)}; there are {', '.join(numbers)}")
+    return [source for source, number in zip(sources, numbers, strict=True) if not wanted or number in wanted]
 
 
 def _trained_model(sources: Sequence[Path]) -> Run | None:

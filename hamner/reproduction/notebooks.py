@@ -1,9 +1,9 @@
 """Execute the notebooks from their text source, so that each number in them comes from the code beside it.
 
-The source is notebooks/py/NN_name.py (jupytext, py:percent; bN_name.py is of the build track); notebooks/NN_name.ipynb
-is built from it. The cells run in
-order in a fresh kernel of this Python. Two executions write the same bytes: no timings, no random cell ids, no kernel
-version. A widget without its kernel is dead, so of a widget that also gives a picture the picture alone is kept.
+The source is notebooks/py/NN_name.py (jupytext, py:percent; NNb_name.py is the second half of a notebook, bN_name.py is
+of the build track); notebooks/NN_name.ipynb is built from it. The cells run in order in a fresh kernel of this Python.
+Two executions write the same bytes: no timings, no random cell ids, no kernel version. A widget without its kernel is
+dead, so of a widget that also gives a picture the picture alone is kept.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from nbformat import NotebookNode
 from hamner.corpora import project_folder
 from hamner.errors import HamnerError
 from hamner.files import written_whole
+from hamner.reproduction.numbering import numbered
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -44,12 +45,12 @@ class NotebookError(HamnerError):
 
 
 def notebook_sources(folder: Path | None = None) -> list[Path]:
-    """The notebooks' text sources, NN_name.py and bN_name.py, in the order of their numbers.
+    """The notebooks' text sources in the order of their numbers: 03, 03b, 04, ..., and the build track, b1 to b4, last.
 
-    `folder` is notebooks/ of the project. The build track, b1 to b4, comes last.
+    `folder` is notebooks/ of the project.
     """
     folder = folder or notebooks_folder()
-    sources = sorted((folder / "py").glob("[0-9b][0-9]_*.py"))
+    sources = numbered((folder / "py").glob("*.py"))
     if not sources:
         raise NotebookError(f"{folder / 'py'}: no notebook NN_name.py; run this from a checkout of the project")
     return sources

@@ -28,9 +28,7 @@ from PIL import Image
 from hamner.drawing.captions import Caption, read_captions
 from hamner.errors import HamnerError
 from hamner.files import read_text, written_whole
-
-NUMBERED = re.compile(r"[a-z]?\d\d?(?=_)")
-"""What a notebook's name begins with: 03 of 03_relevance, b2 of b2_geometry."""
+from hamner.reproduction.numbering import NUMBER, number_of, numbered
 
 THEME_OPTIONS = "HAMNER_THEME_OPTIONS"
 """Environment variable through which conf.py learns the addresses behind the buttons, as JSON."""
@@ -38,7 +36,7 @@ THEME_OPTIONS = "HAMNER_THEME_OPTIONS"
 QUIZ = "docs/course/quiz"
 """Folder of the quizzes, one for each notebook under the notebook's name, and of README.md, their first page."""
 
-_MENTION = re.compile(r"(?P<before>\b[Nn]otebooks? )(?P<numbers>[a-z]?\d\d?(?:(?:, | and | to )[a-z]?\d\d?)*)\b")
+_MENTION = re.compile(rf"(?P<before>\b[Nn]otebooks? )(?P<numbers>{NUMBER}(?:(?:, | and | to ){NUMBER})*)\b")
 _CODE_OR_LINK = re.compile(r"(`[^`]*`|\[[^\]]*\]\([^)]*\)|\$[^$\n]+\$)")
 _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<target>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
 _FIGURE = re.compile(r"figures/(\w+)\.png")
@@ -76,26 +74,14 @@ def repository_of(folder: Path, named: str | None = None, branch: str = "main") 
 
 
 def site_notebooks(root: Path) -> list[Path]:
-    """The executed notebooks: the numbered ones (00, 01, ...), then the tracks with a letter (b1, b2, ...)."""
-    found = [path for path in (root / "notebooks").glob("*.ipynb") if NUMBERED.match(path.stem)]
+    """The executed notebooks: the numbered ones (00, ..., 03, 03b, ...), then the tracks with a letter (b1, ...)."""
+    found = numbered((root / "notebooks").glob("*.ipynb"))
     if not found:
         raise HamnerError(f"{root / 'notebooks'}: no notebook NN_name.ipynb; run this from a checkout of the project")
-    return sorted(found, key=_order)
+    return found
 
 
-def _order(notebook: Path) -> tuple[str, int]:
-    number = number_of(notebook)
-    return number.rstrip("0123456789"), int(number.lstrip("abcdefghijklmnopqrstuvwxyz"))
-
-
-def number_of(notebook: Path) -> str:
-    """`03` of notebooks/03_relevance.ipynb, `b2` of notebooks/b2_geometry.ipynb."""
-    found = NUMBERED.match(notebook.stem)
-    assert found
-    return found[0]
-
-
-def assemble(root: Path, folder: Path, repository: Repository | None) -> list[str]:
+def assemble(root: Path, folder: Path, repository: Repository | None) -> None:
     """Write the sources of the site into `folder`, in the places that they have in the repository.
 
     Args:
@@ -103,11 +89,8 @@ def assemble(root: Path, folder: Path, repository: Repository | None) -> list[st
         folder: emptied first.
         repository: None leaves out buttons, and links to files that are not part of the site become plain text.
 
-    Returns:
-        What an author has to mend: images without alt text, by notebook and code cell.
-
     Raises:
-        HamnerError: a file cannot be read or written.
+        HamnerError: a file cannot be read or written, or images have no alt text; the message names notebook and cell.
     """
     shutil.rmtree(folder, ignore_errors=True)
     notebooks, captions = site_notebooks(root), read_captions(root / "figures" / "captions.csv")
@@ -116,7 +99,7 @@ def assemble(root: Path, folder: Path, repository: Repository | None) -> list[st
     pages = [page for page in pages if page.stem != "exam"]  # it has the answers: read it in the repository
     pages.sort(key=lambda page: page.stem != "plan")  # the plan comes before what it names
     numbers = {number_of(path): path.name for path in notebooks}
-    problems = []
+    problems: list[str] = []
     shown: set[str] = set()  # a figure has its number and its name where it is shown first
     for path in notebooks:
         notebook = nbformat.reads(read_text(path), as_version=4)
@@ -125,6 +108,8 @@ def assemble(root: Path, folder: Path, repository: Repository | None) -> list[st
             link = f"**Quiz.** [Eight questions about this notebook](../{QUIZ}/{quiz.name}), with their answers."
             notebook.cells.append(new_markdown_cell(link, id="quiz"))
         _write(folder / "notebooks" / path.name, nbformat.writes(notebook))
+    if problems:
+        raise HamnerError(f"notebooks have {len(problems)} images without alt text: {'; '.join(problems)}")
     inside = {path.relative_to(root).as_posix() for path in (*notebooks, *pages)}
     for page in pages:
         text = relinked(read_text(page), page.relative_to(root), root, inside, repository)
@@ -140,7 +125,6 @@ def assemble(root: Path, folder: Path, repository: Repository | None) -> list[st
         first = first.replace(f"{{alt of {name}}}", caption.alt).replace(f"{{caption of {name}}}", caption.text)
     _write(folder / "index.md", first + contents(notebooks, pages))
     _write(folder / "figure_list.md", figure_list(captions, shown))
-    return problems
 
 
 def contents(notebooks: Sequence[Path], pages: Sequence[Path]) -> str:
@@ -148,12 +132,12 @@ def contents(notebooks: Sequence[Path], pages: Sequence[Path]) -> str:
 
     Of the quizzes only their first page is listed. It has its own table of the others.
     """
-    numbered = [path for path in notebooks if number_of(path).isdigit()]
+    main = [path for path in notebooks if number_of(path)[0].isdigit()]
     course = [page for page in pages if page.parent.name == "course"]
     quizzes = [page for page in pages if page.parent.name == "quiz"]
     parts = {
-        "Notebooks": [f"notebooks/{path.stem}" for path in numbered],
-        "Build the model yourself": [f"notebooks/{path.stem}" for path in notebooks if path not in numbered],
+        "Notebooks": [f"notebooks/{path.stem}" for path in main],
+        "Build the model yourself": [f"notebooks/{path.stem}" for path in notebooks if path not in main],
         "Course": [f"docs/course/{page.stem}" for page in course] + [f"{QUIZ}/README"] * bool(quizzes),
         "Reference": [f"docs/{page.stem}" for page in pages if page not in (*course, *quizzes)] + ["figure_list"],
     }
@@ -229,7 +213,9 @@ def prepare(
             else:
                 alt = output.get("metadata", {}).get(kind, {}).get("alt")
                 if not alt:
-                    problems.append(f"the image of code cell {code_cells} has no alt text: Image(..., alt=...)")
+                    problems.append(
+                        f'the image of code cell {code_cells} has no alt text: Image(..., alt="..."), or save(...)'
+                    )
                 settings["image"] = {"alt": alt or f"Output of {cell.source.splitlines()[-1]}"}
         if settings:
             cell.metadata["mystnb"] = settings
@@ -251,7 +237,7 @@ def with_links(text: str, numbers: Mapping[str, str]) -> str:
         return f"[{number}]({numbers[number]})" if number in numbers else number
 
     def linked(numbers_in_text: str) -> str:
-        return re.sub(r"[a-z]?\d\d?\b", lambda found: link(found[0]), numbers_in_text)
+        return re.sub(rf"{NUMBER}\b", lambda found: link(found[0]), numbers_in_text)
 
     lines: list[str] = []
     fence = ""  # the line that opened the code that we are in
@@ -261,7 +247,7 @@ def with_links(text: str, numbers: Mapping[str, str]) -> str:
         if (fence and fence != "```{glossary}") or line.startswith("    "):
             lines.append(line)
             continue
-        if row := re.match(r"\| (?=[a-z]?\d\d?\b)([a-z\d, ]+?)(?= \|)", line):
+        if row := re.match(rf"\| (?={NUMBER}\b)([a-z\d, ]+?)(?= \|)", line):
             line = f"| {linked(row[1])}{line[row.end() :]}"
         parts = _CODE_OR_LINK.split(line)
         parts[::2] = [

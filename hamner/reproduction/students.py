@@ -22,6 +22,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output, new_raw_cell
 
 from hamner.reproduction.notebooks import NotebookError, read_source
+from hamner.reproduction.numbering import number_of
 
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
 OPEN = "...  # your turn"
@@ -105,7 +106,7 @@ def for_nbgrader(source: Path) -> NotebookNode:
     A check gives as many points as its exercise has levels. A solution without a check is graded by hand, one point.
     """
     notebook = read_source(source)
-    short = source.stem.partition("_")[0]
+    short = number_of(source)
     checked = {}
     for exercise in exercises(notebook, source):
         checked[exercise.solution] = exercise

@@ -283,12 +283,17 @@ print(*(textwrap.fill(note, 90) for note in mine.notes), sep="\n")
 # | --- | --- |
 # | 01 | from the files of a corpus to a batch, and what can go wrong on the way |
 # | 02 | stage 1: what words, regions and objects are to the model, each by itself |
-# | 03 | stage 2: does the image belong to the words? |
+# | 03, 03b | stage 2: does the image belong to the words, and which of its grains counts? |
 # | 04 | stage 3: words and regions read one another |
 # | 05 | from scores to tags, and from tags to a number that you may print |
-# | 06, 07 | training, and what each part of the model is worth |
+# | 06 | training, and what it leaves behind |
+# | 07, 07b | what each part of the model is worth: ablations, then lesions |
 # | 08 | whether attention and relevance can be believed |
-# | 09, 10 | the tables; tagging tweets of your own |
+# | 09, 09b | the tables beside published numbers; the same runs, put to other tests |
+# | 10 | tagging tweets of your own |
+# | 11, 12 | what other models can see; a model of your own |
+# | 13 | the playground: change one thing about a post, and see what it does |
+# | b1 to b4 | write the model yourself, part by part |
 #
 # ## Exercises
 #

@@ -133,7 +133,8 @@ pd.DataFrame([post.words, post.tags], index=["word", "tag"])
 # %%
 from IPython.display import Image
 
-Image(filename=post.image, width=224)
+shown = "Icons: a temple in an octagon, a face in a square, a calendar, a folder, a cabinet."
+Image(filename=post.image, width=224, alt=shown)
 
 # %% [markdown]
 # That is the whole task: given the words and this image, find the tags.

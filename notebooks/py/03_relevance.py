@@ -14,7 +14,7 @@
 # | **Goal** | follow the relevance of an image from two vectors to one number, and hold it against the truth |
 # | **You need** | notebook 02 helps; no training |
 # | **Time** | about 20 minutes to read, less than a minute to run |
-# | **Of the paper** | stage 2: the relevance between text and image, and the integration of visual grains by it |
+# | **Of the paper** | stage 2: the relevance between text and image |
 #
 # People put a sunset beside a complaint about trains. A tagger that believes every image is
 # then worse than one that has no eyes. So the paper puts a judge between seeing and using: how
@@ -23,6 +23,9 @@
 #
 # On real tweets nobody can say whether such a judge is right, since nobody wrote down which
 # images are relevant. On *minitweets* it is known of every post.
+#
+# Stage 2 gives a second result, the share of each kind of visual knowledge. It is made here, and
+# looked at in [notebook 03b](03b_integration.ipynb).
 
 # %% [markdown]
 # The next cell does nothing where hamner is installed. On Colab, name the git address that this
@@ -353,7 +356,7 @@ for kind in ("own", "shuffled"):
 pd.DataFrame(rows).T.round(3)
 
 # %% [markdown]
-# This is the model of one seed; notebook 07 has the AUC of own images for every seed.
+# This is the model of one seed; notebook 07b has the AUC of own images for every seed.
 #
 # Remember that no label of relevance was ever shown to the model. What it knows of relevance it
 # knows because believing a wrong image costs it a wrong tag. That has a price: it learns to
@@ -445,7 +448,7 @@ lied_to.groupby(steps, observed=True).right.agg(["count", "mean"]).round(3)
 # Where the image is clearly refused, the name keeps its type. A judgement in the middle is no
 # compromise: a share of a strong wrong opinion is still enough to outvote a name. It is not that the
 # topics cannot be seen, though no topic thing of test occurs in training: a linear probe tells that of
-# most of these images (notebook 07, section 3).
+# most of these images (notebook 07b, section 3).
 #
 # The same for wrong images:
 
@@ -457,112 +460,8 @@ pd.DataFrame({kind: accuracy(some) for kind, some in outputs.items()}).round(1)
 # good judge saves is `text`, where the words say it all, and `unrelated`, where they do for
 # those who know the name.
 #
-# ## 7. Which grain counts?
-#
-# The second result of stage 2 is $\beta$: the share of each grain. Relevance guides it: the
-# better a grain fits the sentence, the greater its share.
-#
-# $$\beta = \operatorname{softmax}_g(c_g)$$
-#
-# In stage 3 a word attends to each grain by itself, and $\beta$ is the grain's share of that
-# attention. Does $\beta$ depend on what a post needs? The cue tells what that is.
-
-# %%
-from hamner.study.minitweets import CUES
-
-beta = pd.DataFrame(
-    torch.cat([output.integration for output in outputs["own"]]).numpy(), columns=GRAINS
-)
-assert np.allclose(beta.sum(axis=1), 1, atol=1e-5)
-by_cue = beta.groupby(answers.cue[ids].to_numpy()).mean()
-by_cue = by_cue.loc[[cue for cue in CUES if cue in by_cue.index]]
-save(stages.integration(by_cue), "integration")
-
-# %% [markdown]
-# *Mean of β over the test posts of each cue: how much the model gives to the whole image, to
-# objects by what they are, and to objects by where they are.*
-#
-# Ask two things. Do the bars differ from cue to cue? And is the grain with the greatest share the
-# one that the cue was made for? It need not be: both encodings of an object also hold its
-# appearance, and the other parts of the model adapt to the grains that they are given. The
-# ablations of notebook 07 ask the sharper question: what is lost without a grain?
-#
-# The cue `level` asks post by post: the words say whether the image as a whole counts or the objects
-# in it. Share of its posts whose $\beta$ favours the right grain; any constant $\beta$ has 0.5:
-
-# %%
-from hamner.study.minitweets import answers_of, grain_accuracy
-
-grain_accuracy(answers_of(corpus), dict(zip(ids, beta.values.tolist(), strict=True)))
-
-# %% [markdown]
-# ## 8. Real posts
-#
-# For the real corpora there is no gold relevance. There is an outside opinion: another system,
-# [TMR](https://github.com/thecharm/TMR), gave two scores to each post of Twitter-2015 and 2017, how
-# *strongly* its text and its image are related, and how *weakly*. They lie with the real data and are
-# not bundled, since neither the tweets nor what was made of their images may be handed on from here.
-# So the comparison was made where the data are, by
-#
-# ```bash
-# hamner measure --relatedness FOLDER
-# ```
-#
-# and what came out is committed: rank correlations (Spearman's), with bootstrap intervals over
-# posts. Two kinds of runs are compared: `full`, and the control `shuffled_images`, whose $\rho$
-# is about the image of *another* post. Where the control agrees with the score as well, the
-# agreement comes from the words, which both have read, and not from judging the image.
-
-# %%
-from hamner.study.measured import measured_relatedness
-
-agreement, groups = measured_relatedness()
-columns = ["strong", "strong_low", "strong_high", "weak", "weak_low", "weak_high"]
-agreement.set_index(["corpus", "row", "seed"])[columns].round(2)
-
-# %% [markdown]
-# A judge of images should go with `strong`. What a high `weak` ought to mean for $\rho$ is less
-# plain (it is no complement of the other), so that column is shown and not judged. Read the
-# interval, and read `full` beside its control. An interval that covers 0 leaves the sign open, and
-# one run that is clear of it, among so many, may be luck. Only where all seeds of `full` go with
-# `strong`, and the control does not, is there a sign that $\rho$ judges the image. How many seeds do?
-
-# %%
-with_strong = agreement.assign(clear=agreement.strong_low > 0).groupby(["corpus", "row"]).clear
-with_strong.agg(["sum", "size"]).set_axis(["seeds that go with strong", "of"], axis=1)
-
-# %%
-assert not with_strong.all()[:, "full"].any()
-
-# %% [markdown]
-# So here is no such sign: on neither corpus do all seeds of `full` go with `strong`. In
-# these runs a caption that a machine wrote stood in for each image, so $\rho$ says whether the
-# *caption* belongs to the words. The score knew the images.
-#
-# There is a second check. Some images cannot be opened in any public copy. The captioner was
-# given the same dummy image for all of them, so that all have one caption, which is about nothing
-# that their words say. A judge should think little of it. `auc` is how often a readable image
-# gets the higher $\rho$ of the two. (The control judged other posts' images, so the question is
-# not for it, and these posts were left out of its comparison.) But mind that one caption for all of
-# them is one draw and not fifty: see how far the seeds are apart.
-
-# %%
-unreadable = agreement[agreement.unreadable > 0]
-unreadable.set_index(["corpus", "row", "seed"])[["posts", "unreadable", "auc"]].round(2)
-
-# %%
-from hamner.figures import comparisons
-
-save(comparisons.relevance_by_relatedness(groups), "relevance_by_relatedness")
-
-# %% [markdown]
-# *Mean relevance of the test posts in five groups of equal size, from the least to the most
-# strongly related by the outside score; a line for each seed, bars are 95 % intervals of a mean over
-# posts. Diamonds: posts whose image cannot be read.*
-#
-# Even a good judge need not agree. Such a system asks *is the image about the text?* Stage 2
-# asks *does believing the image help to tag?* An image of the stadium is about the match, and
-# says nothing of who scored.
+# Which grain counts, and what there is to say of $\rho$ on real posts, follows in
+# [notebook 03b](03b_integration.ipynb); [notebook 04](04_cross_modal_interaction.ipynb) goes on with stage 3.
 #
 # ## Exercises
 #

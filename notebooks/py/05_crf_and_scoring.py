@@ -365,7 +365,7 @@ table.round(3).astype({"correct": int, "predicted": int, "gold": int})
 # thinking, is kind to orphans: an `I-PER` out of nowhere is read as the start of a person.
 # `strict` throws it away. `repaired` gives the spans of `seqeval` on all BIO tags; it has a name
 # of its own because some peers repair their files, and then say so. (Here the *predictions* have
-# orphans. Where *gold* has them, as in Twitter-2015, `strict` may be the higher one: notebook 09.)
+# orphans. Where *gold* has them, as in Twitter-2015, `strict` may be the higher one: notebook 09b.)
 
 # %%
 assert by_protocol["seqeval"] == by_protocol["repaired"]
@@ -772,6 +772,6 @@ print("B - A, 95 % of resamples in {:.2f} to {:.2f}".format(*ours.tolist()))
 #
 # - Whether it decodes with a CRF at all, and with which moves forbidden. Its first author's
 #   sibling code has a linear layer and a CRF, and hamner takes that as its default.
-# - Which scorer made its tables, and how that scorer reads orphans. Notebook 09 shows by how much
+# - Which scorer made its tables, and how that scorer reads orphans. Notebook 09b shows by how much
 #   that choice alone moves one set of predictions on Twitter-2015.
 # - How many seeds it ran, and on which split it chose its epoch.

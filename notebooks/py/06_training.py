@@ -420,9 +420,9 @@ diagrams = {
     "as the CRF gives it": reliability(confidence, right, bins=5),
     "with the temperature": reliability(calibrated(confidence, temperature), right, bins=5),
 }
-save(training.reliability_diagram(diagrams), "reliability_diagram")
 before, after = (diagram.error for diagram in diagrams.values())
 assert after < before / 2
+save(training.reliability_diagram(diagrams), "reliability_diagram")
 
 # %% [markdown]
 # *Share of entities that are right, in the first 200 posts of minitweets' test, by confidence in bins

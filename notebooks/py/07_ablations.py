@@ -13,7 +13,7 @@
 # | --- | --- |
 # | **Goal** | read an ablation: what each row must cost by construction, beside what it did cost |
 # | **You need** | notebooks 01 and 05; the committed run records; nothing is trained here |
-# | **Time** | about 30 minutes to read, less than a minute to run |
+# | **Time** | about 25 minutes to read, less than a minute to run |
 # | **Of the paper** | the ablation of the main modules (a summary by others names four: see the end) |
 #
 # An *ablation* trains the model again without one of its parts and looks what is lost. On real
@@ -44,7 +44,6 @@ import pandas as pd
 from hamner import load_corpus
 from hamner.figures import comparisons
 from hamner.study import ablation_tables
-from hamner.study.tables import runs_of
 from hamner.study.minitweets import CUES, ceilings, answers_of
 from hamner.drawing.style import save
 from hamner.training.rows import STUDY_ROWS, row_of_run
@@ -142,28 +141,6 @@ pd.Series(ablation_tables.ABILITY, name="lacks").rename_axis("row").to_frame()
 # shows in the frozen features of its crop, for a small thing is blurred when it is enlarged: section 5
 # takes `position` apart.
 #
-# ### What the art allows
-#
-# Ceilings are of the corpus: of a tagger that sees each thing for what it is. A frozen backbone may
-# not, and no icon of test occurs in train. So how much can be told from its features?
-# `benchmarks/art.py` asked linear probes, trained on the images of train and tested on test's:
-
-# %%
-from hamner.study.measured import measured_art
-
-measured_art()
-
-# %% [markdown]
-# The lines `crop` are the share of things whose type can be told from the features of their crop, in
-# images of each kind: `single` serves `scene`, `marked` serves `object`, `group` `odd` and `majority`,
-# `pair` `position`, `described` and `other`, `level` its own cue. Hold measured accuracies against
-# these, not against one. `topic` is what relevance needs, and so what `unrelated` needs: what the image
-# is about. `size` and `ring` should be hard: they say how well the crop tells the size, and the grid
-# the ring. The rest should be at chance, a quarter; the colours give a little away.
-#
-# A linear probe is a yardstick and no limit. A deeper reader may find more in the same features, and
-# the grid of the whole image shows the thing once more.
-#
 # ## 4. Which runs are there?
 #
 # Every row is trained with several seeds. Each run left a record under `data/runs`: its
@@ -196,7 +173,7 @@ ablation_tables.require_one_change(found)
 #
 # We measure *type accuracy*: of the names of a cue, the share whose first word got the right
 # type. Whether the tagger also found where a name begins and ends is not asked here; that is what
-# makes F1 a lower number (notebook 09, section 7).
+# makes F1 a lower number (notebook 09b, section 2).
 
 # %%
 table = ablation_tables.expected_beside_measured(found)
@@ -209,40 +186,6 @@ save(comparisons.expected_and_measured(table), "expected_and_measured")
 # How to read it. Go along a line: inside a frame the two maps should agree, outside it the right
 # map should look like its first line, the full model. A frame on the right that is as dark as
 # the rest is a part whose removal cost nothing.
-#
-# ### How near is the full model to what the art allows?
-#
-# Goal: 95 % of what probes reach with every ability (`learned_ceilings`), 90 % on `odd`, which takes
-# several things at once.
-
-# %%
-from hamner.study.minitweets import learned_ceilings
-
-goals = table[table.row == "full"].set_index("cue")[["mean"]].loc[list(CUES)]
-goals["allowed"] = learned_ceilings().loc["all"]
-goals["goal"] = goals.allowed * [0.90 if cue == "odd" else 0.95 for cue in CUES]
-goals["met"] = goals["mean"] >= goals.goal
-goals.round(3)
-
-# %% [markdown]
-# And relevance: how often has a post whose words are about its image the higher $\rho$, of a
-# relevant and an irrelevant one? Notebook 03 has that AUC for one model; here are the seeds.
-
-# %%
-from sklearn.metrics import roc_auc_score
-
-from hamner.evaluation import read_relevance
-
-answers = pd.read_json(corpus.folder / "answers.jsonl", lines=True).set_index("id")
-relevant = answers.relevant[[post.id for post in corpus.test]]
-for run in found:
-    if row_of_run(run.config) == "full":
-        rho = pd.Series(read_relevance(run.predictions))[relevant.index]
-        print(f"seed {run.config.seed}: AUC {roc_auc_score(relevant, rho):.3f}")
-
-# %% [markdown]
-# What falls short is the doing of the model or of its training, not of the art. A mean over seeds is
-# what counts: one seed may lie above a goal that the model does not reach.
 #
 # ### The price in numbers
 #
@@ -271,7 +214,8 @@ yardstick.assign(tolerance=100 * yardstick.tolerance).round(1)
 # - `higher`: in a frame, more is left than the ceiling allows: the ability has another home in the
 #   model. Elsewhere, the model is better without the part.
 # - `lower`: more is lost than must be. Training did not find the way that was left. The full model
-#   itself is `lower` where it falls short of the ceiling of a tagger that lacks nothing.
+#   itself is `lower` where it falls short of the ceiling of a tagger that lacks nothing (how much of
+#   that the features allow: notebook 07b, section 3).
 # - `full lacks it`: the full model is no better than the row's ceiling, so the row had nothing
 #   to lose. That is a defect of the model or of its training, and no merit of the row.
 
@@ -294,6 +238,7 @@ surprises[["row", "cue", "expected", "mean", "min", "max", "cost", "verdict"]].r
 # %%
 from hamner.evaluation import read_predictions
 
+answers = pd.read_json(corpus.folder / "answers.jsonl", lines=True).set_index("id")
 asked = [name for name in names if name.cue == "position"]
 lines = []
 for run in found:
@@ -374,109 +319,9 @@ images_needed = controls[controls.expected < 1]
 assert (images_needed["mean"] <= images_needed.expected + 0.1).all()
 
 # %% [markdown]
-# ## 7. Built up from the least model
-#
-# Leaving out one part asks whether it is *necessary*. Where another part can learn to take its place,
-# the answer is no, and the part may still do the work in the full model. So ask from the other end: start at
-# the least model that sees, with the grid, objects as they are and one reading of them by the words, and
-# add one part in each row, in the paper's order. Beside it, each part added to the least model alone.
-
-# %%
-from hamner.study.build_up import gains_of_parts
-
-parts = gains_of_parts(found)
-save(comparisons.parts_added(parts), "parts_added")
-recorded_steps = parts.groupby(["way", "part"]).seeds.max()
-print(f"{(recorded_steps == 0).sum()} of {len(recorded_steps)} steps have no record yet")
-
-# %% [markdown]
-# *Points of type accuracy that a part adds, by cue: left to the row before it in the build-up, right to the
-# least model. Mean over the seeds that both rows have. `seeing` is the step from text only to the least model.*
-#
-# Which of them are clear over seeds, with at least ten points and an interval (Welch's t) that
-# leaves out zero?
-
-# %%
-clear_gains = parts[(parts.gain.abs() >= 0.1) & ((parts.low > 0) | (parts.high < 0))]
-(
-    clear_gains.assign(**{name: 100 * clear_gains[name] for name in ("gain", "low", "high")})[
-        ["way", "part", "cue", "seeds", "gain", "low", "high"]
-    ].round(1)
-)
-
-# %% [markdown]
-# ## 8. Is it used? Lesions
-#
-# There is a second question. An ablation asks: is the part *necessary*? A *lesion* asks: is it *used*? It
-# leaves the trained model as it is, and replaces what one part computes at test time: by its input, by
-# nothing, by a constant, or by the value of another post. `hamner lesion` does so, and keeps the results
-# beside the runs.
-
-# %%
-from hamner.study.lesions import LESIONS, lesion_table
-
-full_runs = [run for run in found if row_of_run(run.config) == "full"]
-replaced = lesion_table(full_runs)
-pd.DataFrame(
-    [(name, lesion.part, lesion.replacement) for name, lesion in LESIONS.items()],
-    columns=["lesion", "part", "what takes its place"],
-).set_index("lesion")
-
-# %%
-if len(replaced):
-    save(comparisons.lesions(replaced), "lesions")
-else:
-    print("no results yet: hamner lesion data/runs/minitweets-full-*")
-
-# %% [markdown]
-# *Points of type accuracy that each lesion costs the trained `full` model, by cue, mean over the
-# seeds with results.*
-#
-# A part that is used and not necessary has a substitute that training finds when the part is
-# missing. A part that is neither is decoration.
-#
-# ## 9. The same rows on real tweets
-#
-# No ceilings here: nobody knows what the images of Twitter-2015 and 2017 tell. What is left is
-# F1 over seeds, and the difference to the model that sees no image. `captions`
-# means that a caption stood in for each image, because the images may not be handed on. The
-# row `caption_words` is a baseline outside the ablation rows: text only, with each post's caption simply put
-# behind its words.
-
-# %%
-real = [run for name in ("twitter2015", "twitter2017") for run in runs_of(name)]
-lines = ablation_tables.over_runs(real, reference="text_only")
-lines.drop(columns="encoder").round(2)
-
-# %% [markdown]
-# `shared_seeds` counts those that a row has in common with `text_only`. `sd` says what the seed
-# alone does to one row, and `low` and `high` what it may do to the difference: its 95 % interval over
-# seeds (Welch's t), where the difference may lie if ever more seeds were trained and put to these very
-# posts. Few seeds make it wide. One has none: a single draw of a wide lot is no finding, in whichever
-# direction it points.
-#
-# That is the difference to text only. The *price of a part*, as in section 5, is the difference to
-# the full model over the same seeds (here minus is a loss):
-
-# %%
-prices = ablation_tables.over_runs(real, reference="full")
-prices = prices[prices.row.isin(ROWS) & (prices.shared_seeds > 0)]
-prices.drop(columns=["encoder", "source"]).round(2)
-
-# %% [markdown]
-# Intervals over posts and paired tests of these rows are in notebook 09.
-#
-# Captions cannot exercise every row. A phrase of a caption has no place in the image, so there is
-# no geometry: `no_spatial`, `no_absolute_geometry` and `no_relative_geometry` take nothing away that
-# was there, and need images. Which rows have no record, these three aside?
-
-# %%
-from hamner.training.rows import OF_GEOMETRY
-
-for name in ("twitter2015", "twitter2017"):
-    seen = set(lines[lines.corpus == name].row)
-    missing = [row for row in STUDY_ROWS if row not in seen.union(OF_GEOMETRY)]
-    print(f"{name}: {', '.join(missing) or 'none'}")
+# An ablation says whether a part is *necessary*. [Notebook 07b](07b_lesions.ipynb) asks what else one
+# may ask: is a part *used* by the trained model, what does it add to a least model, how good could the
+# full model be, and what does a part cost on real tweets?
 
 # %% [markdown]
 # ## Exercises
@@ -589,49 +434,7 @@ print(f"{len(set(views('test')))} pairs of view and type: {without_geometry:.2f}
 # %% [markdown]
 # It is the 0.5 of the table in section 3.
 #
-# **3 · level 2.** *A measurement.* `unrelated` has fewer names than `scene` has. Why? Take a tagger that
-# cannot judge relevance: on neutral words it trusts every image or none. A trusted image is right
-# about each name of `scene` and wrong about each name of `unrelated`. Without images it guesses among four
-# types in `scene` and knows all names of `unrelated`. Write `trust`: its accuracy on the names of both
-# cues together, when it trusts every image and when it trusts none.
-#
-# <details><summary>Hint</summary>
-#
-# Count the names that are right, and divide by the names of both cues.
-#
-# </details>
-
-
-# %% tags=["solution"]
-def trust(scene, unrelated):
-    """Numbers of names of the two cues to the accuracy with every image and with none."""
-    # BEGIN SOLUTION
-    both = scene + unrelated
-    return scene / both, (scene / 4 + unrelated) / both
-    # END SOLUTION
-
-
-# %% tags=["check"]
-mistakes = {"that is the mean of two accuracies: each name counts once": torch.tensor(0.5)}
-mistakes["each name counts once: that is the mean of two accuracies"] = torch.tensor(0.625)
-mistakes["a guess among four types is right once in four"] = torch.tensor(0.2)
-mistakes["divide by the names of both cues"] = torch.tensor(1.0)
-expected = {"the accuracy with every image": 0.8, "the accuracy with none": 0.4}
-check_function(trust, (400, 100), expected, mistakes=mistakes)
-right("trust")
-
-# %%
-few, many = in_test["unrelated"], in_test["scene"]
-for unrelated in (few, many):
-    every, none = trust(many, unrelated)
-    print(f"{unrelated} names of unrelated: every image {every:.2f}, none {none:.2f}")
-assert trust(many, few)[0] > trust(many, few)[1] and trust(many, many)[0] < trust(many, many)[1]
-
-# %% [markdown]
-# With 192 names looking pays, and a tagger learns to look before it learns to judge. With as many names
-# of `unrelated` as of `scene` it would do best to look at no image at all.
-#
-# **4 · level 3.** *An argument.* Suppose that the full model has 0.95 on `odd`, and the row without the
+# **3 · level 3.** *An argument.* Suppose that the full model has 0.95 on `odd`, and the row without the
 # semantic part has 0.95, too, each over five seeds. The ceiling of a tagger that cannot compare things
 # is 0.5 there. What follows? `"a"`: The full model does not use its semantic part. `"b"`: The part is not
 # necessary: without it, another part learns to compare. `"c"`: The posts of `odd` can be solved without

@@ -13,13 +13,14 @@
 # | --- | --- |
 # | **Goal** | put measured numbers beside published ones in a way that nobody can be misled by |
 # | **You need** | notebooks 05 and 07; run records and published numbers, all committed; nothing is trained |
-# | **Time** | about 30 minutes to read, less than a minute to run |
+# | **Time** | about 25 minutes to read, less than a minute to run |
 # | **Of the paper** | its tables of results, as far as they can be built without having seen them |
 #
 # A table of results looks like arithmetic and is mostly bookkeeping: which encoder, how many
 # seeds, which scorer, who measured it, where was it read. This notebook builds the tables of the
 # study from two places. `data/runs` holds the records of our runs, `hamner/published` what others
-# have printed. No number is typed here.
+# have printed. No number is typed here. What the same runs say when they are put to other tests, by
+# another corpus, noise and other scorers, stands in [notebook 09b](09b_other_tests.ipynb).
 #
 # **Which version?** The runs on the Twitter corpora were trained with the version before this one.
 # On words alone its model was the same. With captions it was not the one that notebooks 02 to 04
@@ -47,7 +48,7 @@ import pandas as pd
 from hamner.figures import comparisons
 from hamner.study import ablation_tables, published
 from hamner.drawing.style import save
-from hamner.study.tables import results, runs, runs_of
+from hamner.study.tables import runs, runs_of
 from hamner.training.runs import EARLIER_VERSION
 
 CORPORA = ("twitter2015", "twitter2017")
@@ -203,7 +204,6 @@ over_seeds.drop(columns="encoder").round(2)
 
 # %%
 from hamner.training.rows import ROWS
-from hamner.study import differences
 from hamner.study.measured import measured_differences
 
 measured = measured_differences()
@@ -255,7 +255,8 @@ save(comparisons.gains(measured), "gains")
 # mostly because one seed of text only came out poorly. The blue bar cannot know that, the thin line does.
 #
 # Many intervals are asked here at once, so a few of them are clear of zero by luck alone, and each
-# question needs a stricter test (section 7). Which rows pass it, and are clear of zero over seeds too?
+# question needs a stricter test (Bonferroni's rule: notebook 09b, section 2). Which rows pass it, and are
+# clear of zero over seeds too?
 
 
 # %%
@@ -317,7 +318,7 @@ save(comparisons.gains(parts, "full"), "prices")
 # 95 % interval over seeds.*
 #
 # No price stands out. (On minitweets, where some images mislead, relevance is well worth having:
-# section 7.)
+# notebook 09b, section 2.)
 #
 # ### A lead, and what became of it
 #
@@ -369,193 +370,7 @@ voted.drop(columns="encoder").assign(gain=gain).set_index(["corpus", "row"]).rou
 # these tweets, and it gains the same with no image at all. A published number that is the best of
 # several seeds, or their vote, cannot be held against a mean.
 #
-# ### What can be said without the tweets
-#
-# The *predictions* are committed too, without a word of the tweets. From them anyone can see how
-# often two runs disagree at all. On all other posts their F1 is the same. We take all pairs of two
-# seeds of one row, and all pairs of that row with text only.
-
-# %%
-from itertools import combinations
-
-from hamner.evaluation import read_predictions
-from hamner.training.rows import EVERY_ROW
-
-tagged = {}
-for run in runs_of("twitter2017"):
-    tagged.setdefault(row_of_run(run.config), []).append(read_predictions(run.predictions))
-
-
-def disagreement(pairs):
-    """Percent of posts that are tagged differently, mean over pairs; none without a pair."""
-    shares = [100 * sum(one[id] != other[id] for id in one) / len(one) for one, other in pairs]
-    return sum(shares) / len(shares) if shares else None
-
-
-rows = [row for row in EVERY_ROW if row in tagged]
-apart = pd.DataFrame(
-    {
-        "two seeds of it": [disagreement(list(combinations(tagged[row], 2))) for row in rows],
-        "it and text_only": [
-            disagreement([(one, other) for one in tagged[row] for other in tagged["text_only"]])
-            if row != "text_only"
-            else None
-            for row in rows
-        ],
-    },
-    index=pd.Index(rows, name="posts tagged differently (%)"),
-    dtype=float,
-)
-
-# %%
-assert abs(apart.loc["full"].diff().iloc[-1]) < 1 and apart.loc["full"].between(15, 21).all()
-apart.round(1)
-
-# %% [markdown]
-# Two seeds of the full model tag 18 % of the posts differently, and so do the full model and text only.
-# Look at the first column first. That is how far apart two runs are for no reason at all. A change
-# of the model that moves no more posts than a change of the seed needs many seeds to be seen.
-#
-# Whoever has the corpora gets an interval and a paired test of any two files:
-#
-# ```bash
-# hamner evaluate data/runs/twitter2017-text_only-minilm-seed1/predictions.jsonl.gz \
-#     data/runs/twitter2017-text_only-minilm-seed2/predictions.jsonl.gz --corpus twitter2017
-# ```
-#
-# ## 6. Another corpus, and noise
-#
-# Two analyses that a summary by others ascribes to the paper: does a tagger *generalise*, here to
-# posts of another collection, and is it *resilient* when images mislead it? Nothing is trained
-# for either. A trained run is put to another test, by `hamner retest`, and its predictions are kept
-# beside the run.
-#
-# First the other corpus. A line whose two corpora are the same is the run's own test.
-
-# %%
-from hamner.study.measured import measured_generalisation
-
-retested = measured_generalisation()
-mean_of_seeds = retested[(retested.seed == "mean") & (retested.shuffled == 0)]
-places = ["trained_on", "tested_on", "row", "source"]
-elsewhere = mean_of_seeds[mean_of_seeds.trained_on != mean_of_seeds.tested_on]
-assert elsewhere.f1.between(61.5, 63.5).all()
-mean_of_seeds.set_index(places)[["f1", "low", "high"]].round(2)
-
-# %% [markdown]
-# On the other corpus F1 is 62 to 63 in all four lines, with captions and without. That is 9 points less
-# than at home for Twitter-2015, and 21 less for Twitter-2017. The two collections were gathered in other
-# years and labelled by other people, so a part of what is lost is not the tagger's fault: what one team
-# calls MISC the other may not call a name at all.
-# Compare the rows of one pair of corpora with one another, and not one pair with another.
-#
-# Then noise. A growing share of the test posts see the caption of another post:
-
-# %%
-save(comparisons.noise(retested), "noise")
-
-# %% [markdown]
-# *F1 of the full model when a share of the captions belongs to other posts: mean over seeds with its
-# 95 % interval over posts; dots are seeds, the dashed line is text only.*
-#
-# The bars are wide, for they ask how good a tagger is. Whether the *same* tagger fell, on the same
-# posts, is another question, and a paired test answers it much more sharply:
-
-# %%
-compared_by = ["f1", "difference", "difference_low", "difference_high"]
-fall = retested[(retested.seed == "mean") & retested.difference.notna()]
-fall = fall.set_index(["trained_on", "shuffled"])[[*compared_by, "p_value"]]
-assert fall.difference_high["twitter2015", 100] < 0 < fall.difference_high["twitter2017", 100]
-fall.round(dict.fromkeys(compared_by, 2) | {"p_value": 4})
-
-# %% [markdown]
-# With every caption of another post the tagger of Twitter-2015 falls by 0.4 points, clear of zero; that of
-# Twitter-2017 does not fall.
-
-# %%
-strict = 0.05 / max(1, len(fall))
-passed = [f"{share} % on {corpus}" for corpus, share in fall.index[fall.p_value < strict]]
-print(
-    f"fell over posts ({len(fall)} tests, each at {strict:.4f}): {', '.join(passed) or 'none'}"
-)
-by_seed = retested[(retested.seed != "mean") & (retested.shuffled == 100)]
-by_seed.set_index(["trained_on", "seed"])[["difference"]].round(2)
-
-# %% [markdown]
-# Where a fall is clear of zero, the tagger heeds its captions: it loses something when they are
-# others'. That alone is no gain over a tagger that reads none (section 5). These tests, too, are
-# several; the last table shows whether all seeds agree where every caption is another post's.
-#
-# Two models pass this test: one that notices wrong images, and one that pays no heed to any. A
-# flat line alone tells nothing. What could tell them apart is whether the line *starts* above the
-# dashed one, by more than the models that saw blank images are above it (section 5).
-#
-# ## 7. minitweets: with intervals and tests
-#
-# Here gold is at hand. Each row of the ablation (notebook 07) and each peer (notebook 11) against the
-# full model: F1, mean over the seeds that both have, with its bootstrap interval over posts; the full
-# model over those same seeds; the difference with its interval, and a paired test.
-
-# %%
-from hamner import load_corpus
-
-mini, _ = ablation_tables.minitweets_runs()
-test = load_corpus("minitweets").test
-tested = differences.differences(mini, test, references=("full",), resamples=2000)
-against_full = (tested.reference == "full") | (tested.row == "full")
-seeds = tested[tested.seed != "mean"].groupby("row").seed.nunique()
-tested = tested[(tested.seed == "mean") & against_full].set_index("row")
-tested["seeds"] = seeds[tested.index]
-tested["full"] = tested.f1 - tested.difference
-over_seeds = ablation_tables.over_runs(mini, "full").set_index("row")
-tested["seeds_low"], tested["seeds_high"] = over_seeds.low, over_seeds.high
-shown = ["seeds", "f1", "low", "high", "full", *compared_by[1:], "seeds_low", "seeds_high"]
-tested[[*shown, "p_value"]].round(dict.fromkeys(shown, 2) | {"p_value": 4})
-
-# %% [markdown]
-# Rows that are missing here have no record yet; notebook 07 lists them. Look at `seeds_low` and
-# `seeds_high` before you read a difference: these are its interval over seeds. It is wide for a
-# row that loses much with one seed and little with another, and a row with one seed has none. The test knows
-# the luck of the posts and not that of the seed. And no p-value can be less than one in `resamples` + 1, here 1/2001.
-#
-# *Many tests.* Whoever tests twenty rows that do not differ, each at 5 %, finds a "difference" in one
-# of them by luck, on average. Bonferroni's rule is plain and safe: divide the 5 % by the number of
-# tests.
-
-# %%
-compared = tested.dropna(subset="p_value")
-threshold = 0.05 / max(1, len(compared))
-print(f"{len(compared)} tests, each at {threshold:.4f}")
-passed = compared.p_value < threshold
-clear_over_seeds = (compared.seeds_low > 0) | (compared.seeds_high < 0)
-print("differ from full over posts:", ", ".join(compared.index[passed]) or "none")
-print("and over seeds too:", ", ".join(compared.index[passed & clear_over_seeds]) or "none")
-
-# %% [markdown]
-# A test that finds nothing has not shown that two rows are equal. Its interval says how large a
-# difference could have stayed unseen. (It is one of 95 %, for a single question, so it may be clear
-# of zero where the stricter test of many is not.)
-
-# %%
-unseen = compared[compared.p_value >= threshold]
-unseen[["difference", "difference_low", "difference_high"]].round(2)
-
-# %% [markdown]
-# ## 8. The scorer
-#
-# The same predictions under three protocols (notebook 05). On Twitter-2015 the gold tags have
-# orphans, so the protocol moves the number: `strict` does not ask for the spans that begin with
-# one, and a tagger that finds few of these gains more in recall than it loses in precision. Our
-# file of published numbers does not know which protocol each of them used.
-
-# %%
-by_protocol = results(real).pivot(
-    index=["corpus", "row", "source"], columns="protocol", values="f1"
-)
-(100 * by_protocol).round(2)
-
-# %% [markdown]
-# ## 9. How to get these numbers again
+# ## 6. How to get these numbers again
 #
 # Two commands make nearly all of them. Each skips what is finished and resumes what was cut off, and several
 # computers may share the work. A FILE has the captions of a corpus.
@@ -576,6 +391,7 @@ by_protocol = results(real).pivot(
 # of the first seed; the others differ in `--seed`.
 
 # %%
+mini, _ = ablation_tables.minitweets_runs()
 for run in [*mini, *real]:
     if run.config.seed == 1:
         print(ablation_tables.command_of(run))
@@ -676,54 +492,7 @@ best.round(2)
 # a published best of five may stand beside our column 5, and beside no mean; and the status of such a
 # number should say so.
 #
-# **3 · level 2.** *A piece of a measure.* Bonferroni's rule tests each of $n$ differences at 5 % / $n$.
-# *Holm's rule* is as safe and finds more. It goes from the smallest p-value to the greatest: the first is
-# tested at 5 % / $n$, the next at 5 % / $(n - 1)$, and so on. The first one that fails ends it: that one and
-# all greater ones fail. Write `holm`.
-#
-# <details><summary>Hint</summary>
-#
-# `order = p_values.argsort()` sorts. A `cumprod` of zeros and ones stays 0 after its first 0. With
-# `passed[order] = ...` each answer goes back to its own place.
-#
-# </details>
-
-
-# %% tags=["solution"]
-def holm(p_values, level=0.05):
-    """p-values (n,) to whether each passes (n,), in the order that they were given in."""
-    # BEGIN SOLUTION
-    order = p_values.argsort()
-    strict = level / torch.arange(len(p_values), 0, -1)
-    passed = torch.zeros(len(p_values), dtype=torch.bool)
-    passed[order] = (p_values[order] <= strict).int().cumprod(0).bool()
-    return passed
-    # END SOLUTION
-
-
-# %% tags=["check"]
-p_values = torch.tensor([0.012, 0.2, 0.001, 0.024, 0.02])
-mistakes = {
-    "that is Bonferroni's rule: each step has a level of its own": p_values <= 0.01,
-    "0.02 fails at 5 % / 3, so all greater ones fail": torch.tensor([1, 0, 1, 1, 0]),
-    "each is tested at 5 %: with many tests that is too mild": p_values <= 0.05,
-    "put each answer back in the place of its p-value": torch.tensor([1, 1, 0, 0, 0]),
-}
-expected = torch.tensor([True, False, True, False, False])
-check_function(holm, (p_values,), expected, "an answer for each", mistakes=mistakes)
-right("holm")
-
-# %%
-by_holm = holm(torch.tensor(compared.p_value.to_numpy(float))).numpy()
-by_bonferroni = compared.p_value.to_numpy() < threshold
-assert (by_holm >= by_bonferroni).all()
-print(f"{by_bonferroni.sum()} rows of section 7 differ from full by Bonferroni's rule,")
-print(f"{by_holm.sum()} by Holm's, of {len(compared)}")
-
-# %% [markdown]
-# Whatever passes Bonferroni's rule passes Holm's.
-#
-# **4 · level 3.** *An argument.* On Twitter-2015 a row is 0.7 points above text only. The interval over
+# **3 · level 3.** *An argument.* On Twitter-2015 a row is 0.7 points above text only. The interval over
 # posts is [0.3, 1.1], p = 0.001, the interval over five seeds [−0.4, 1.8], and it was the only question asked.
 # What may you write? `"a"`: The row is better; p is far below 5 %. `"b"`: The row is no better; an interval
 # holds zero. `"c"`: These trained models are better on posts like these; whether training this row again

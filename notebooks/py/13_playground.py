@@ -234,7 +234,7 @@ print(f"looks most at: {most[0].label}, then {most[1].label}")
 #
 # ## 6. Take a part out
 #
-# A *lesion* replaces one part of the trained model (notebook 07): the part's input takes the place of
+# A *lesion* replaces one part of the trained model (notebook 07b): the part's input takes the place of
 # its output. Each row is one part, each column the first right post of a cue with its gold type; a cell
 # is the type of the post's first name, and its probability.
 
@@ -272,7 +272,7 @@ assert all(("iteration_identity", cue) in wrong for cue in intact)
 # %% [markdown]
 # Without the iterations, in which words read regions, all three names go wrong. Without the spatial
 # encoding the post of `position` goes wrong, and the one of `object` stays right: its name is told by a
-# ring, which can be seen. One post each is an example, no measurement; notebook 07 counts over all.
+# ring, which can be seen. One post each is an example, no measurement; notebook 07b counts over all.
 #
 # The post of `odd` says that the name is *not* what most of the image is. Co-attention has to compare
 # there:
@@ -410,7 +410,7 @@ assert len(tipped) == 9 and (min(tipped), max(tipped)) == (0.3, 0.8)
 #
 # <details><summary>Hint</summary>
 #
-# Notebook 07 sets a lesion beside an *ablation*. Which of the two asks whether a part is used, and which
+# Notebook 07b sets a lesion beside an *ablation*. Which of the two asks whether a part is used, and which
 # whether it is necessary?
 #
 # </details>

@@ -132,7 +132,7 @@ def test_the_marginals_figure_frames_the_best_path() -> None:
 
 def test_every_figure_stands_in_the_readme_with_its_notebook_function_and_command() -> None:
     rows = re.findall(
-        r"^\| `(\w+)` \| ([b\d]\d)_\w+ \| `(\w+)\.(\w+)` \| `hamner reproduce --only ([b\d]\d)` \|$",
+        r"^\| `(\w+)` \| ([b\d]\db?)_\w+ \| `(\w+)\.(\w+)` \| `hamner reproduce --only ([b\d]\db?)` \|$",
         (FIGURES / "README.md").read_text(encoding="utf-8"),
         re.MULTILINE,
     )
@@ -152,6 +152,15 @@ def test_every_figure_stands_in_the_readme_with_its_notebook_function_and_comman
         (source,) = (FIGURES.parent / "notebooks" / "py").glob(f"{notebook}_*.py")
         text = source.read_text(encoding="utf-8")
         assert f"{module}.{function}(" in text and re.search(rf',\s*"{name}",?\s*\)', text), name
+
+
+def test_every_figure_is_shown_by_its_notebook() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", (FIGURES / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    notebooks = FIGURES.parent / "notebooks"
+    shown = {stem: (notebooks / f"{stem}.ipynb").read_text(encoding="utf-8") for _, stem in rows}
+    assert len(rows) > 40
+    # What a cell shows is its last value: a figure that is saved before it stays in the folder alone.
+    assert [name for name, stem in rows if f'"figures/{name}.png"' not in shown[stem]] == []
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -103,7 +104,7 @@ def test_a_changed_figure_is_reported(project: Path) -> None:
 def test_a_number_that_no_notebook_has_is_refused(project: Path) -> None:
     result = reproduce("--only", "77")
     assert result.exit_code == 1
-    assert str(result.exception) == "no notebook has the number 77; there are 01 to 02"
+    assert str(result.exception) == "no notebook has the number 77; there are 01, 02"
     one_of_two = reproduce("--only", "01", "--only", "3")
     assert "no notebook has the number 03;" in str(one_of_two.exception)  # also beside one that there is
 
@@ -111,6 +112,23 @@ def test_a_number_that_no_notebook_has_is_refused(project: Path) -> None:
 def test_a_number_may_be_given_without_its_zero(project: Path) -> None:
     reproduce("--only", "01")
     assert "01_good: as committed" in reproduce("--only", "1").stdout
+
+
+def test_the_second_half_of_a_notebook_has_a_number_of_its_own(project: Path) -> None:
+    for name in ("01b_half", "b1_built", "10_ten"):
+        (project / "notebooks" / "py" / f"{name}.py").write_text("# %%\n1\n")
+    for number, stems in {
+        "1": ["01_good"],
+        "1b": ["01b_half"],
+        "01B": ["01b_half"],
+        "b1": ["b1_built"],
+        "10": ["10_ten"],
+    }.items():
+        done = reproduce("--only", number).stdout
+        assert re.findall(r"^(\w+) \.\.\. ", done, re.MULTILINE) == stems, number
+    both = reproduce("--only", "1b", "--only", "1").stdout
+    assert re.findall(r"^(\w+) \.\.\. ", both, re.MULTILINE) == ["01_good", "01b_half"]
+    assert "there are 01, 01b, 02, 10, b1" in str(reproduce("--only", "2b").exception)
 
 
 def test_a_notebook_that_shows_the_model_has_it_trained_and_compared(project: Path, monkeypatch) -> None:

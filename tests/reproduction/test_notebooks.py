@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 import statistics
 import subprocess
@@ -90,6 +91,27 @@ def test_a_notebook_goes_in_small_steps(source: Path) -> None:
     ]
     assert statistics.median(to_read) <= (9 if source.stem.startswith("b") else 6)  # the build track is code
     assert max(lengths) <= 25
+
+
+def test_a_notebook_has_at_most_2300_words_of_prose(source: Path) -> None:
+    prose = [cell.source for cell in notebooks.read_source(source).cells if cell.cell_type == "markdown"]
+    words = sum(len(text.split()) for text in prose)
+    assert words <= 2300, f"{source.stem} has {words} words of prose: divide it, as 03 and 03b are divided"
+
+
+HALVES = [path for path in SOURCES if re.match(r"\d+b_", path.stem)]
+
+
+@pytest.mark.parametrize("half", HALVES, ids=lambda half: half.stem)
+def test_the_halves_of_a_notebook_link_each_other_and_the_second_one_the_notebook_after_it(half: Path) -> None:
+    first, last = SOURCES[SOURCES.index(half) - 1], SOURCES[SOURCES.index(half) + 1]
+    assert f"({half.stem}.ipynb)" in first.read_text(encoding="utf-8")
+    assert all(f"({other.stem}.ipynb)" in half.read_text(encoding="utf-8") for other in (first, last))
+
+
+def test_every_link_of_a_notebook_leads_to_a_notebook(source: Path) -> None:
+    for name in re.findall(r"\]\(([^)#]+\.ipynb)\)", source.read_text(encoding="utf-8")):
+        assert (source.parent.parent / name).is_file(), f"{source.stem}: {name}"
 
 
 def test_a_notebook_opens_with_its_goal_and_ends_with_exercises_whose_solutions_can_be_stripped(source: Path) -> None:
@@ -220,6 +242,13 @@ class TestCompare:
         }
         assert len(states) == 3
         assert "as committed" not in states
+
+
+def test_the_second_half_of_a_notebook_comes_after_the_first_and_the_build_track_last(tmp_path: Path) -> None:
+    for name in ("b1_words", "04_next", "03b_half", "03_whole", "10_own", "notes"):
+        write_source(tmp_path, MINIMAL).rename(tmp_path / "notebooks" / "py" / f"{name}.py")
+    stems = [source.stem for source in notebooks.notebook_sources(tmp_path / "notebooks")]
+    assert stems == ["03_whole", "03b_half", "04_next", "10_own", "b1_words"]
 
 
 def test_a_folder_without_notebooks_is_refused(tmp_path: Path) -> None:

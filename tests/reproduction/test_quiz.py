@@ -93,7 +93,8 @@ def test_each_notebook_has_a_quiz_of_eight_questions_and_no_quiz_lacks_its_noteb
 @pytest.mark.parametrize("stem", NOTEBOOKS)
 def test_a_quiz_begins_with_its_title_and_a_link_to_its_notebook(stem: str) -> None:
     lines = (QUIZ / f"{stem}.md").read_text(encoding="utf-8").splitlines()
-    number = stem.partition("_")[0].upper()
+    number = stem.partition("_")[0]
+    number = number.upper() if number.startswith("b") else number
     assert lines[0].startswith(f"# Quiz {number}: ")
     assert lines[2] == f"Eight questions about [notebook {number}](../../../notebooks/{stem}.ipynb)."
     assert (QUIZ / lines[2].partition("](")[2].removesuffix(").")).is_file()
@@ -204,6 +205,12 @@ def all_paths() -> dict[str, float]:
     return {f"{a} {b}": emissions[0][a] + moves.get(a + b, 0.0) + emissions[1][b] for a in "OBI" for b in "OBI"}
 
 
+def holm(*p_values: float) -> int:
+    """How many p-values pass Holm's rule at 5 %."""
+    strict = [p <= 0.05 / (len(p_values) - place) for place, p in enumerate(sorted(p_values))]
+    return [*strict, False].index(False)
+
+
 def conv_of_ones() -> list[float]:
     conv = nn.Conv1d(1, 1, kernel_size=7, padding=3, bias=False)
     nn.init.ones_(conv.weight)
@@ -219,7 +226,9 @@ COMPUTED = [
     ("01", "What padding costs", 3 * max(5, 7, 12) / sum((5, 7, 12)), "1.5"),
     ("02", "The mix of layers", shares(0, 0, math.log(3))[2], "0.6"),
     ("03", "Relevance at a right angle", rho((3 * 4 - 4 * 3) / 25)[0], "0.5"),
-    ("03", "Shares of the grains", shares(0, 0, 1)[2], "0.58"),
+    ("03b", "Shares of the grains", shares(0, 0, 1)[2], "0.58"),
+    ("03b", "The least share", shares(-1, 1, 1)[0], "0.06"),
+    ("03b", "One of ten", 1 - 0.95**10, "0.40"),
     ("03", "AUC by hand", sum(a > b for a in (0.9, 0.6) for b in (0.7, 0.2)) / 4, "0.75"),
     (
         "04",
@@ -236,8 +245,12 @@ COMPUTED = [
     ("06", "A temperature", float(calibrated(0.9, 2.0)), "0.75"),
     ("07", "A yardstick", 2 * math.sqrt(2) * 100 * math.sqrt(0.25 * 0.75 / 300), "7"),
     ("07", "The mean hides it", (100 - 50) / 10, "5"),
+    ("07b", "Every image", 300 / (300 + 100), "0.75"),
     ("08", "Chance in the pointing game", 3 / 7, "0.43"),
-    ("09", "Twenty tests", 0.05 / 20, "0.0025"),
+    ("09", "The harmonic mean", 2 * 60 * 90 / (60 + 90), "72"),
+    ("09b", "Twenty tests", 0.05 / 20, "0.0025"),
+    ("09b", "The least p-value", 1 / (999 + 1), "0.001"),
+    ("09b", "Holm's rule", holm(0.01, 0.03, 0.04), "1"),
     ("10", "How many posts", 12 * (40 / 10) ** 2, "192"),
     ("11", "Several gaps", min(0.5, 1.0, 0.25), "0.25"),
     ("b1", "A kernel of ones", conv_of_ones()[1], "15"),
@@ -290,6 +303,18 @@ def test_the_weights_of_the_wrong_ways_are_those_that_the_options_name(quizzes: 
 def test_a_row_without_a_real_place_is_nan_where_the_mask_is_minus_infinity() -> None:
     assert torch.tensor([-math.inf, -math.inf]).softmax(0).isnan().all()
     assert not masked_softmax(torch.zeros(2), torch.zeros(2, dtype=torch.bool)).any()
+
+
+def test_the_shares_that_wrong_options_name_are_those_of_the_model(quizzes: dict[str, list[Question]]) -> None:
+    alone = asked(quizzes, "03b", "An image without objects")
+    assert masked_softmax(torch.zeros(3), torch.tensor([True, False, False])).tolist() == [1, 0, 0]
+    assert alone.options[alone.right] == "$(1, 0, 0)$"
+    assert [round(share, 3) for share in shares(1, -1, -1)] == [0.787, 0.107, 0.107]
+    assert "$(0.79, 0.107, 0.107)$" in alone.options.values()
+    least = asked(quizzes, "03b", "The least share")
+    assert f"{shares(-1, 1)[0]:.2f}" == "0.12" and "0.12" in least.options.values()
+    none = (300 / 4 + 100) / 400
+    assert f"{none:.2f}" in asked(quizzes, "07b", "Every image").options.values()
 
 
 def test_what_changes_in_phi_is_what_the_quizzes_say() -> None:

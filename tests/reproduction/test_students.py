@@ -130,6 +130,11 @@ def test_every_solution_passes_its_check_and_every_stub_fails_with_one_sentence(
         ("01", 3, "(type, name.casefold()) in", "(type, name) in", "both the mentions of training and those of test"),
         ("01", 4, "max(batch)", "max(lengths)", "each batch is padded to its own longest post"),
         ("02", 1, "mix.softmax(0)", "mix", "the change of the numbers, not of the shares"),
+        ("03b", 1, "dim=-1", "dim=0", "softmax over grains, not over posts"),
+        ("03b", 1, "(beta[:, :, None] * vectors).sum(dim=1)", "vectors.mean(1)", "weigh each by its share"),
+        ("03b", 2, "torch.bincount(beta.argmax(dim=-1), minlength=3) / len(beta)", "beta.mean(0)", "ask each post"),
+        ("03b", 2, "argmax", "argmin", "that is the grain with the least share"),
+        ("03b", 2, " / len(beta)", "", "divide by all of them"),
         ("04", 1, "part.softmax(-1) for", "part.softmax(-1) / part.softmax(-1).sum() for", "your read has"),
         ("04", 3, "given[0]", "result[0]", "the words of your skip: they have read the image"),
         ("04", 4, "logits.sigmoid()", "logits", "z is the sigmoid of the logits"),
@@ -147,7 +152,10 @@ def test_every_solution_passes_its_check_and_every_stub_fails_with_one_sentence(
         ("07", 2, "type in train:", "type in test:", "nobody knows test"),
         ("07", 2, "type in test]", "type in train]", "count the names of test"),
         ("07", 2, "for view, type in train:", "for view, type in ((1, t) for _, t in train):", "your ceiling stopped"),
-        ("07", 3, "scene / 4 + unrelated", "unrelated", "a guess among four types is right once in four"),
+        ("07b", 1, "values, 1", "values, -1", "take the post before, not the one after"),
+        ("07b", 1, "torch.roll(values, 1, dims=0)", "values.flip(0)", "the post in the middle keeps its own"),
+        ("07b", 1, "torch.roll(values, 1, dims=0)", "values.mean(0).expand_as(values)", "the mean over posts is a"),
+        ("07b", 2, "scene / 4 + unrelated", "unrelated", "a guess among four types is right once in four"),
         ("08", 1, " / math.log(len(p))", "", "divide by the entropy of a flat map"),
         ("08", 1, "p = weights / weights.sum()", "p = weights", "make shares of the weights first"),
         ("08", 1, "math.log(len(p))", "math.log((p > 0).sum())", "R counts all regions"),
@@ -158,9 +166,12 @@ def test_every_solution_passes_its_check_and_every_stub_fails_with_one_sentence(
         ("09", 1, "2 * precision * recall / (precision + recall)", "(precision + recall) / 2", "the arithmetic mean"),
         ("09", 2, "max(some)", "max(values)", "the best of all seeds: take k of them"),
         ("09", 2, "max(some)", "sum(some) / k", "the mean of the seeds: take the best"),
-        ("09", 3, "torch.arange(len(p_values), 0, -1)", "len(p_values)", "that is Bonferroni's rule"),
-        ("09", 3, ".int().cumprod(0).bool()", "", "0.02 fails at 5 % / 3, so all greater ones fail"),
-        ("09", 3, "passed[order] =", "passed[:] =", "put each answer back in the place of its p-value"),
+        ("09b", 1, "differences - differences[-1]", "differences[-1]", "these are the places on the line"),
+        ("09b", 1, "differences[-1] * shares / 100", "differences[0] * shares / shares[0]", "the last difference, not"),
+        ("09b", 1, " / 100", "", "a share of 25 percent is a quarter"),
+        ("09b", 2, "torch.arange(len(p_values), 0, -1)", "len(p_values)", "that is Bonferroni's rule"),
+        ("09b", 2, ".int().cumprod(0).bool()", "", "0.02 fails at 5 % / 3, so all greater ones fail"),
+        ("09b", 2, "passed[order] =", "passed[:] =", "put each answer back in the place of its p-value"),
         ("10", 1, " ** 2", "", "half of it takes 4 times"),
         ("10", 2, "if i == inside[0] else 'I'", "if i < 9 else 'I'", "B- is for the first word alone"),
         ("10", 2, "b <= end", "b < end", "the last word belongs to its name"),
@@ -201,7 +212,7 @@ def test_every_solution_passes_its_check_and_every_stub_fails_with_one_sentence(
     ],
 )
 def test_a_check_says_what_is_wrong(notebook: str, number: int, old: str, new: str, said: str) -> None:
-    (source,) = [source for source in CHECKED if source.stem.startswith(notebook)]
+    (source,) = [source for source in CHECKED if source.stem.startswith(f"{notebook}_")]
     exercise, names = before_each(source)[number]
     solution = READ[source].cells[exercise.solution].source
     assert old in solution
