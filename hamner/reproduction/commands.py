@@ -31,15 +31,15 @@ def reproduce(
         typer.Option("--only", metavar="NN", help="Only this notebook, e.g. 05, 03b or b1; repeatable."),
     ] = None,
 ) -> None:
-    """Execute the notebooks in order, write figures/ and the tables again, and compare all with the committed files.
+    """Execute the notebooks, write figures/ and the tables again, and compare all with the committed files.
 
-    First trains the model that notebooks show, unless data/models/minitweets-full holds it: delete that folder to
-    train anew. Needs the bundled corpus and the committed run records, no network. Exit status 1 if a cell fails or a
-    run has to be left out of the tables; the notebook of a failing cell keeps its file.
+    Trains the model that notebooks show, unless data/models/minitweets-full holds it: delete that folder to train anew.
+    Two processes are at work at a time, and notebooks that do not show the model are executed meanwhile. Needs the
+    bundled corpus and the committed run records, no network. Exit status 1 if a cell fails or a run has to be left out
+    of the tables; the notebook of a failing cell keeps its file.
     """
     notebooks = _notebooks()
     sources = _sources(only)
-    model = _trained_model(sources)
     figures = _contents(project_folder() / "figures")
     results = _contents(project_folder() / "data" / "tables")
     states: dict[str, str] = {}
@@ -51,6 +51,7 @@ def reproduce(
         notebooks.write(executed, notebooks.executed_path(source))
 
     failures = _execute(sources, write)
+    model = _trained_model(sources)
     states |= {name: f"FAILED: {error}" for name, error in failures.items()}
 
     _, errors = write_all_tables()
@@ -129,7 +130,6 @@ def figures(
 
     folder = (folder or project_folder() / "figures").absolute()
     sources = _sources(only)
-    _trained_model(sources)
     failures = _execute(sources, lambda source, executed: None, {SVG_FOLDER: str(folder)})
     echo(f"the figures of {len(sources) - len(failures)} notebooks are in {folder}")
     if failures:
@@ -228,12 +228,18 @@ def _sources(only: Sequence[str] | None) -> list[Path]:
     return [source for source, number in zip(sources, numbers, strict=True) if not wanted or number in wanted]
 
 
-def _trained_model(sources: Sequence[Path]) -> Run | None:
-    """The model that these notebooks show, trained now where it is not yet; None if they show none."""
+def _shows_model(source: Path) -> bool:
+    """Whether a notebook shows the model that is trained for it."""
     from hamner.reproduction import model  # loads torch
 
-    shown = any(model.MODEL in source.read_text(encoding="utf-8") for source in sources)
-    return model.trained_model() if shown else None
+    return model.MODEL in source.read_text(encoding="utf-8")
+
+
+def _trained_model(sources: Sequence[Path]) -> Run | None:
+    """The model that these notebooks show, trained now where it is not yet; None if they show none."""
+    from hamner.reproduction import model
+
+    return model.trained_model() if any(map(_shows_model, sources)) else None
 
 
 def _execute(
@@ -241,17 +247,45 @@ def _execute(
     keep: Callable[[Path, NotebookNode], None],
     environment: Mapping[str, str] | None = None,
 ) -> dict[str, HamnerError]:
-    """Execute notebooks one after the other, and `keep` each one that succeeds; returns the errors of the others."""
+    """Execute notebooks, and `keep` each one that succeeds; returns the errors of the others.
+
+    Two processes of one thread are at work at a time. One of them first trains the model, and notebooks that show it
+    wait for it. Those of the build track read one another, and come one after the other.
+    """
+    import asyncio
+
+    from hamner.reproduction import model  # loads torch
+
     notebooks = _notebooks()
     failures: dict[str, HamnerError] = {}
-    for source in sources:
-        echo(f"{source.stem} ... ", end="")
-        started = time.monotonic()
-        try:
-            keep(source, notebooks.execute(source, environment))
-        except notebooks.NotebookError as error:
-            failures[source.stem] = error
-        echo(f"{time.monotonic() - started:.0f} s{' FAILED' if source.stem in failures else ''}")
+
+    async def all_of_them() -> None:
+        free, trained = asyncio.Semaphore(2), asyncio.Event()
+
+        async def train() -> None:
+            async with free:
+                if any(map(_shows_model, sources)):
+                    await model.train_apart()
+            trained.set()
+
+        async def one_after_another(chain: Sequence[Path]) -> None:
+            for source in chain:
+                if _shows_model(source):
+                    await trained.wait()
+                async with free:
+                    started = time.monotonic()
+                    try:
+                        keep(source, await notebooks.executed(source, environment))
+                    except notebooks.NotebookError as error:
+                        failures[source.stem] = error
+                    failed = " FAILED" if source.stem in failures else ""
+                    echo(f"{source.stem} ... {time.monotonic() - started:.0f} s{failed}")
+
+        built = [source for source in sources if number_of(source).startswith("b")]
+        chains = [*([source] for source in sources if source not in built), built]
+        await asyncio.gather(train(), *map(one_after_another, chains))
+
+    asyncio.run(all_of_them())
     return failures
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+
 from hamner.corpora import load_corpus, project_folder
 from hamner.devices import cpu_threads
+from hamner.errors import HamnerError
 from hamner.evaluation import read_predictions
 from hamner.minitweets import CUES
 from hamner.models import model_folder
 from hamner.study.minitweets import answers_of, type_accuracy
 from hamner.tagger import calibrate
+from hamner.terminal import echo
 from hamner.training import Run, train
 from hamner.training.rows import study_config
 from hamner.training.runs import CALIBRATION, run_name
@@ -32,6 +37,25 @@ def trained_model() -> Run:
         with cpu_threads(1):
             calibrate(run, corpus, features=features)
     return run
+
+
+async def train_apart() -> None:
+    """`trained_model` in a process of its own, unless it is there. A run that is cut goes on where it was.
+
+    Raises HamnerError if that process fails; it says why on standard error.
+    """
+    folder = project_folder() / "data" / "models" / MODEL
+    if (folder / "run.json").exists() and (folder / CALIBRATION).exists():
+        return
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "hamner.reproduction.model")
+    try:
+        status = await process.wait()
+    except asyncio.CancelledError:
+        process.terminate()
+        await process.wait()
+        raise
+    if status:
+        raise HamnerError(f"the model was not trained (exit status {status}): what is wrong stands above")
 
 
 def compare_with_record(run: Run) -> list[str]:
@@ -59,3 +83,18 @@ def compare_with_bundled(run: Run) -> str:
     if mine == bundled:
         return f"weights: the bundled model {NAME} to the byte (SHA-256 {mine[:12]})"
     return f"weights: SHA-256 {mine[:12]}, and the bundled model {NAME} has {bundled[:12]}"
+
+
+def main() -> None:
+    """Train the model; an error of hamner's is one line, and Ctrl-C none."""
+    try:
+        trained_model()
+    except HamnerError as error:
+        echo(f"error: {error}", error=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -85,9 +85,14 @@ def read_source(source: Path) -> NotebookNode:
 
 
 def execute(source: Path, environment: Mapping[str, str] | None = None) -> NotebookNode:
+    """Run `executed` to its end."""
+    return asyncio.run(executed(source, environment))
+
+
+async def executed(source: Path, environment: Mapping[str, str] | None = None) -> NotebookNode:
     """Run all cells of a notebook in order, in a kernel of its own that starts in the notebooks' folder.
 
-    The kernel ends with the last cell, with a cell that fails, and with Ctrl-C.
+    The kernel ends with the last cell, with a cell that fails, and when this is cancelled (Ctrl-C).
 
     Args:
         source: the notebook's text source.
@@ -117,7 +122,7 @@ def execute(source: Path, environment: Mapping[str, str] | None = None) -> Noteb
     # A progress bar leaves debris in a notebook.
     fixed |= {"PYDEVD_DISABLE_FILE_VALIDATION": "1", "TQDM_DISABLE": "1"}
     try:
-        asyncio.run(client.async_execute(env={**os.environ, **fixed, **(environment or {})}))
+        await client.async_execute(env={**os.environ, **fixed, **(environment or {})})
     except CellExecutionError as error:
         raise NotebookError(f"{source}: {_failing_cell(notebook)}") from error
     except DeadKernelError as error:

@@ -12,7 +12,7 @@
 # | | |
 # | --- | --- |
 # | **Goal** | write the loss and the whole model; load the trained weights into it; train one of your own |
-# | **You need** | notebooks B1 to B3, with your answers saved; a trained tagger in `data/models/minitweets-full` |
+# | **You need** | notebooks B1 to B3, with your answers saved; the tagger that comes with hamner |
 # | **Time** | about an hour to write; three minutes to run |
 # | **Of the paper** | decoding, and the whole of the model |
 #
@@ -324,18 +324,17 @@ right("Model")
 # %% [markdown]
 # ## 3. The trained weights in your classes
 #
-# Now the real thing: minitweets, its images, and the weights that hamner trained. If the tagger's folder
-# is not there, train it once, in the project's folder:
-#
-#     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
+# Now the real thing: minitweets, its images, and the weights that hamner trained.
 
 # %%
 from hamner import Tagger, load_corpus
 from hamner.corpora import project_folder
+from hamner.models import trained_or_bundled
 from hamner.study.pointing import forward, visual_features
 
 corpus = load_corpus("minitweets")
-tagger = Tagger.from_pretrained(project_folder() / "data/models/minitweets-full")
+folder = trained_or_bundled(project_folder() / "data" / "models" / "minitweets-full")
+tagger = Tagger.from_pretrained(folder)
 trained = tagger.model
 
 # %%

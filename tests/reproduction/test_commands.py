@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 import warnings
@@ -32,7 +33,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "notebooks" / "02_bad.ipynb").write_text("as it was")
     (tmp_path / "figures").mkdir()
 
-    def execute(source: Path, environment: Mapping[str, str] | None = None) -> NotebookNode:
+    async def executed(source: Path, environment: Mapping[str, str] | None = None) -> NotebookNode:
         if source.stem == "02_bad":
             raise notebooks.NotebookError("code cell 7 raised ValueError")
         (tmp_path / "figures" / "new.png").write_bytes(b"image")
@@ -40,7 +41,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             written(Path(environment[SVG_FOLDER]) / "new.svg")
         return new_notebook()
 
-    monkeypatch.setattr(notebooks, "execute", execute)
+    monkeypatch.setattr(notebooks, "executed", executed)
     monkeypatch.setattr(notebooks, "project_folder", lambda: tmp_path)
     monkeypatch.setattr(reproduction, "project_folder", lambda: tmp_path)
     monkeypatch.setattr(tables, "project_folder", lambda: tmp_path)
@@ -57,6 +58,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(ablation_tables, "minitweets_runs", lambda: ([], [Run(Path("tried"), {})]))
     monkeypatch.setattr(contact_sheet, "write_contact_sheets", lambda corpus, figures, cues: [drawn(figures, cues[0])])
     monkeypatch.setattr(model, "trained_model", lambda: pytest.fail("nothing here shows the model"))
+    monkeypatch.setattr(model, "train_apart", lambda: pytest.fail("nothing here shows the model"))
     return tmp_path
 
 
@@ -131,11 +133,48 @@ def test_the_second_half_of_a_notebook_has_a_number_of_its_own(project: Path) ->
     assert "there are 01, 01b, 02, 10, b1" in str(reproduce("--only", "2b").exception)
 
 
-def test_a_notebook_that_shows_the_model_has_it_trained_and_compared(project: Path, monkeypatch) -> None:
-    (project / "notebooks" / "py" / "01_good.py").write_text("# %%\nfolder = 'minitweets-full'\n")
+def test_a_notebook_that_shows_the_model_waits_for_it_and_others_do_not(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = project / "notebooks" / "py"
+    for name, shows in (("01_good", True), ("03_other", False), ("b1_first", True), ("b2_second", False)):
+        (sources / f"{name}.py").write_text("# %%\nfolder = 'minitweets-full'\n" if shows else "# %%\n1\n")
+    happened: list[str] = []
+    at_work = most = 0
+
+    async def working(what: str, turns: int) -> None:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        happened.append(what)
+        at_work -= 1
+
+    async def executed(source: Path, environment: Mapping[str, str] | None = None) -> NotebookNode:
+        await working(source.stem, 1)
+        return new_notebook()
+
+    monkeypatch.setattr(notebooks, "executed", executed)
+    monkeypatch.setattr(model, "train_apart", lambda: working("training", 20))
     monkeypatch.setattr(model, "trained_model", lambda: "the run")
     monkeypatch.setattr(model, "compare_with_record", lambda run: [f"{run} came out as committed"])
-    assert "the run came out as committed" in reproduce("--only", "01").stdout
+    said = reproduce().stdout
+    assert "the run came out as committed" in said
+    assert most == 2
+    assert happened.index("03_other") < happened.index("training") < happened.index("01_good")
+    assert happened.index("training") < happened.index("b1_first") < happened.index("b2_second")
+    assert said.index("01_good: ") < said.index("03_other: ")  # the summary has the order of the numbers
+
+
+def test_a_model_that_cannot_be_trained_ends_the_command(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "notebooks" / "py" / "01_good.py").write_text("# %%\nfolder = 'minitweets-full'\n")
+
+    async def failing() -> None:
+        raise HamnerError("the model was not trained")
+
+    monkeypatch.setattr(model, "train_apart", failing)
+    assert "the model was not trained" in str(reproduce("--only", "01").exception)
 
 
 def test_students_get_every_notebook_without_its_solutions(project: Path) -> None:

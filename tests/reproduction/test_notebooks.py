@@ -15,6 +15,7 @@ import pytest
 from nbformat import NotebookNode
 
 from hamner.reproduction import notebooks
+from hamner.reproduction.model import MODEL
 
 SOURCES = notebooks.notebook_sources()
 
@@ -122,6 +123,18 @@ def test_a_notebook_opens_with_its_goal_and_ends_with_exercises_whose_solutions_
     assert 2 <= len(solutions) <= (8 if source.stem.startswith("b") else 5)  # the build track is exercises
     assert code_cells(notebook)[0].metadata.tags == ["install"]
     assert "What we do not know of the paper" in notebook.cells[-1].source
+
+
+def test_no_notebook_needs_a_model_that_its_reader_has_to_train_first() -> None:
+    loading = {
+        source.stem: cell.source
+        for source in notebooks.notebook_sources()
+        for cell in code_cells(notebooks.read_source(source))
+        if re.search(rf"models\W.*{MODEL}", cell.source)
+    }
+    assert len(loading) >= 9
+    for stem, code in loading.items():
+        assert "trained_or_bundled(" in code, stem
 
 
 def test_a_notebook_executed_twice_is_the_same_file(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +14,8 @@ from hamner.corpora import load_corpus, project_folder
 from hamner.errors import HamnerError
 from hamner.evaluation import align, read_predictions, score
 from hamner.models import model_folder
-from hamner.reproduction import bundle
-from hamner.reproduction.model import compare_with_bundled, compare_with_record
+from hamner.reproduction import bundle, model
+from hamner.reproduction.model import MODEL, compare_with_bundled, compare_with_record, train_apart
 from hamner.study.minitweets import CUES
 from hamner.training import Run
 from hamner.training.rows import study_config
@@ -68,3 +71,18 @@ def test_a_model_is_packed_with_its_record_weights_temperature_and_predictions(t
     assert bundle.bundle(run, tmp_path / "packed")  # the same weights to the byte
     with pytest.raises(HamnerError, match=r"no model that comes along is called 'tweet'.*did you mean tweets"):
         bundle.main(["tweet"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no program `false`")
+def test_a_process_that_fails_to_train_is_an_error_and_a_trained_model_needs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "project_folder", lambda: tmp_path)
+    monkeypatch.setattr(model.sys, "executable", shutil.which("false"))
+    with pytest.raises(HamnerError, match=r"the model was not trained \(exit status 1\)"):
+        asyncio.run(train_apart())
+    folder = tmp_path / "data" / "models" / MODEL
+    folder.mkdir(parents=True)
+    for part in ("run.json", "calibration.json"):
+        (folder / part).touch()
+    asyncio.run(train_apart())
