@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -70,12 +71,22 @@ def _fetched(name: str, revision: str | None) -> Path:
 
 
 def trained_or_bundled(trained: Path, bundled: str = OF_IMAGES) -> Path:
-    """The folder `trained` if it holds a finished run with its weights, else that of a bundled model.
+    """The folder `trained` if it holds a finished run with other weights than a bundled model, else that model's.
 
     Prints in one line which one it is.
     """
-    if all((trained / part).is_file() for part in PARTS[:2]):
+    folder = model_folder(bundled)
+    if all((trained / part).is_file() for part in PARTS[:2]) and _weights(trained) != _weights(folder):
         echo(f"model: {trained.name}, trained on this machine")
         return trained
-    echo(f"model: {bundled}, which comes with hamner (no run has been trained into {trained.name})")
-    return model_folder(bundled)
+    echo(f"model: {bundled}, which comes with hamner")
+    return folder
+
+
+def _weights(folder: Path) -> str | None:
+    """The SHA-256 of a run's weights as its record says; None for a record that says nothing, or cannot be read."""
+    try:
+        record = json.loads((folder / PARTS[0]).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # whoever loads the run says what is wrong
+        return None
+    return record.get("weights_sha256") if isinstance(record, dict) else None

@@ -34,9 +34,9 @@ def reproduce(
     """Execute the notebooks, write figures/ and the tables again, and compare all with the committed files.
 
     Trains the model that notebooks show, unless data/models/minitweets-full holds it: delete that folder to train anew.
-    Two processes are at work at a time, and notebooks that do not show the model are executed meanwhile. Needs the
-    bundled corpus and the committed run records, no network. Exit status 1 if a cell fails or a run has to be left out
-    of the tables; the notebook of a failing cell keeps its file.
+    Notebooks are executed meanwhile, with the model that comes along; those that show it once more if it comes out with
+    other weights. Needs the bundled corpus and the committed run records, no network. Exit status 1 if a cell fails or
+    a run has to be left out of the tables; the notebook of a failing cell keeps its file.
     """
     notebooks = _notebooks()
     sources = _sources(only)
@@ -249,43 +249,46 @@ def _execute(
 ) -> dict[str, HamnerError]:
     """Execute notebooks, and `keep` each one that succeeds; returns the errors of the others.
 
-    Two processes of one thread are at work at a time. One of them first trains the model, and notebooks that show it
-    wait for it. Those of the build track read one another, and come one after the other.
+    Two processes of one thread are at work at a time. One of them trains the model that notebooks show, where it is
+    not trained yet; meanwhile they show the bundled one. Where it comes out with other weights, they are executed once
+    more, and show those.
     """
     import asyncio
 
     from hamner.reproduction import model  # loads torch
 
     notebooks = _notebooks()
+    showing = [source for source in sources if _shows_model(source)]
+    trains = bool(showing) and not model.is_trained()
     failures: dict[str, HamnerError] = {}
 
-    async def all_of_them() -> None:
-        free, trained = asyncio.Semaphore(2), asyncio.Event()
+    async def all_of_them(sources: Sequence[Path], trains: bool) -> None:
+        free = asyncio.Semaphore(2)
 
         async def train() -> None:
             async with free:
-                if any(map(_shows_model, sources)):
-                    await model.train_apart()
-            trained.set()
+                await model.train_apart()
 
         async def one_after_another(chain: Sequence[Path]) -> None:
             for source in chain:
-                if _shows_model(source):
-                    await trained.wait()
                 async with free:
                     started = time.monotonic()
                     try:
                         keep(source, await notebooks.executed(source, environment))
+                        failures.pop(source.stem, None)
                     except notebooks.NotebookError as error:
                         failures[source.stem] = error
                     failed = " FAILED" if source.stem in failures else ""
                     echo(f"{source.stem} ... {time.monotonic() - started:.0f} s{failed}")
 
-        built = [source for source in sources if number_of(source).startswith("b")]
+        built = [source for source in sources if number_of(source).startswith("b")]  # they read one another
         chains = [*([source] for source in sources if source not in built), built]
-        await asyncio.gather(train(), *map(one_after_another, chains))
+        await asyncio.gather(*([train()] if trains else []), *map(one_after_another, chains))
 
-    asyncio.run(all_of_them())
+    asyncio.run(all_of_them(sources, trains))
+    if trains and not model.is_bundled(model.trained_model()):
+        echo("the model came out with other weights than the bundled one: once more, with these")
+        asyncio.run(all_of_them(showing, trains=False))
     return failures
 
 

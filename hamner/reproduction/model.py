@@ -39,13 +39,18 @@ def trained_model() -> Run:
     return run
 
 
+def is_trained() -> bool:
+    """Whether data/models holds the model already, with its calibration."""
+    folder = project_folder() / "data" / "models" / MODEL
+    return (folder / "run.json").exists() and (folder / CALIBRATION).exists()
+
+
 async def train_apart() -> None:
     """`trained_model` in a process of its own, unless it is there. A run that is cut goes on where it was.
 
     Raises HamnerError if that process fails; it says why on standard error.
     """
-    folder = project_folder() / "data" / "models" / MODEL
-    if (folder / "run.json").exists() and (folder / CALIBRATION).exists():
+    if is_trained():
         return
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "hamner.reproduction.model")
     try:
@@ -77,10 +82,15 @@ def compare_with_record(run: Run) -> list[str]:
     return [*lines, compare_with_bundled(run)]
 
 
+def is_bundled(run: Run) -> bool:
+    """Whether the weights of `run` are those of the bundled model."""
+    return bool(run.record["weights_sha256"] == Run.load(model_folder(NAME)).record["weights_sha256"])
+
+
 def compare_with_bundled(run: Run) -> str:
     """Whether the weights of `run` are those of the model `minitweets` that comes along, by their SHA-256."""
     mine, bundled = (each.record["weights_sha256"] for each in (run, Run.load(model_folder(NAME))))
-    if mine == bundled:
+    if is_bundled(run):
         return f"weights: the bundled model {NAME} to the byte (SHA-256 {mine[:12]})"
     return f"weights: SHA-256 {mine[:12]}, and the bundled model {NAME} has {bundled[:12]}"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -146,13 +147,20 @@ def test_a_mistyped_folder_is_not_asked_of_the_hub(asked: list[dict[str, Any]], 
     assert not asked
 
 
-def test_a_run_that_was_trained_goes_before_the_bundled_one_and_the_line_says_which(tmp_path: Path, capsys) -> None:
-    trained = tmp_path / "minitweets-full"
-    assert trained_or_bundled(trained) == HOME / "minitweets"
-    expected = "model: minitweets, which comes with hamner (no run has been trained into minitweets-full)\n"
-    assert capsys.readouterr().out == expected
-    shutil.copytree(HOME / "minitweets", trained)
-    assert trained_or_bundled(trained) == trained
-    assert capsys.readouterr().out == "model: minitweets-full, trained on this machine\n"
+def test_a_run_with_other_weights_goes_before_the_bundled_one_and_the_line_says_which(tmp_path: Path, capsys) -> None:
+    trained, bundled = tmp_path / "minitweets-full", HOME / "minitweets"
+
+    def chosen() -> tuple[Path, str]:
+        return trained_or_bundled(trained), capsys.readouterr().out
+
+    comes_along = bundled, "model: minitweets, which comes with hamner\n"
+    assert chosen() == comes_along
+    shutil.copytree(bundled, trained)
+    assert chosen() == comes_along  # it came out to the byte
+    record = json.loads((trained / "run.json").read_text())
+    for text in (json.dumps(record | {"weights_sha256": "0" * 64}), "[]", "damaged"):
+        (trained / "run.json").write_text(text)
+        assert chosen() == (trained, "model: minitweets-full, trained on this machine\n")
     (trained / "model.safetensors").unlink()  # a record alone cannot tag
+    assert chosen() == comes_along
     assert trained_or_bundled(trained, OF_TEXT) == HOME / "tweets"

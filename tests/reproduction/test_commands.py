@@ -59,6 +59,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(contact_sheet, "write_contact_sheets", lambda corpus, figures, cues: [drawn(figures, cues[0])])
     monkeypatch.setattr(model, "trained_model", lambda: pytest.fail("nothing here shows the model"))
     monkeypatch.setattr(model, "train_apart", lambda: pytest.fail("nothing here shows the model"))
+    monkeypatch.setattr(model, "is_trained", lambda: False)
     return tmp_path
 
 
@@ -133,8 +134,9 @@ def test_the_second_half_of_a_notebook_has_a_number_of_its_own(project: Path) ->
     assert "there are 01, 01b, 02, 10, b1" in str(reproduce("--only", "2b").exception)
 
 
-def test_a_notebook_that_shows_the_model_waits_for_it_and_others_do_not(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("to_the_byte", [True, False])
+def test_notebooks_are_executed_beside_the_training_and_once_more_for_another_model(
+    project: Path, monkeypatch: pytest.MonkeyPatch, to_the_byte: bool
 ) -> None:
     sources = project / "notebooks" / "py"
     for name, shows in (("01_good", True), ("03_other", False), ("b1_first", True), ("b2_second", False)):
@@ -156,14 +158,17 @@ def test_a_notebook_that_shows_the_model_waits_for_it_and_others_do_not(
         return new_notebook()
 
     monkeypatch.setattr(notebooks, "executed", executed)
-    monkeypatch.setattr(model, "train_apart", lambda: working("training", 20))
+    monkeypatch.setattr(model, "train_apart", lambda: working("training", 50))
     monkeypatch.setattr(model, "trained_model", lambda: "the run")
+    monkeypatch.setattr(model, "is_bundled", lambda run: to_the_byte)
     monkeypatch.setattr(model, "compare_with_record", lambda run: [f"{run} came out as committed"])
     said = reproduce().stdout
     assert "the run came out as committed" in said
     assert most == 2
-    assert happened.index("03_other") < happened.index("training") < happened.index("01_good")
-    assert happened.index("training") < happened.index("b1_first") < happened.index("b2_second")
+    first, again = happened[: happened.index("training")], happened[happened.index("training") + 1 :]
+    assert sorted(first) == ["01_good", "02_bad", "03_other", "b1_first", "b2_second"]
+    assert first.index("b1_first") < first.index("b2_second")
+    assert sorted(again) == ([] if to_the_byte else ["01_good", "b1_first"])
     assert said.index("01_good: ") < said.index("03_other: ")  # the summary has the order of the numbers
 
 
