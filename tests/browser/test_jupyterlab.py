@@ -192,10 +192,11 @@ def test_the_quickstart_shows_a_tagged_post(chrome: Chrome, lab: Lab, tmp_path: 
     assert image > 300, shown.screenshots
 
 
-def test_the_notebook_on_attention_runs(chrome: Chrome, lab: Lab, tmp_path: Path) -> None:
-    shown = run_all(chrome, lab, ROOT / "notebooks" / "08_attention_and_relevance.ipynb", tmp_path)
+def test_a_notebook_of_the_build_track_runs_and_its_checks_pass(chrome: Chrome, lab: Lab, tmp_path: Path) -> None:
+    shown = run_all(chrome, lab, ROOT / "notebooks" / "b2_objects_and_their_relations.ipynb", tmp_path)
     assert_clean(shown)
-    assert "AUC of relevance" in shown.cell("AUC of relevance")["text"]
+    for stage in ("Objects", "SemanticBlock", "SpatialBlock"):
+        assert f"Right: {stage}." in shown.cell(f'right("{stage}")')["text"]
 
 
 def test_the_playground_answers_in_its_panel(chrome: Chrome, lab: Lab, tmp_path: Path) -> None:
