@@ -43,11 +43,12 @@ def reproduce(
     figures = _contents(project_folder() / "figures")
     results = _contents(project_folder() / "data" / "tables")
     states: dict[str, str] = {}
+    committed = {source: notebooks.committed(notebooks.executed_path(source)) for source in sources}
     if not only:
         _draw_contact_sheets()
 
     def write(source: Path, executed: NotebookNode) -> None:
-        states[source.stem] = notebooks.compare(executed, notebooks.executed_path(source))
+        states[source.stem] = notebooks.compare(executed, committed[source])
         notebooks.write(executed, notebooks.executed_path(source))
 
     failures = _execute(sources, write)
@@ -232,7 +233,7 @@ def _shows_model(source: Path) -> bool:
     """Whether a notebook shows the model that is trained for it."""
     from hamner.reproduction import model  # loads torch
 
-    return model.MODEL in source.read_text(encoding="utf-8")
+    return f'"{model.MODEL}"' in source.read_text(encoding="utf-8")
 
 
 def _trained_model(sources: Sequence[Path]) -> Run | None:
@@ -260,6 +261,8 @@ def _execute(
     notebooks = _notebooks()
     showing = [source for source in sources if _shows_model(source)]
     trains = bool(showing) and not model.is_trained()
+    if showing and not trains:
+        model.trained_model()  # another run in its folder is an error now, and not after the last notebook
     failures: dict[str, HamnerError] = {}
 
     async def all_of_them(sources: Sequence[Path], trains: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 
 from hamner.corpora import load_corpus, project_folder
 from hamner.devices import cpu_threads
@@ -21,7 +22,7 @@ from hamner.vision.store import FEATURES
 
 NAME = "minitweets"
 MODEL = "minitweets-full"
-"""The folder under data/models that notebooks load the model from."""
+"""The folder under data/models that notebooks load the model from, if its weights are not the bundled ones."""
 
 
 def trained_model() -> Run:
@@ -56,7 +57,8 @@ async def train_apart() -> None:
     try:
         status = await process.wait()
     except asyncio.CancelledError:
-        process.terminate()
+        with suppress(ProcessLookupError):  # Ctrl-C reached it, too
+            process.terminate()
         await process.wait()
         raise
     if status:
@@ -96,7 +98,7 @@ def compare_with_bundled(run: Run) -> str:
 
 
 def main() -> None:
-    """Train the model; an error of hamner's is one line, and Ctrl-C none."""
+    """Train the model; an error of hamner's is one line, and Ctrl-C during the training none."""
     try:
         trained_model()
     except HamnerError as error:

@@ -171,12 +171,17 @@ def write(notebook: NotebookNode, path: Path) -> None:
         temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
 
 
-def compare(executed: NotebookNode, committed: Path) -> str:
-    """Compare an executed notebook with the committed file: "as committed", or the code cells that differ."""
-    if not committed.exists():
+def committed(path: Path) -> str | None:
+    """The text of a notebook's file before it is executed; None if there is none."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
+
+
+def compare(executed: NotebookNode, committed: str | None) -> str:
+    """Compare an executed notebook with the committed text: "as committed", or the code cells that differ."""
+    if committed is None:
         return "new: none was committed"
     try:
-        before = nbformat.read(committed, as_version=4)
+        before = nbformat.reads(committed, as_version=4)
     except ValueError:  # a conflict marker of git in it, say
         return "the committed file was no notebook"
     if [cell.id for cell in before.cells] != [cell.id for cell in executed.cells]:  # ids are hashes of the text

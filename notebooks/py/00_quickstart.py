@@ -51,7 +51,8 @@ from hamner.models import trained_or_bundled
 #
 # A trained tagger is a folder. This one learnt from *minitweets*, the bundled corpus: invented
 # tweets with drawn images, made so that it is known what each image should tell. It comes with
-# hamner. If you have trained your own (half an hour), the cell takes that one, and says so:
+# hamner. If you have trained your own (half an hour) and its weights differ, the cell takes that
+# one, and says so:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 #     hamner calibrate data/models/minitweets-full

@@ -50,7 +50,7 @@ from hamner.study.pointing import forward, visual_features
 pd.options.display.max_columns = 40  # a post is wider than the twenty that pandas shows
 
 # %% [markdown]
-# The run comes with hamner. If you have trained your own, the cell takes that one, and says so:
+# The run comes with hamner. If you have trained your own and its weights differ, the cell takes that one, and says so:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 #     hamner calibrate data/models/minitweets-full
@@ -454,8 +454,8 @@ maps = {
     "semantic": output.attention_weights.semantic[row, :, 1 + seen_from, 1:][:, there].numpy(),
     "spatial": output.attention_weights.spatial[row, :, seen_from][:, there].numpy(),
 }
-save(stages.heads(image, boxes, seen_from, maps), "heads")
 assert np.allclose(len(boxes) * maps["spatial"], 1, atol=0.1)
+save(stages.heads(image, boxes, seen_from, maps), "heads")
 
 # %% [markdown]
 # *Attention of one object (red box) to the objects of its image, for each head of the semantic and

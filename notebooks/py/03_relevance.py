@@ -52,7 +52,7 @@ from hamner.models import trained_or_bundled
 from hamner.study.pointing import forward, visual_features
 
 # %% [markdown]
-# The run comes with hamner. If you have trained your own, the cell takes that one, and says so:
+# The run comes with hamner. If you have trained your own and its weights differ, the cell takes that one, and says so:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 #     hamner calibrate data/models/minitweets-full
@@ -446,9 +446,9 @@ lied_to.groupby(steps, observed=True).right.agg(["count", "mean"]).round(3)
 
 # %% [markdown]
 # Where the image is clearly refused, the name keeps its type. A judgement in the middle is no
-# compromise: a share of a strong wrong opinion is still enough to outvote a name. It is not that the
-# topics cannot be seen, though no topic thing of test occurs in training: a linear probe tells that of
-# most of these images (notebook 07b, section 3).
+# compromise: a share of a strong wrong opinion is still enough to outvote a name. The topics are visible,
+# though no topic thing of test occurs in training: a linear probe reads that of most of these images
+# (notebook 07b, section 3).
 #
 # The same for wrong images:
 

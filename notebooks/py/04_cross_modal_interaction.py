@@ -54,7 +54,7 @@ from hamner.drawing.style import save
 # ## 1. A post with two names
 #
 # The tagger is the full model, trained on minitweets. It comes with hamner. If you have trained
-# your own, the cell takes that one, and says so:
+# your own and its weights differ, the cell takes that one, and says so:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 #     hamner calibrate data/models/minitweets-full

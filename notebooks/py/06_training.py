@@ -59,7 +59,7 @@ KEPT = project_folder() / FEATURES  # features that are computed already
 # post of test, `model.safetensors` holds the weights. No file is a pickle: reading a pickle from
 # elsewhere can run any code.
 #
-# The run comes with hamner. If you have trained your own, the cell takes that one, and says so:
+# The run comes with hamner. If you have trained your own and its weights differ, the cell takes that one, and says so:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 #     hamner calibrate data/models/minitweets-full

@@ -16,7 +16,7 @@
 # | **Time** | about 25 minutes to read, less than a minute to run |
 # | **Of the paper** | the ablation of the main modules (a summary by others names four: see the end) |
 #
-# An *ablation* trains the model again without one of its parts and looks what is lost. On real
+# An *ablation* retrains the model without one part and measures the loss. On real
 # tweets the loss is a single number, often below one point of F1, and nobody knows what it ought
 # to be. Did the part work? Was it luck? Was the part never needed by these posts?
 #

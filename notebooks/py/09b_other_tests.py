@@ -18,7 +18,7 @@
 #
 # [Notebook 09](09_paper_tables.ipynb) has the tables: F1 on a run's own test, beside published numbers and
 # beside text only. Here the same runs are put to other tests. Do they carry over to another corpus, and do
-# wrong images mislead them (section 1)? Which rows differ, when twenty are tested at once (2)? How far
+# wrong images mislead them (section 1)? Which rows differ, when many are tested at once (2)? How far
 # apart are two runs for no reason at all (3)? And what does the scorer do to the number (4)? The next
 # notebook, [10](10_your_own_tweets.ipynb), tags tweets of your own.
 #

@@ -167,8 +167,8 @@ complaints(broken, SAMPLE)
 # %% [markdown]
 # ## 3. Tagging
 #
-# The tagger is the one of notebook 00. It comes with hamner. If you have trained your own, the
-# cell takes that one, and says so:
+# The tagger is the one of notebook 00. It comes with hamner. If you have trained your own and
+# its weights differ, the cell takes that one, and says so:
 #
 #     hamner train minitweets --row full --threads 1 --run data/models/minitweets-full
 #     hamner calibrate data/models/minitweets-full

@@ -94,12 +94,13 @@ def test_a_label_stands_above_its_box_and_not_on_what_the_box_shows(top: float) 
     assert label.get_va() == "bottom"
 
 
-def test_numbers_of_boxes_that_lie_close_do_not_meet() -> None:
+def test_numbers_stand_on_the_corners_of_their_boxes_and_do_not_meet() -> None:
     figure = Figure()
     axes = figure.subplots()
     axes.set(xlim=(0, 1), ylim=(1, 0))
-    close = [(0.05, 0.05, 0.3, 0.3), (0.32, 0.05, 0.6, 0.3), (0.05, 0.32, 0.3, 0.6), (0.32, 0.32, 0.6, 0.6)]
+    close = [(0.05, 0.05, 0.3, 0.3), (0.32, 0.05, 0.6, 0.3), (0.0, 0.4, 0.6, 1.0), (0.27, 0.67, 0.33, 0.73)]
     number_boxes(axes, np.array(close), ["black"] * 4)
+    assert [text.get_position() for text in axes.texts] == [box[:2] for box in close]
     figure.draw_without_rendering()
     plates = [text.get_bbox_patch().get_window_extent() for text in axes.texts]
     assert [text.get_text() for text in axes.texts] == ["1", "2", "3", "4"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 from nbformat import NotebookNode
-from nbformat.v4 import new_notebook
+from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner, Result
 
 from hamner.drawing.style import SVG_FOLDER
@@ -18,6 +18,7 @@ from hamner.errors import HamnerError
 from hamner.minitweets import contact_sheet
 from hamner.reproduction import commands as reproduction
 from hamner.reproduction import model, notebooks
+from hamner.reproduction.numbering import number_of
 from hamner.study import ablation_tables, build_up, comparison, lesions, outside, published, tables
 from hamner.study import commands as study
 from hamner.training import Run
@@ -140,7 +141,7 @@ def test_notebooks_are_executed_beside_the_training_and_once_more_for_another_mo
 ) -> None:
     sources = project / "notebooks" / "py"
     for name, shows in (("01_good", True), ("03_other", False), ("b1_first", True), ("b2_second", False)):
-        (sources / f"{name}.py").write_text("# %%\nfolder = 'minitweets-full'\n" if shows else "# %%\n1\n")
+        (sources / f"{name}.py").write_text('# %%\nfolder = "minitweets-full"\n' if shows else "# %%\n1\n")
     happened: list[str] = []
     at_work = most = 0
 
@@ -155,15 +156,17 @@ def test_notebooks_are_executed_beside_the_training_and_once_more_for_another_mo
 
     async def executed(source: Path, environment: Mapping[str, str] | None = None) -> NotebookNode:
         await working(source.stem, 1)
-        return new_notebook()
+        return new_notebook(cells=[new_code_cell("1", id="a")])  # another text than the committed one
 
     monkeypatch.setattr(notebooks, "executed", executed)
     monkeypatch.setattr(model, "train_apart", lambda: working("training", 50))
     monkeypatch.setattr(model, "trained_model", lambda: "the run")
     monkeypatch.setattr(model, "is_bundled", lambda run: to_the_byte)
     monkeypatch.setattr(model, "compare_with_record", lambda run: [f"{run} came out as committed"])
+    notebooks.write(new_notebook(), project / "notebooks" / "01_good.ipynb")
     said = reproduce().stdout
     assert "the run came out as committed" in said
+    assert "01_good: its text has changed since it was committed" in said  # and not: since it was executed first
     assert most == 2
     first, again = happened[: happened.index("training")], happened[happened.index("training") + 1 :]
     assert sorted(first) == ["01_good", "02_bad", "03_other", "b1_first", "b2_second"]
@@ -172,8 +175,27 @@ def test_notebooks_are_executed_beside_the_training_and_once_more_for_another_mo
     assert said.index("01_good: ") < said.index("03_other: ")  # the summary has the order of the numbers
 
 
+def test_another_run_in_the_models_folder_is_refused_before_any_notebook(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "notebooks" / "py" / "01_good.py").write_text('# %%\nfolder = "minitweets-full"\n')
+
+    def refused() -> None:
+        raise HamnerError("the folder holds another run")
+
+    monkeypatch.setattr(model, "is_trained", lambda: True)
+    monkeypatch.setattr(model, "trained_model", refused)
+    monkeypatch.setattr(notebooks, "executed", lambda *given: pytest.fail("a notebook was executed"))
+    assert "the folder holds another run" in str(reproduce("--only", "01").exception)
+
+
+def test_the_notebooks_that_show_the_model_are_those_that_load_it() -> None:
+    showing = [number_of(source) for source in notebooks.notebook_sources() if reproduction._shows_model(source)]
+    assert showing == ["00", "02", "03", "03b", "04", "06", "08", "10", "b4"]
+
+
 def test_a_model_that_cannot_be_trained_ends_the_command(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (project / "notebooks" / "py" / "01_good.py").write_text("# %%\nfolder = 'minitweets-full'\n")
+    (project / "notebooks" / "py" / "01_good.py").write_text('# %%\nfolder = "minitweets-full"\n')
 
     async def failing() -> None:
         raise HamnerError("the model was not trained")

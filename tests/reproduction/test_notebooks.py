@@ -239,11 +239,14 @@ class TestCompare:
 
     def test_equal_outputs_came_out_as_committed(self, tmp_path: Path) -> None:
         notebooks.write(self.executed("1\n"), tmp_path / "n.ipynb")
-        assert notebooks.compare(self.executed("1\n"), tmp_path / "n.ipynb") == "as committed"
+        assert notebooks.compare(self.executed("1\n"), notebooks.committed(tmp_path / "n.ipynb")) == "as committed"
 
     def test_the_cell_whose_output_differs_is_named(self, tmp_path: Path) -> None:
         notebooks.write(self.executed("1\n"), tmp_path / "n.ipynb")
-        assert notebooks.compare(self.executed("2\n"), tmp_path / "n.ipynb") == "outputs differ in code cell 2"
+        assert (
+            notebooks.compare(self.executed("2\n"), notebooks.committed(tmp_path / "n.ipynb"))
+            == "outputs differ in code cell 2"
+        )
 
     def test_changed_text_and_missing_or_broken_files_are_told_apart(self, tmp_path: Path) -> None:
         changed = self.executed("1\n")
@@ -251,7 +254,8 @@ class TestCompare:
         notebooks.write(changed, tmp_path / "n.ipynb")
         (tmp_path / "conflict.ipynb").write_text("<<<<<<< HEAD\n{}\n")
         states = {
-            notebooks.compare(self.executed("1\n"), tmp_path / name) for name in ("n.ipynb", "conflict.ipynb", "x")
+            notebooks.compare(self.executed("1\n"), notebooks.committed(tmp_path / name))
+            for name in ("n.ipynb", "conflict.ipynb", "x")
         }
         assert len(states) == 3
         assert "as committed" not in states

@@ -396,3 +396,13 @@ def test_what_the_quizzes_say_that_an_architecture_lacks_is_what_the_study_says(
     assert {"no_relations", "no_reading"} <= set(LACKS["visual_prefix"])
     assert "no_relevance" in LACKS["concatenation"]
     assert ABILITY["no_spatial"] == "no_geometry"
+
+
+def test_the_shares_of_grains_in_a_reason_are_possible() -> None:
+    """Three cosines give shares of at least 0.063, of which none is more than e^2 times another."""
+    text = (QUIZ / "03b_integration.md").read_text(encoding="utf-8")
+    named = [tuple(map(float, three)) for three in re.findall(r"\((0\.\d+), (0\.\d+), (0\.\d+)\)", text)]
+    assert len(named) >= 4
+    for three in named:
+        assert sum(three) == pytest.approx(1, abs=0.005), three
+        assert max(three) / min(three) <= math.exp(2), three

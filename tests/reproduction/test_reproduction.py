@@ -5,8 +5,11 @@ import gzip
 import json
 import os
 import shutil
+import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -86,3 +89,38 @@ def test_a_process_that_fails_to_train_is_an_error_and_a_trained_model_needs_non
     for part in ("run.json", "calibration.json"):
         (folder / part).touch()
     asyncio.run(train_apart())
+
+
+def test_the_process_that_trains_is_the_module_that_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    async def started(*command: object) -> object:
+        asked.extend(command)
+        return SimpleNamespace(wait=lambda: asyncio.sleep(0, result=0))
+
+    monkeypatch.setattr(model, "project_folder", lambda: tmp_path)
+    monkeypatch.setattr(model.asyncio, "create_subprocess_exec", started)
+    asyncio.run(train_apart())
+    assert asked == [sys.executable, "-m", model.__name__]
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [(None, None, ""), (HamnerError("no \x1b room"), 1, "error: no \\x1b room\n"), (KeyboardInterrupt(), 130, "")],
+)
+def test_the_process_that_trains_ends_with_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    raised: BaseException | None,
+    status: int | None,
+    said: str,
+) -> None:
+    def trained() -> None:
+        if raised:
+            raise raised
+
+    monkeypatch.setattr(model, "trained_model", trained)
+    with nullcontext() if status is None else pytest.raises(SystemExit) as ended:
+        model.main()
+    assert status is None or (ended is not None and ended.value.code == status)
+    assert capsys.readouterr().err == said

@@ -65,7 +65,7 @@ def test_both_forms_of_captions_file_are_read(tmp_path: Path) -> None:
     [
         ("1.jpg :a van\n2.jpg a flag\n", ":2: not of the form"),
         ("1.jpg :a van\n1.jpg :a flag\n", ":2: a second, different caption for 1.jpg"),
-        ('{"1.jpg": "a van",\n}', ":2: "),
+        ('{"1.jpg": "a van"\n"2.jpg": "a flag"}', ":2: "),
         ('{"1.jpg": 3}', "must be a string"),
         ('{"1.jpg": "a van", "1.jpg": "a flag"}', "a second, different caption"),
         ("", "no captions in it"),
