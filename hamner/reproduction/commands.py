@@ -285,7 +285,7 @@ def _execute(
                     echo(f"{source.stem} ... {time.monotonic() - started:.0f} s{failed}")
 
         built = [source for source in sources if number_of(source).startswith("b")]  # they read one another
-        chains = [*([source] for source in sources if source not in built), built]
+        chains = [built, *([source] for source in sources if source not in built)]  # the longest chain first
         await asyncio.gather(*([train()] if trains else []), *map(one_after_another, chains))
 
     asyncio.run(all_of_them(sources, trains))
