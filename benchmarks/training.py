@@ -21,7 +21,6 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from torch.optim import AdamW
 
 from hamner.corpora import load_corpus
 from hamner.devices import existing_device
@@ -31,7 +30,8 @@ from hamner.model.config import ModelConfig
 from hamner.model.hamner import HamNer
 from hamner.training.batching import Split, Window, length_buckets, prepare
 from hamner.training.config import TrainConfig
-from hamner.training.loop import build_model, parameter_groups
+from hamner.training.loop import build_model
+from hamner.training.optimizer import Optimizer, parameter_groups
 from hamner.vision.features import VisualFeatures
 
 ROUNDS = 3
@@ -59,7 +59,7 @@ def main(
     split = prepare(load_corpus(corpus, root).train, model, tokenizer)
     items = split.windows
     order = length_buckets(split.lengths(), config.batch_size, seed=1)[:batches]
-    optimizer = AdamW(parameter_groups(model, config), fused=True)
+    optimizer = Optimizer(parameter_groups(model, config))
 
     def by_batch() -> Iterable[Batch]:
         return (split.batch(chosen).to(place) for chosen in order)
@@ -69,7 +69,7 @@ def main(
 
     def with_vision(regions: int, channels: int) -> Callable[[], None]:
         full = build_model(replace(config.model, vision=True), config.seed, channels).to(place).train()
-        of_full = AdamW(parameter_groups(full, config), fused=True)
+        of_full = Optimizer(parameter_groups(full, config))
         images = random_features(regions, channels)
         illustrated = Split(items, split.pad, lambda number: images[number % len(images)])
         return lambda: steps(full, of_full, (illustrated.batch(chosen).to(place) for chosen in order), config.clip)
@@ -105,7 +105,7 @@ def main(
         print(f"a step of the full model with {name} takes {ratio:.2f} times a text-only step")
 
 
-def steps(model: HamNer, optimizer: AdamW, batches: Iterable[Batch], clip: float) -> None:
+def steps(model: HamNer, optimizer: Optimizer, batches: Iterable[Batch], clip: float) -> None:
     """Run training steps as `hamner.training.loop` does."""
     for batch in batches:
         loss = model(batch).loss

@@ -113,7 +113,8 @@ def require_one_change(runs: Sequence[Run]) -> None:
         HamnerError: two runs differ in another setting; the message names it.
     """
     of_rows = {f"model.{part}" for changes in ROWS.values() for part in changes} | {"seed", "images", "appended"}
-    of_vision = {f"model.{field.name}" for field in fields(ModelConfig) if field.name not in OF_TEXT} | {"visual"}
+    of_vision = {f"model.{field.name}" for field in fields(ModelConfig) if field.name not in OF_TEXT}
+    of_vision |= {"visual", "optimizer"}
     of_encoder = {f"model.{name}" for name in OF_TEXT if name not in OF_OWN_WORDS}
     visual = [run for run in runs if run.config.visual is not None]
     own = [run for run in runs if run.config.model.words in OWN_WORDS]

@@ -57,6 +57,9 @@ class TrainConfig:
     batch_size: Annotated[int, Field(ge=1, le=MOST_POSTS)] = setting(
         16, "ours", "posts per step and process", sibling=24
     )
+    optimizer: Literal["adamw", "muon"] = setting(
+        "adamw", "ours", "what moves the matrices of the fusion; all else is moved by adamw"
+    )
     encoder_lr: Rate = setting(1e-4, "ours", "peak learning rate of the text encoder", sibling=3e-5)
     head_lr: Rate = setting(1e-3, "ours", "peak learning rate of everything else")
     warmup: Share = setting(0.1, "sibling", "share of all steps in which the rate rises")
@@ -75,6 +78,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.model.vision != (self.visual is not None):
             raise ConfigError("a model with vision needs a visual source, and one without it takes none")
+        if self.optimizer == "muon" and not self.model.vision:
+            raise ConfigError("optimizer=muon moves the matrices of the fusion, and a text-only model has none")
         if self.appended and self.model.vision:
             raise ConfigError("captions are appended to the words of a text-only model: turn vision off")
         if self.appended and self.model.words in OWN_WORDS:

@@ -22,7 +22,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object, set_seed
 from torch import nn
-from torch.optim import AdamW, Optimizer
 from transformers import PreTrainedModel
 
 from hamner.corpora.post import Corpus, Post
@@ -75,6 +74,7 @@ from hamner.training.inputs import (
     reading_of,
 )
 from hamner.training.lexicons import lexicon_of, lexicon_sha256, read_lexicon, write_lexicon
+from hamner.training.optimizer import Optimizer, parameter_groups
 from hamner.training.runs import (
     CALIBRATION,
     RETESTS,
@@ -174,20 +174,6 @@ def trained_model(run: Run, device: torch.device) -> HamNer:
     model = _drawn(config.model, source, tags, config.seed, **shape)
     load_learned_state(model, state, run.weights)
     return model.to(device).eval()
-
-
-def parameter_groups(model: HamNer, config: TrainConfig) -> list[dict[str, Any]]:
-    """Every trainable parameter, once: encoder and head at their own rates, matrices with decay, vectors without."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            rate = config.encoder_lr if name.startswith("text.encoder.") else config.head_lr
-            decay = config.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((rate, decay), []).append(parameter)
-    return [
-        {"params": members, "lr": rate, "peak_lr": rate, "weight_decay": decay}
-        for (rate, decay), members in groups.items()
-    ]
 
 
 def train(
@@ -366,7 +352,7 @@ def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, 
     for name, posts in corpus.splits():
         of_posts = None if features is None else images_of(posts, features, config)
         splits[name] = prepare(posts, model, tokenizer, of_posts, appended)
-    optimizer = AdamW(parameter_groups(model, config), fused=True)
+    optimizer = Optimizer(parameter_groups(model, config))
     wrapped, optimizer = task.accelerator.prepare(model, optimizer)
     network: HamNer = task.accelerator.unwrap_model(wrapped)
     _attach_words(task, network, splits, kept)

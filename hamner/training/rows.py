@@ -261,16 +261,23 @@ def of_features(name: str) -> dict[str, Any]:
     return {"visual": {"backbone": name, "objects": "own"}}
 
 
+WITHOUT_FUSION: dict[str, Any] = {"visual": None, "optimizer": "adamw"}
+"""What a run has that reads no images, whatever the full model has."""
+
+
 def config_of_row(full: dict[str, Any], row: str, seed: int) -> TrainConfig:
     """The config of one row or control of the full model, with this seed. Raises HamnerError for an unknown row."""
     config = TrainConfig.from_dict(merged(full, {"seed": seed}))
     if row == CAPTION_WORDS:
         if config.visual is None or not config.visual.captions:
             raise ConfigError(f"the control {CAPTION_WORDS} reads captions: give their file with --captions")
-        return replace(config, model=ablate(config.model, "text_only"), visual=None, appended=config.visual.captions)
+        captions = config.visual.captions
+        return replace(config, model=ablate(config.model, "text_only"), appended=captions, **WITHOUT_FUSION)
     model = ablate(config.model, row)
+    if not model.vision:
+        return replace(config, model=model, **WITHOUT_FUSION)
     images: Any = row.removesuffix("_images") if row in CONTROLS else "own"
-    return replace(config, model=model, visual=config.visual if model.vision else None, images=images)
+    return replace(config, model=model, images=images)
 
 
 def rows_of(full: dict[str, Any]) -> tuple[str, ...]:

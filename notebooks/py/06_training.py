@@ -172,7 +172,8 @@ config.model.frozen_text, config.visual.label
 # Build the model. Weights that are not pretrained are drawn from the seed.
 
 # %%
-from hamner.training.loop import build_model, parameter_groups
+from hamner.training.loop import build_model
+from hamner.training.optimizer import Optimizer, parameter_groups
 
 shape = {name: run.record["features"][name] for name in ("channels", "classes")}
 model = build_model(config.model, config.seed, **shape)
@@ -225,7 +226,7 @@ parts |= {"grid": batch.images.grid, "objects": batch.images.objects}
 # label can have a huge gradient; cutting keeps it from throwing the model far away.
 
 # %%
-optimizer = torch.optim.AdamW(groups)
+optimizer = Optimizer(groups)
 
 
 def step():

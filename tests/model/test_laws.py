@@ -16,7 +16,7 @@ from hamner.model.batch import AttentionWeights, Batch
 from hamner.model.config import ModelConfig, ModelConfigError
 from hamner.model.hamner import HamNer
 from hamner.training.config import TrainConfig
-from hamner.training.loop import parameter_groups
+from hamner.training.optimizer import parameter_groups
 from hamner.training.rows import PEER_ROWS, ROWS, ablate
 from tests.model.conftest import CHANNELS, FULL, build, tiny_bert, with_images
 

@@ -41,7 +41,8 @@ from hamner.training.checkpoints import (
 from hamner.training.convergence import rate_at
 from hamner.training.identity import identity, images_sha256, require_same_sums
 from hamner.training.inputs import Words, read_words
-from hamner.training.loop import build_model, parameter_groups, trained_model
+from hamner.training.loop import build_model, trained_model
+from hamner.training.optimizer import Optimizer, parameter_groups
 from hamner.training.retest import retest
 from hamner.training.runs import CALIBRATION, RETESTS, surroundings
 from hamner.vision.features import VisualSource
@@ -543,7 +544,7 @@ def test_other_weights_of_the_encoder_are_another_run(tiny: Corpus, config: Trai
 
 def test_a_cut_run_whose_best_weights_are_lost_says_what_to_do(tiny: Corpus, config: TrainConfig, tmp_path: Path):
     model = build_model(config.model, 1)
-    optimizer = AdamW(parameter_groups(model, config))
+    optimizer = Optimizer(parameter_groups(model, config))
     begun = identity(tiny, config) | surroundings(torch.device("cpu"), 1) | {"features": None}
     progress = Progress(best_epoch=1, best_f1=1.0, weights="model-epoch1.safetensors", weights_sha256="0")
     save_checkpoint(tmp_path / "checkpoint.safetensors", model, optimizer, progress, begun)
@@ -563,7 +564,7 @@ def test_a_cut_run_goes_on_only_where_it_would_come_out_the_same(
     tiny: Corpus, config: TrainConfig, tmp_path: Path, part: str, name: str, before: object, remedy: str
 ):
     model = build_model(config.model, 1)
-    optimizer = AdamW(parameter_groups(model, config))
+    optimizer = Optimizer(parameter_groups(model, config))
     begun = surroundings(torch.device("cpu"), 1)
     now, begun[part][name] = begun[part][name], before
     save_checkpoint(tmp_path / "checkpoint.safetensors", model, optimizer, Progress(), identity(tiny, config) | begun)
