@@ -193,6 +193,7 @@ def test_the_quickstart_shows_a_tagged_post(chrome: Chrome, lab: Lab, tmp_path: 
 
 
 def test_a_notebook_of_the_build_track_runs_and_its_checks_pass(chrome: Chrome, lab: Lab, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "notebooks" / "b1_words_and_geometry.ipynb", lab.project / "notebooks")  # its answers are read
     shown = run_all(chrome, lab, ROOT / "notebooks" / "b2_objects_and_their_relations.ipynb", tmp_path)
     assert_clean(shown)
     for stage in ("Objects", "SemanticBlock", "SpatialBlock"):
