@@ -134,10 +134,14 @@ def test_importing_hamner_loads_no_heavy_library(module):
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["train", "ablate", "sweep", "features", "corpora check"])
-def test_a_mistyped_corpus_answers_before_anything_heavy_is_loaded(command):
+MISTYPED = {f"{name} twiter2017": "twitter2017" for name in ("train", "ablate", "sweep", "features", "corpora check")}
+MISTYPED |= {"tag Kelso --run twets": "tweets", "tag --file - --run twets": "tweets"}
+
+
+@pytest.mark.parametrize("command", MISTYPED)
+def test_a_mistyped_corpus_or_model_answers_before_anything_heavy_is_loaded(command):
     heavy = {"torch", "torchvision", "matplotlib", "transformers", "accelerate", "scipy"}
-    code = f"""import sys; sys.argv = ["hamner", *"{command} twiter2017".split()]
+    code = f"""import sys; sys.argv = ["hamner", *"{command}".split()]
 from hamner.cli import main
 try:
     main()
@@ -146,7 +150,7 @@ finally:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "did you mean twitter2017" in done.stderr
+    assert f"did you mean {MISTYPED[command]}" in done.stderr
     assert done.stdout.strip() == "[]"
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from hamner.errors import HamnerError
 from hamner.escape import one_line, shortened
 from hamner.files import written_whole
-from hamner.models import BUNDLED, OF_IMAGES, OF_TEXT
+from hamner.models import BUNDLED, OF_IMAGES, OF_TEXT, model_folder
 from hamner.terminal import SafeConsole, echo, echo_json, progress_bar
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def tag(
     run: Annotated[
         str | None,
         typer.Option(
-            help="A model that comes along (tweets, minitweets), the folder of a finished run with its weights, or "
+            help=f"A model that comes along ({', '.join(BUNDLED)}), the folder of a finished run with its weights, or "
             "OWNER/NAME on the Hugging Face hub. [default: tweets]",
             autocompletion=_models,
             show_default=False,
@@ -76,10 +76,11 @@ def tag(
     if file is not None:
         tag_file(file, run, device, batch_size, as_json)
         return
+    model = model_folder(run or OF_TEXT)  # a mistyped name is an error before torch is loaded
     from hamner.tagger.tagger import Tagger  # here, because torch takes seconds to load
 
     assert text is not None
-    post = Tagger.from_pretrained(run or OF_TEXT, device)(text, image)
+    post = Tagger.from_pretrained(model, device)(text, image)
     if image is not None and run is None:
         _say_which_model_reads_images()
     if as_json:
@@ -109,11 +110,12 @@ def tag_file(file: Path, run: str | None, device: str, batch_size: int, as_json:
     Posts with an empty text are left out and named, and so are columns and keys that are not read. Posts before one at
     fault are printed.
     """
+    model = model_folder(run or OF_TEXT)  # a mistyped name is an error before torch is loaded
     from hamner.tagger.files import given_posts
     from hamner.tagger.tagger import Tagger
 
     posts = given_posts(file)
-    tagger = Tagger.from_pretrained(run or OF_TEXT, device)
+    tagger = Tagger.from_pretrained(model, device)
     ids, empty, notes, unread = set[str](), list[str](), Counter[str](), dict[str, None]()
     number, fault, images = 0, None, False
     with progress_bar(counts="posts tagged", unit="post") as bar:

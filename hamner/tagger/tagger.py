@@ -120,8 +120,8 @@ class Tagger:
         """The tagger of a model by its name, or the one that `hamner train` left in a run's folder.
 
         Args:
-            name: `tweets` or `minitweets`, which come along; the folder of a finished run; or OWNER/NAME on the hub,
-                whose record and weights are fetched (`hamner.models`). No code comes with a model.
+            name: `tweets`, `tweets-mpnet` or `minitweets`, which come along; the folder of a finished run; or
+                OWNER/NAME on the hub, whose record and weights are fetched (`hamner.models`). No code comes with it.
             device: cpu, or a GPU such as cuda.
             revision: a commit of the model on the hub; None for the newest.
 
