@@ -47,12 +47,10 @@ def is_trained() -> bool:
 
 
 async def train_apart() -> None:
-    """`trained_model` in a process of its own, unless it is there. A run that is cut goes on where it was.
+    """Run `trained_model` in a process of its own. A run that was cut goes on where it was.
 
     Raises HamnerError if that process fails; it says why on standard error.
     """
-    if is_trained():
-        return
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "hamner.reproduction.model")
     try:
         status = await process.wait()

@@ -18,7 +18,7 @@ from hamner.errors import HamnerError
 from hamner.evaluation import align, read_predictions, score
 from hamner.models import model_folder
 from hamner.reproduction import bundle, model
-from hamner.reproduction.model import MODEL, compare_with_bundled, compare_with_record, train_apart
+from hamner.reproduction.model import MODEL, compare_with_bundled, compare_with_record, is_trained, train_apart
 from hamner.study.minitweets import CUES
 from hamner.training import Run
 from hamner.training.rows import study_config
@@ -77,28 +77,31 @@ def test_a_model_is_packed_with_its_record_weights_temperature_and_predictions(t
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no program `false`")
-def test_a_process_that_fails_to_train_is_an_error_and_a_trained_model_needs_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(model, "project_folder", lambda: tmp_path)
+def test_a_process_that_fails_to_train_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model.sys, "executable", shutil.which("false"))
     with pytest.raises(HamnerError, match=r"the model was not trained \(exit status 1\)"):
         asyncio.run(train_apart())
+
+
+def test_a_model_is_trained_once_it_has_its_record_and_its_calibration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "project_folder", lambda: tmp_path)
     folder = tmp_path / "data" / "models" / MODEL
     folder.mkdir(parents=True)
     for part in ("run.json", "calibration.json"):
+        assert not is_trained()
         (folder / part).touch()
-    asyncio.run(train_apart())
+    assert is_trained()
 
 
-def test_the_process_that_trains_is_the_module_that_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_that_trains_is_the_module_that_does(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
     async def started(*command: object) -> object:
         asked.extend(command)
         return SimpleNamespace(wait=lambda: asyncio.sleep(0, result=0))
 
-    monkeypatch.setattr(model, "project_folder", lambda: tmp_path)
     monkeypatch.setattr(model.asyncio, "create_subprocess_exec", started)
     asyncio.run(train_apart())
     assert asked == [sys.executable, "-m", model.__name__]
