@@ -295,7 +295,7 @@ class Tagger:
             self._require_own_kind(features)
         pixels = None if image is None or features is not None else load_image(image)
         if self.config.images != "own":
-            notes.append(f"the run is a control: it was trained on {self.config.images} images")
+            notes.append(f"the run is a control: {self.config.images}_images")
         if self.config.visual is None:
             if image is not None or features is not None:
                 notes.append("the run is text-only: it reads no image")

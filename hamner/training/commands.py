@@ -220,9 +220,9 @@ def ablate(
 
     Rows: full, text_only, no_local_text, no_global, no_objects, no_semantic, no_spatial, no_absolute_geometry,
     no_relative_geometry, no_relevance, no_integration, no_iteration, one_iteration, three_iterations, four_iterations,
-    no_coattention; controls: blank_images, shuffled_images. With captions caption_words as well: text only, with each
-    post's caption after its words; and without the three rows of geometry (unless you name them), because a phrase
-    has no box.
+    no_coattention; controls: exchanged_images (a fifth of train's posts exchange their images), blank_images,
+    shuffled_images. With captions caption_words as well: text only, with each post's caption after its words; and
+    without the three rows of geometry (unless you name them), because a phrase has no box.
 
     Groups of further rows, trained where you name them: build_up (the least model that sees, then one part more in each
     row: least, up_to_semantic, up_to_spatial, up_to_relevance, up_to_integration), alone (the least model with one
@@ -406,7 +406,7 @@ def _captions_of(given: list[str], corpora: list[str]) -> dict[str, list[Path]]:
     return files
 
 
-OF_ROWS = {"seed": "--seed (or --seeds)", "images": "--row shuffled_images or blank_images",
+OF_ROWS = {"seed": "--seed (or --seeds)", "images": "--row shuffled_images, blank_images or exchanged_images",
            "appended": "--row caption_words", "model.vision": "--row text_only or full"}  # fmt: skip
 """Setting -> the option that decides it."""
 

@@ -37,8 +37,11 @@ class TrainConfig:
 
     model: ModelConfig = setting(ModelConfig(), "ours", "the network")
     visual: VisualSource | None = setting(None, "ours", "where visual features come from; none for a text-only model")
-    images: Literal["own", "shuffled", "blank"] = setting(
-        "own", "ours", "controls: every post gets another post's image, or a blank one, in all splits"
+    images: Literal["own", "exchanged", "shuffled", "blank"] = setting(
+        "own",
+        "ours",
+        "controls: every post gets another post's image (shuffled) or a blank one, in all splits; or a fifth of train "
+        "alone gets others' images (exchanged)",
     )
     appended: tuple[str, ...] = setting(
         (), "ours", "a control: captions files; a text-only model reads each post's caption after its words"

@@ -91,19 +91,26 @@ class KeptFeatures:
         return replace(absent, image_present=self[post_id].image_present)
 
 
-def images_of(posts: Sequence[Post], features: KeptFeatures, config: TrainConfig) -> Callable[[int], VisualFeatures]:
+EXCHANGED = 0.2
+"""Share of train's posts whose images the control `exchanged_images` exchanges (*ours*)."""
+
+
+def images_of(
+    posts: Sequence[Post], features: KeptFeatures, config: TrainConfig, *, train: bool = False
+) -> Callable[[int], VisualFeatures]:
     """A function from a post's number to its visual features, or to those that a control puts in their place.
 
+    `exchanged`: if the posts are those of train, a share EXCHANGED of them, drawn from the run's seed, takes the images
+    of one another. All other posts have their own.
     `shuffled`: the features of another post, drawn from the run's seed; each post's features are used once. The two
     posts may share one image.
     `blank`: a blank image (all features 0, no object) wherever the post has an image.
     """
-    if config.images == "own":
-        return lambda number: features[posts[number].id]
     if config.images == "blank":
         return lambda number: features.blank(posts[number].id)
-    other = exchanged(len(posts), config.seed)
-    return lambda number: features[posts[other[number]].id]
+    share = {"own": 0.0, "exchanged": EXCHANGED * train, "shuffled": 1.0}[config.images]
+    other = exchanged(len(posts), config.seed, share)
+    return lambda number: features[posts[other.get(number, number)].id]
 
 
 def exchanged(posts: int, seed: int, share: float = 1.0) -> dict[int, int]:

@@ -350,7 +350,7 @@ def _prepare(task: _Task, store: FeatureStore | None, kept: dict[str, dict[str, 
     splits = {}
     features = None if store is None else KeptFeatures(store)  # of all splits: they share images
     for name, posts in corpus.splits():
-        of_posts = None if features is None else images_of(posts, features, config)
+        of_posts = None if features is None else images_of(posts, features, config, train=name == "train")
         splits[name] = prepare(posts, model, tokenizer, of_posts, appended)
     optimizer = Optimizer(parameter_groups(model, config))
     wrapped, optimizer = task.accelerator.prepare(model, optimizer)

@@ -185,8 +185,8 @@ def config_of_test(run: Run, corpus: Corpus, shuffled: int, captions: Sequence[P
         )
     if not 0 <= shuffled <= 100:
         raise HamnerError(f"shuffled is a percentage from 0 to 100, not {shuffled}")
-    if shuffled and (config.visual is None or config.images != "own"):
-        raise HamnerError(f"{run.folder} was not trained on its own images, so there are none to shuffle")
+    if shuffled and (config.visual is None or config.images not in ("own", "exchanged")):
+        raise HamnerError(f"{run.folder} does not see its own images in test, so there are none to shuffle")
     if config.captions and not captions and corpus.name != trained_on["name"]:
         raise HamnerError(f"{run.folder} reads captions: give those of {corpus.name} with --captions")
     if captions and not config.captions:

@@ -424,7 +424,7 @@ pd.DataFrame({name: accuracy(some) for name, some in judges.items()}).round(1)
 
 # %% [markdown]
 # Read the row `unrelated` first: there the image lies, and the judge's work is the difference
-# between the first two columns. Then the rows `scene` to `position`: there only the image
+# between the first two columns. Then the rows `scene` to `level`: there only the image
 # knows, and whoever believes none is left with chance, 25 percent for four types. A judge that errs
 # pays on one side for what it wins on the other: compare `scene` under the first two columns, too.
 #
@@ -442,13 +442,15 @@ lied_to = pd.DataFrame(
     ]
 )
 steps = pd.cut(lied_to.rho, [0, 0.1, 0.3, 0.6, 1])
-lied_to.groupby(steps, observed=True).right.agg(["count", "mean"]).round(3)
+by_step = lied_to.groupby(steps, observed=True).right.agg(["count", "mean"])
+assert by_step["mean"].iloc[0] > 0.95 and 0.6 < by_step["mean"].iloc[2] < 0.75
+by_step.round(3)
 
 # %% [markdown]
 # Where the image is clearly refused, the name keeps its type. A judgement in the middle is no
-# compromise: a share of a strong wrong opinion is still enough to outvote a name. The topics are visible,
-# though no topic thing of test occurs in training: a linear probe reads that of most of these images
-# (notebook 07b, section 3).
+# compromise: at a $\rho$ between 0.3 and 0.6, a share of a strong wrong opinion is still enough to
+# outvote one name in three. The topics are visible, though no topic thing of test occurs in training:
+# a linear probe reads that of most of these images (notebook 07b, section 3).
 #
 # The same for wrong images:
 
@@ -456,7 +458,7 @@ lied_to.groupby(steps, observed=True).right.agg(["count", "mean"]).round(3)
 pd.DataFrame({kind: accuracy(some) for kind, some in outputs.items()}).round(1)
 
 # %% [markdown]
-# With shuffled or blank images no tagger can know the types of `scene` to `position`. What a
+# With shuffled or blank images no tagger can know the types of `scene` to `level`. What a
 # good judge saves is `text`, where the words say it all, and `unrelated`, where they do for
 # those who know the name.
 #
@@ -508,7 +510,7 @@ check_function(
 right("relevance")
 
 # %% [markdown]
-# **2 · level 2.** *An argument.* The AUC of $\rho$ is 0.99. Somebody concludes: *on `unrelated` an image can
+# **2 · level 2.** *An argument.* The AUC of $\rho$ is 0.98. Somebody concludes: *on `unrelated` an image can
 # no longer mislead the model.* What is to be said against it? `"a"`: nothing, because an AUC near 1 means
 # that $\rho$ is near 0 for every irrelevant image. `"b"`: the AUC compares ranks, and an irrelevant image
 # can have a lower $\rho$ than all relevant ones and still one that moves a score. `"c"`: an AUC near 1 says
@@ -589,7 +591,7 @@ doses.loc[["scene", "unrelated"]].round(1)
 # <details><summary>Hint</summary>
 #
 # `max(np.linspace(0, 1, 101), key=...)` with a function of the threshold. Of the shuffled images one in
-# five is relevant, of the own ones seven in eight: which of the two shares would rule?
+# five is relevant, of the own ones nine in ten: which of the two shares would rule?
 #
 # </details>
 

@@ -271,8 +271,8 @@ save(attention_maps.refinement(probability), "refinement")
 #
 # At $T^0$ the text stands alone. In `text` it knows the answer; in the eight cues that need the
 # image it cannot know more than chance, one in four. At $H$ each of them is above one half. Which
-# step does the work? On the mean over these cues it is the second iteration. It need not be: branches
-# that are trained together divide the work among themselves as they like.
+# step does the work? In seven of the eight it is the second iteration, in `odd` it is co-attention. It
+# need not be: branches that are trained together divide the work among themselves as they like.
 #
 # `unrelated` is the other way round: the words know the answer, and whatever the steps add is an
 # image that misleads. The line falls there, by what relevance lets through.
@@ -280,7 +280,8 @@ save(attention_maps.refinement(probability), "refinement")
 # %%
 seeing = probability.drop(columns=["text", "unrelated"])
 assert seeing.loc["T0"].mean() < 0.3 and seeing.loc["H"].min() > 0.5
-assert seeing.mean(axis=1).diff().idxmax() == "T2"
+largest = seeing.diff().idxmax()
+assert largest["odd"] == "H" and (largest.drop("odd") == "T2").all()
 assert probability.unrelated["H"] < probability.unrelated["T0"]
 
 # %% [markdown]
@@ -376,13 +377,13 @@ save(attention_maps.gate(gates), "gate")
 #
 # The two sides do not agree, and the right one is what the decoder gets to see. In `unrelated` the gate is
 # as open as elsewhere, and yet half of the names move by less than a tenth of their length: relevance
-# keeps out what the gate would let in. In each other cue they move more than twice as far.
+# keeps out what the gate would let in. In each other cue they move more than four times as far.
 
 # %%
 of_names = gates[gates.name].groupby("cue")[["gate", "moved"]].median()
 unrelated, others = of_names.loc["unrelated"], of_names.drop("unrelated")
 assert unrelated.gate > others.gate.min()
-assert 2 * unrelated.moved < others.moved.min() and unrelated.moved < 0.1
+assert 4 * unrelated.moved < others.moved.min() and unrelated.moved < 0.1
 
 # %% [markdown]
 # ## Exercises
@@ -507,11 +508,15 @@ hook = tagger.model.fusion.interaction.words[-1].register_forward_hook(skip)
 skipped = steps_by_cues().loc["H"]
 hook.remove()
 lost = (probability.loc["H"] - skipped).drop(["text", "unrelated"])
-assert lost.min() > 0.1
+assert lost.min() > 0.03 and lost["odd"] > 1 / 3 and lost.drop("odd").max() < 0.15
+assert skipped["unrelated"] > probability.loc["H", "unrelated"]
 pd.DataFrame({"whole": probability.loc["H"], "without the last": skipped}).round(2)
 
 # %% [markdown]
-# All eight cues that need the image lose by it.
+# All eight cues that need the image lose by it. `odd` loses most, more than a third. The other seven
+# lose less than 0.15, although in section 4 the second iteration did most for them: the first iteration
+# and co-attention read the image, too, and make up for much of it. In `unrelated`, where the image
+# misleads, the model is better without.
 #
 # **4 · level 1.** *A piece of stage 3.* Write `gated`, the last equation of section 5: what becomes of a word
 # that takes $o = W_h[C_1; C_2]$ from the image, through the gate $z$, the sigmoid of `logits`.

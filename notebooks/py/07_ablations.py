@@ -67,16 +67,17 @@ def change(row):
 pd.Series({row: change(row) for row in STUDY_ROWS}, name="what changes").to_frame()
 
 # %% [markdown]
-# The last two rows are *controls*. They change the data and not the model: every post gets a
-# blank image, or the image of another post, in training and at test. A model that gains
+# The last three rows are *controls*. They change the data and not the model. In two of them every post
+# gets a blank image, or the image of another post, in training and at test. A model that gains
 # from images must lose that gain here. If it does not, its gain came from somewhere else:
-# more parameters, or another seed.
+# more parameters, or another seed. In `exchanged_images` a fifth of train's posts exchange their images,
+# and test has its own: does more practice with images that do not belong teach relevance more?
 
 # %%
 from hamner.training.rows import GROUPS
 
 in_groups = {row for rows in GROUPS.values() for row in rows}
-assert CONTROLS == ("blank_images", "shuffled_images")
+assert CONTROLS == ("exchanged_images", "blank_images", "shuffled_images")
 assert set(STUDY_ROWS) | in_groups == (set(ROWS) | set(CONTROLS)) - {
     "two_iterations"
 }  # full has two iterations
@@ -287,10 +288,12 @@ for row in recorded[recorded != "full"]:
 # ## 6. The controls
 #
 # Blank and shuffled images tell nothing, so the ceiling of both is that of a tagger without
-# any image. Are they there?
+# any image. Are they there? (A row without a record has no line.)
 
 # %%
-controls = table[table.row.isin(["text_only", *CONTROLS]) & (table.seeds > 0)]
+controls = table[
+    table.row.isin(["text_only", "blank_images", "shuffled_images"]) & (table.seeds > 0)
+]
 controls.pivot(index="row", columns="cue", values="mean").reindex(columns=CUES).round(2)
 
 # %% [markdown]

@@ -83,6 +83,31 @@ save(comparisons.lesions(replaced), "lesions")
 # *Points of type accuracy that each lesion costs the trained `full` model, by cue, mean over the
 # seeds with results.*
 #
+# Which two cues lose most by each? Only cues that need the image count here, and `unrelated`.
+
+# %%
+of_cues = replaced[~replaced.measure.isin(["f1", "text"])]
+changes = of_cues.pivot(index="lesion", columns="measure", values="change").loc[list(LESIONS)]
+two = {
+    lesion: [f"{cue} {points:+.0f}" for cue, points in line.nsmallest(2).items()]
+    for lesion, line in changes.iterrows()
+}
+pd.DataFrame(two, index=["most", "second"]).T.rename_axis("lesion")
+
+# %%
+most = changes.idxmin(axis=1)
+assert most.rho_one == most.rho_mean == "unrelated" and most.spatial_identity == "position"
+reading = ["iteration_identity", "regions_identity", "coattention_identity"]
+assert (most[reading] == "odd").all() and changes.odd[reading].max() < -50
+assert most.beta_other == "level" and -15 < changes.level.beta_other < -10
+assert changes.loc["semantic_identity"].min() > -6
+
+# %% [markdown]
+# Relevance is what `unrelated` rests on, the spatial encoding what `position` does. To tell the odd one
+# out takes all of stage 3: words that read, regions that read, co-attention. With another post's $\beta$
+# `level` is wrong more often by more than ten points. The semantic encoding can go at a price of less than
+# six points on each cue: this model does its comparing in stage 3.
+#
 # A part that is used and not necessary has a substitute that training finds when the part is
 # missing. A part that is neither is decoration.
 #

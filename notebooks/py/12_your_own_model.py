@@ -123,7 +123,7 @@ inputs_read("my_fusion:Look").to_frame().T
 #
 # ## 3. A short training run
 #
-# In a shell, with all posts and in half an hour:
+# In a shell, with all posts and in a quarter of an hour:
 #
 # ```bash
 # hamner train minitweets --fusion my_fusion:Look --threads 1

@@ -97,11 +97,12 @@ alone = play.say(State(post.id, image=NONE))
 differences(scene, alone).query("gold != 'O'").round(2)
 
 # %%
-assert scene.probabilities[name] > 0.95 and alone.probabilities[name] < 0.5
+assert scene.probabilities[name] > 0.95
+assert alone.tags[name] == "B-ORG" and 0.5 < alone.probabilities[name] < 0.6
 
 # %% [markdown]
-# With its image the model is sure of the type, and right. Without an image its best type gets less
-# than one half: the words do not tell it.
+# With its image the model is sure of the type, and right. Without an image it says ORG, a wrong type,
+# with little more than one half: the words do not tell the type.
 #
 # ## 3. Swap the image
 #
@@ -119,11 +120,13 @@ attention_maps.before_and_after(*looks(scene, swapped, name))
 
 # %%
 assert (scene.tags[name], swapped.tags[name]) == ("B-MISC", "B-LOC")
-assert swapped.probabilities[name] > 0.95 and abs(swapped.rho - scene.rho) < 0.1
+assert swapped.probabilities[name] > 0.95
+assert scene.rho > 0.9 and 0.5 < swapped.rho < 0.6
 
 # %% [markdown]
-# The type follows the image, with as much certainty as before, and $\rho$ stays where it was: both
-# images are about food. So try all twenty images of one subject: four types, five topics.
+# The type follows the image, with as much certainty as before. Both images are about food, and yet
+# $\rho$ falls, from above 0.9 to below 0.6. So try all twenty images of one subject: four types, five
+# topics.
 
 # %%
 said = {pair: play.say(State(post.id, image=file)) for pair, file in play.singles.items()}
@@ -135,19 +138,25 @@ read = pd.Series({pair: one.tags[name].removeprefix("B-") for pair, one in said.
 read.unstack()
 
 # %%
-other = relevance.drop(columns=topic).max(axis=None)
+by_topic = relevance.mean().round(2)
+others = relevance.drop(columns=topic)
+assert by_topic[topic] > 0.6 > 0.4 > by_topic.drop(topic).max()
+assert relevance[topic]["ORG"] < others.min(axis=None)
 follows = read == read.index.get_level_values(0)
-assert relevance[topic].min() > other and follows.sum() == 18
-assert read["PER", topic] == "MISC"
-print(
-    f"rho of images about {topic}: {relevance[topic].min()} and more; others: {other} at most"
-)
+astray = read[~follows]
+assert (follows.sum(), (astray == "ORG").sum()) == (13, 5)
+assert (read["MISC", topic], read["PER", topic]) == ("PER", "MISC")
+assert relevance[topic][["MISC", "PER"]].min() > 0.95
+print("mean rho by topic of the image:", by_topic.to_dict())
 print(f"the type follows the image for {follows.sum()} of 20")
 
 # %% [markdown]
-# Every image about food gets a higher $\rho$ than any image about another topic. The type follows 18 of
-# the 20 images, so most images of other topics lead, too: where the words are undecided, a little
-# belief is enough. One image about food is misread: it shows a person, and the model says MISC.
+# Images about food get a mean $\rho$ of 0.64, those of each other topic less than 0.4. The mean hides
+# one image: the one about food that shows an ORG gets 0.04, less than all images of other topics.
+#
+# The type follows 13 of the 20 images. Five of the other seven leave the name ORG, as it is without an
+# image. The last two are believed and misread: of two images about food with a $\rho$ above 0.95, the
+# one of type MISC is taken for PER, and the one of a person for MISC.
 #
 # ## 4. Set rho by hand
 #
@@ -182,12 +191,12 @@ table.T
 
 # %%
 tips = table[shown] > table[gold]
-assert table[gold][0.4] > 0.95 and table[shown][0.7] > 0.95
+assert table[gold][0.6] > 0.95 and table[shown][0.9] > 0.95
 print(f"the image outvotes the name from rho = {tips.idxmax():.1f} on")
 
 # %% [markdown]
-# The change is a step, not a slope: at $\rho = 0.4$ the name still has its type with more than 0.95, and
-# at 0.7 the image's type has as much. A relevance in the middle is no compromise.
+# The change is a step, not a slope: at $\rho = 0.6$ the name still has its type with more than 0.95, and
+# at 0.9 the image's type has as much. A relevance in the middle is no compromise.
 #
 # ## 5. Move objects
 #
@@ -221,16 +230,16 @@ differences(placed, moved).iloc[firsts].round(2)
 before, now = ([said.tags[number] for number in firsts] for said in (placed, moved))
 assert now == before[::-1] and min(moved.probabilities[number] for number in firsts) > 0.95
 most = [said.things[said.on_objects[name].argmax()] for said in (placed, moved)]
-assert most[0].number == most[1].number and most[0].type != placed.gold[name][2:]
+assert [f"B-{thing.type}" for thing in most] == [placed.tags[name], moved.tags[name]]
 print(f"looks most at: {most[0].label}, then {most[1].label}")
 
 # %% [markdown]
 # The two names exchange their types, and the model is as sure as before. No word has changed: what it
 # has read is the place.
 #
-# Look at the maps, too. Both times the first name looks most at the same object, and before the move
-# that was the object that it is *not*. A map says where a word looked, and not what it concluded from
-# that: of two subjects, to know one by its place is to know the other. Notebook 08 has the measurement.
+# Look at the maps, too. The first name is the bottom one, and it looks most at the object that stands
+# at the bottom: the card before the move, the sign after it. So the attention has moved with the place.
+# That is one post; notebook 08 counts how often a name looks at its answer.
 #
 # ## 6. Take a part out
 #
@@ -265,14 +274,17 @@ wrong = {
     for pair, said in without.items()
     if said.tags[said.first_name] != said.gold[said.first_name]
 }
-assert {("spatial_identity", "position"), ("coattention_identity", "odd")} <= wrong
-assert ("spatial_identity", "object") not in wrong
-assert all(("iteration_identity", cue) in wrong for cue in intact)
+fail = {part: [cue for cue in intact if (part, cue) in wrong] for part in PARTS}
+assert fail["local_text_zero"] == ["object", "position"]
+assert fail["spatial_identity"] == ["odd", "position"]
+assert fail["iteration_identity"] == fail["coattention_identity"] == ["odd"]
 
 # %% [markdown]
-# Without the iterations, in which words read regions, all three names go wrong. Without the spatial
-# encoding the post of `position` goes wrong, and the one of `object` stays right: its name is told by a
-# ring, which can be seen. One post each is an example, no measurement; notebook 07b counts over all.
+# Without the spatial encoding the posts of `odd` and `position` go wrong, and the one of `object` stays
+# right: its name is told by a ring, which can be seen. Without the local text, which reads a word with its
+# neighbours, `object` and `position` go wrong: their words say which thing is meant. Without the
+# iterations only `odd` goes wrong. The co-attention after them reads the regions, too, and in the two
+# other posts that is enough. One post each is an example, no measurement; notebook 07b counts over all.
 #
 # The post of `odd` says that the name is *not* what most of the image is. Co-attention has to compare
 # there:

@@ -505,8 +505,8 @@ assert with_image > 0.7 and without < 0.4 and losses[-1] < losses[0] / 10
 # %% [markdown]
 # With its image your model gets most types right; without, no more than a guess. What it knows of images
 # it learnt in two minutes, from tags alone, through attention that you wrote. Yours had one cue to
-# learn and hamner's weights all ten. From here: train on another cue, take a part out (`rho * 0 + 1` in
-# `Model.forward`), or read `hamner/model`, which you now know.
+# learn, with AdamW; hamner's weights had all ten, with Muon (notebook 06). From here: train on another
+# cue, take a part out (`rho * 0 + 1` in `Model.forward`), or read `hamner/model`, which you now know.
 #
 # **You wrote this model.**
 #

@@ -342,9 +342,9 @@ def test_a_run_in_half_precision_is_tested_and_tags_in_half_precision(arguments,
 @pytest.mark.parametrize(
     ("row", "options", "message"),
     [
-        ("text_only", ["--shuffled", "50"], "was not trained on its own images"),
+        ("text_only", ["--shuffled", "50"], "does not see its own images in test"),
         ("text_only", ["--captions", "captions.txt"], "reads no captions"),
-        ("shuffled_images", ["--shuffled", "50"], "was not trained on its own images"),
+        ("shuffled_images", ["--shuffled", "50"], "does not see its own images in test"),
     ],
 )
 def test_a_test_that_a_run_cannot_take_is_one_clear_error(arguments, tiny, row, options, message):
@@ -637,7 +637,7 @@ def test_every_row_of_the_grid_has_a_name_of_its_own():
     ("options", "message"),
     [
         (["--set", "seed=5"], "seed is set by --seed"),
-        (["--set", "images=shuffled"], "images is set by --row shuffled_images"),
+        (["--set", "images=shuffled"], "images is set by --row shuffled_images, blank_images or exchanged_images"),
         (["--set", "epochs=2"], "the setting 'epochs' is given twice"),
         (["--row", "text_only", "--set", "visual.max_objects=3"], "a text_only model reads no images"),
     ],

@@ -90,7 +90,7 @@ def test_a_changed_value_is_no_longer_the_siblings_and_its_own_value_is():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"images": "none"}, "setting images cannot be 'none': it must be one of 'own', 'shuffled', 'blank'"),
+        ({"images": "none"}, "images cannot be 'none': it must be one of 'own', 'exchanged', 'shuffled', 'blank'"),
         ({"epochs": 2.5}, "setting epochs cannot be 2.5"),
         ({"head_lr": math.nan}, "setting head_lr cannot be nan: it must be a finite number"),
         ({"clip": math.inf}, "setting clip cannot be inf"),

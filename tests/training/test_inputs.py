@@ -111,3 +111,15 @@ def test_a_control_puts_a_blank_image_or_the_one_of_another_post_in_an_images_pl
     else:
         assert sorted(seen) == sorted(own)
         assert all(one != other for one, other in zip(seen, own, strict=True))
+
+
+def test_exchanged_images_are_those_of_a_fifth_of_train_and_no_other_split() -> None:
+    posts = [Post(str(number), ("Kelso",), None) for number in range(20)]
+    store: Any = {post.id: features(number) for number, post in enumerate(posts)}
+    exchanging = replace(TrainConfig(), images="exchanged", seed=3)
+    of_train = images_of(posts, store, exchanging, train=True)
+    moved = [number for number in range(20) if of_train(number) is not store[str(number)]]
+    assert len(moved) == 4
+    assert {id(of_train(number)) for number in moved} == {id(store[str(number)]) for number in moved}
+    of_valid = images_of(posts, store, exchanging)
+    assert all(of_valid(number) is store[str(number)] for number in range(20))
