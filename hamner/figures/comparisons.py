@@ -79,7 +79,9 @@ def parts_added(table: pd.DataFrame) -> Figure:
     parts = list(dict.fromkeys(table.part))
     for axes, way in zip(panels, ("build-up", "alone"), strict=True):
         gains = table[table.way == way].pivot(index="part", columns="cue", values="gain").reindex(parts)[list(CUES)]
-        _draw_changes(axes, 100 * gains.astype(float), "no record" if way == "build-up" else "")
+        _draw_changes(
+            axes, 100 * gains.astype(float), "no record" if way == "build-up" else "", annot_kws={"fontsize": 7.5}
+        )
         axes.set_title({"build-up": "added to the row above", "alone": "added to the least model"}[way])
     figure.supxlabel("change of type accuracy (points) by cue", fontsize=10)
     return figure
@@ -99,9 +101,9 @@ def lesions(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_changes(axes: Axes, changes: pd.DataFrame, absent: str) -> None:
+def _draw_changes(axes: Axes, changes: pd.DataFrame, absent: str, **style: Any) -> None:
     """Draw points of change, losses in red and gains in blue; `absent` is written over rows without a number."""
-    draw_matrix(axes, changes, "{:+z.0f}".format, (-60, 60), colours="RdBu")
+    draw_matrix(axes, changes, "{:+z.0f}".format, (-60, 60), colours="RdBu", **style)
     for row in np.flatnonzero(changes.isna().all(axis=1)):
         width = len(changes.columns)
         axes.add_patch(Rectangle((0, int(row)), width, 1, facecolor=PALE, edgecolor="white", zorder=0))

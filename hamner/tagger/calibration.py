@@ -35,7 +35,7 @@ def judged_entities(
     features_of = None
     if store is not None:
         posts_seen(posts, f"{corpus.name} {split}", store, None, allow_missing=1.0)
-        features_of = images_of(posts, KeptFeatures(store, limit=0), tagger.config)
+        features_of = images_of(posts, KeptFeatures(store, limit=0), tagger.config, train=split == "train")
     confidence: list[float] = []
     correct: list[bool] = []
     for begin in range(0, len(posts), AT_ONCE):

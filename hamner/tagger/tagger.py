@@ -45,6 +45,13 @@ BATCH = 16
 MOST_POSTS = 4096
 """Upper bound on the batch size, to catch typing errors."""
 
+CONTROLLED = {
+    "exchanged": "a fifth of its training images were exchanged",
+    "shuffled": "it was trained on images of other posts",
+    "blank": "it was trained on blank images",
+}
+"""The setting `images` of a control -> what is said of it beside its tags."""
+
 BLANKS = frozenset(" \t\n\r\f\v")
 """White space that no word of a corpus holds."""
 
@@ -295,7 +302,7 @@ class Tagger:
             self._require_own_kind(features)
         pixels = None if image is None or features is not None else load_image(image)
         if self.config.images != "own":
-            notes.append(f"the run is a control: {self.config.images}_images")
+            notes.append(f"the run is a control: {CONTROLLED[self.config.images]}")
         if self.config.visual is None:
             if image is not None or features is not None:
                 notes.append("the run is text-only: it reads no image")

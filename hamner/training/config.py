@@ -40,8 +40,8 @@ class TrainConfig:
     images: Literal["own", "exchanged", "shuffled", "blank"] = setting(
         "own",
         "ours",
-        "controls: every post gets another post's image (shuffled) or a blank one, in all splits; or a fifth of train "
-        "alone gets others' images (exchanged)",
+        "controls: every post gets another post's image (shuffled) or a blank one, in all splits; or, in train "
+        "only, a fifth of the posts exchange their images (exchanged)",
     )
     appended: tuple[str, ...] = setting(
         (), "ours", "a control: captions files; a text-only model reads each post's caption after its words"

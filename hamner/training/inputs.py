@@ -96,14 +96,14 @@ EXCHANGED = 0.2
 
 
 def images_of(
-    posts: Sequence[Post], features: KeptFeatures, config: TrainConfig, *, train: bool = False
+    posts: Sequence[Post], features: KeptFeatures, config: TrainConfig, *, train: bool
 ) -> Callable[[int], VisualFeatures]:
     """A function from a post's number to its visual features, or to those that a control puts in their place.
 
-    `exchanged`: if the posts are those of train, a share EXCHANGED of them, drawn from the run's seed, takes the images
-    of one another. All other posts have their own.
-    `shuffled`: the features of another post, drawn from the run's seed; each post's features are used once. The two
-    posts may share one image.
+    `exchanged`: in `train`, a share EXCHANGED of the posts, drawn from the run's seed, takes the images of one another;
+    all other posts, and those of other splits, have their own.
+    `shuffled`: the features of another post, drawn from the run's seed; each post's features are used once.
+    With both, the two posts may share one image, or a topic.
     `blank`: a blank image (all features 0, no object) wherever the post has an image.
     """
     if config.images == "blank":

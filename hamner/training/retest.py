@@ -163,7 +163,11 @@ def prepared_test(
     other = exchanged(len(corpus.test), config.seed, shuffled / 100)
     if shuffled and len(other) < 2:
         raise HamnerError(f"{shuffled} percent of {len(corpus.test)} posts leave no two to exchange their images")
-    own = None if store is None else _partly_exchanged(images_of(corpus.test, KeptFeatures(store), config), other)
+    own = (
+        None
+        if store is None
+        else _partly_exchanged(images_of(corpus.test, KeptFeatures(store), config, train=False), other)
+    )
     return model, prepare(corpus.test, model, tokenizer, own, appended)
 
 

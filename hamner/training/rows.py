@@ -92,7 +92,7 @@ OF_OWN_WORDS = ("dropout", "width")
 
 CONTROLS = ("exchanged_images", "blank_images", "shuffled_images")
 """The full model on other data. In training and test: each post has a blank image or another post's image. In training
-alone: a fifth of the posts exchange their images (`exchanged_images`), so that some are relevant to no word."""
+alone (`exchanged_images`): a fifth of the posts exchange their images, most of which then do not fit the words."""
 
 
 def ablate(config: ModelConfig, row: str) -> ModelConfig:
@@ -176,8 +176,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """`standard`: the text encoder is trained too. `small`: a frozen encoder and a narrow model, for minitweets on a
 laptop; Muon reaches in 40 epochs what AdamW does not in 80 (data/measured/tuning.csv), strong weight decay keeps the
-model from learning its few images by heart, and a grid of 16 cells takes a third of a step's time less than one of 49. `base`: `standard` with an encoder of base size; its encoder rate and epochs are
-*ours*, from one run, and are to be tuned on valid only. `adapter`: `standard`, but an adapter of the text encoder is
+model from learning its few images by heart, and a grid of 16 cells takes a third of a step's time less than one of 49.
+`base`: `standard` with an encoder of base size; its encoder rate and epochs are *ours*, from one run, and are to be
+tuned on valid only. `adapter`: `standard`, but an adapter of the text encoder is
 trained in the place of its weights, and kept in half precision, so that the weights take less than 4 MB (*ours*).
 `adapter_base`: the same for `mpnet`, whose weights take less than 8 MB.
 `paper`: the settings of the first author's code for a sibling paper (MGCMT), because this paper's own are unknown; the

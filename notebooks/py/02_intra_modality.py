@@ -407,7 +407,8 @@ save(drawn, "geometry")
 #
 # From $\varphi$ come a bias and a message for each pair, as from $\psi$ above, and here they are
 # all there is: no queries, no keys, no values. An object learns *where* the others are, and not
-# *what* they are. To compare things is the semantic block's work alone.
+# *what* they are. In stage 1 the semantic block alone compares things by what they are. Stage 3 can do so,
+# too (notebook 07b).
 
 # %%
 from hamner.model.intra_modality import fourier

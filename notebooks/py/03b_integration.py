@@ -101,6 +101,7 @@ assert np.allclose(beta.sum(axis=1), 1, atol=1e-5)
 by_cue = beta.groupby(answers.cue[ids].to_numpy()).mean()
 by_cue = by_cue.loc[[cue for cue in CUES if cue in by_cue.index]]
 assert (by_cue.drop("level").idxmax(axis=1) == "spatial").all()
+assert by_cue.loc["level"].idxmax() == "global"
 save(stages.integration(by_cue), "integration")
 
 # %% [markdown]
@@ -108,10 +109,10 @@ save(stages.integration(by_cue), "integration")
 # objects by what they are, and to objects by where they are.*
 #
 # Ask two things. Do the bars differ from cue to cue? And is the grain with the greatest share the
-# one that the cue was made for? Objects by where they are have it in every cue but `level`, so mostly
-# not. It need not be: both encodings of an object also hold its appearance, and the other parts of
-# the model adapt to the grains that they are given. The ablations of notebook 07 ask the sharper
-# question: what is lost without a grain?
+# one that the cue was made for? In every cue but `level` the spatial grain has the greatest share, also
+# where the cue was not made for it. That is no fault: both encodings of an object also hold its
+# appearance, and the other parts of the model adapt to the grains that they are given. The ablations of
+# notebook 07 ask the sharper question: what is lost without a grain?
 #
 # The cue `level` asks post by post: the words say whether the image as a whole counts or the objects
 # in it. Share of its posts whose $\beta$ favours the right grain; any constant $\beta$ has 0.5:

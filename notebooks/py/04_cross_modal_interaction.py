@@ -508,13 +508,13 @@ hook = tagger.model.fusion.interaction.words[-1].register_forward_hook(skip)
 skipped = steps_by_cues().loc["H"]
 hook.remove()
 lost = (probability.loc["H"] - skipped).drop(["text", "unrelated"])
-assert lost.min() > 0.03 and lost["odd"] > 1 / 3 and lost.drop("odd").max() < 0.15
+assert lost.min() > 0.03 and lost["odd"] > 1 / 3 and lost.drop("odd").max().round(2) <= 0.15
 assert skipped["unrelated"] > probability.loc["H", "unrelated"]
 pd.DataFrame({"whole": probability.loc["H"], "without the last": skipped}).round(2)
 
 # %% [markdown]
-# All eight cues that need the image lose by it. `odd` loses most, more than a third. The other seven
-# lose less than 0.15, although in section 4 the second iteration did most for them: the first iteration
+# All eight cues that need the image lose by it. `odd` loses most, more than 0.33. The other seven
+# lose 0.15 at most, although in section 4 the second iteration did most for them: the first iteration
 # and co-attention read the image, too, and make up for much of it. In `unrelated`, where the image
 # misleads, the model is better without.
 #

@@ -196,10 +196,10 @@ sizes.groupby("part", sort=False).sum()
 # taken away at each step (learning rate x decay x weight), so that only what is used stays large.
 # Biases, norms and single vectors do not decay, because a small bias is no simpler than a large one.
 #
-# Two rules move them. *AdamW* divides each number of a gradient by its usual size. *Muon* takes the
-# momentum of a whole matrix and sets all its singular values to about 1: a direction that few posts ask
-# for is learnt as fast as one that all ask for. Here it moves the matrices of the fusion, but for
-# embeddings and narrow ones.
+# Two rules move the parameters. *AdamW* divides each number of the momentum, a mean of gradients, by the
+# usual size of its gradient. *Muon* takes the momentum of a whole matrix and sets all its singular values
+# to about 1: a direction that few posts ask for is learnt as fast as one that all ask for. Here it moves
+# the matrices of the fusion, but for embeddings and narrow ones.
 
 # %%
 groups = parameter_groups(model, config)
@@ -221,7 +221,7 @@ from hamner.vision.store import FeatureStore
 tokenizer = load_tokenizer(config.model.text_encoder)
 store = FeatureStore.open(tiny, config.visual, KEPT, progress=False)
 train_split = prepare(
-    tiny.train, model, tokenizer, images_of(tiny.train, KeptFeatures(store), config)
+    tiny.train, model, tokenizer, images_of(tiny.train, KeptFeatures(store), config, train=True)
 )
 batch = train_split.batch(range(16))
 parts = {"pieces": batch.pieces, "tags": batch.tags}
@@ -287,12 +287,16 @@ pd.Series(share, name="share of the peak rate").rename_axis("step").iloc[:: step
 constant, falling = valid_f1[: falls // per_epoch], valid_f1[falls // per_epoch :]
 assert run.config.epochs == len(valid_f1) and len(falling) == run.config.cooldown
 assert max(falling) > max(constant) + 0.06 and falling[-1] == max(falling)
-print(f"constant until epoch {len(constant)}: best F1 on valid {max(constant):.3f}")
+waited = len(constant) - 1 - int(np.argmax(constant))
+assert 0 < waited < run.config.patience
+print(f"constant until epoch {len(constant)}: best F1 on valid {max(constant):.3f},")
+print(f"not higher in the last {waited} of these epochs")
 print(f"falling in the last {len(falling)} epochs: best F1 {max(falling):.3f}")
 
 # %% [markdown]
-# This rate had to fall while F1 still rose, for the planned epochs were nearly over. So the record calls
-# the run not converged. While the rate falls, F1 on valid rises by six points, up to the last epoch.
+# When the rate had to fall, because only `cooldown` of the planned epochs were left, F1 had last risen fewer
+# than `patience` epochs before. So the record calls the run not converged. While the rate falls, F1 on valid
+# rises by six points more, up to the last epoch.
 #
 # ## 5. All steps: `train`
 #

@@ -288,7 +288,8 @@ for row in recorded[recorded != "full"]:
 # ## 6. The controls
 #
 # Blank and shuffled images tell nothing, so the ceiling of both is that of a tagger without
-# any image. Are they there? (A row without a record has no line.)
+# any image. Are they there? A row without a record has no line. (`exchanged_images` sees its own images in
+# test and has the ceiling of the full model: hold its `unrelated` against that of `full` in section 5.)
 
 # %%
 controls = table[
@@ -297,8 +298,8 @@ controls = table[
 controls.pivot(index="row", columns="cue", values="mean").reindex(columns=CUES).round(2)
 
 # %% [markdown]
-# On the cues that need the image they are, to within the tolerance. On `unrelated` the words know the
-# answer, and `text_only` has most of it. The full model has a little less:
+# On the cues that need the image each line is at its ceiling, to within the tolerance. On `unrelated`
+# the words know the answer, and `text_only` has most of it. The full model has a little less:
 
 # %%
 assert (
@@ -314,7 +315,7 @@ assert (
 # the wrong one mostly. Only a tagger that gives no weight to such images is back at the line of
 # `text_only`.
 #
-# Above that line it cannot get, by construction. So this must hold of every control that has a
+# Above that line it cannot get, by construction. So this must hold of each of these rows that has a
 # record; if it does not, test has leaked into train.
 
 # %%

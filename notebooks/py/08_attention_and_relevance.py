@@ -370,11 +370,9 @@ pointed = np.where(needs_image.attention > 0, "points at the answer", "points el
 typed = np.where(needs_image.right, "type right", "type wrong")
 kinds_of_names = pd.crosstab(pointed, typed, rownames=[""], colnames=[""])
 (hit_right, hit_wrong), (miss_right, miss_wrong) = kinds_of_names.to_numpy()
-assert hit_right + miss_wrong > 0.8 * len(needs_image) and hit_wrong == miss_right
-assert (
-    miss_right > miss_wrong
-    and (needs_image.attention == 0)[needs_image.cue == "odd"].sum() == 28
-)
+assert hit_right + miss_wrong > 0.8 * len(needs_image)
+assert (hit_wrong, miss_right, miss_wrong) == (24, 24, 16)
+assert (needs_image.attention == 0)[needs_image.cue == "odd"].sum() == 28
 kinds_of_names
 
 # %% [markdown]

@@ -569,8 +569,8 @@ assert sign_test(5, 0) > 0.05 > sign_test(6, 0)
 
 # %% [markdown]
 # Even if images break no post, five mended posts are no evidence at 5 %, and six are. In the sample they
-# break one, and this test finds no evidence where the bootstrap of F1 found some (p below 0.05): of a
-# dozen posts do not believe either.
+# break one, and this test finds no evidence where the bootstrap of F1 found some (p below 0.05). With
+# a dozen posts, believe neither.
 #
 # **4 · level 3.** *An argument.* You have 5,000 posts and time to label 200, and want to know the F1 of the
 # tagger on all of them. Which ones do you label? `"a"`: 200 of those in which the tagger found a name.

@@ -151,7 +151,8 @@ parts_read
 # hamner tables
 # ```
 #
-# All have the settings of the preset `small`: the budget is the same for each. The next cell
+# All have the settings of the preset `small`: the budget is the same for each. (A tagger that reads no
+# image has no fusion, whose matrices Muon could move, and takes AdamW.) The next cell
 # collects the records that are here. An architecture without a record is *not trained yet*.
 
 # %%
@@ -224,8 +225,8 @@ show(Concatenation)
 # %% [markdown]
 # **It can see** what the image shows as a whole. **It cannot see** which of several things is meant,
 # nor whether the image belongs to the words: $W[T; v] = W_1 T + W_2 v$, a sum. The image shifts the
-# scores of every word in the same way, whatever the word is. So on `unrelated` it must be wrong as
-# often as it is right on `scene`.
+# scores of every word in the same way, whatever the word is. So what it gains on `scene` it must pay for
+# on `unrelated`: it can refuse no image.
 
 # %%
 row("concatenation")

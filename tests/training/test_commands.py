@@ -33,7 +33,7 @@ from hamner.training import Run, RunError, trackers
 from hamner.training.commands import ablate, retest, sweep, train
 from hamner.training.config import TrainConfig
 from hamner.training.identity import flat, identity
-from hamner.training.inputs import exchanged
+from hamner.training.inputs import exchanged, images_of
 from hamner.training.retest import retests
 from hamner.training.rows import (
     CAPTION_WORDS,
@@ -409,6 +409,19 @@ def test_a_finished_run_without_its_weights_is_said_to_be_no_tagger(arguments):
 def test_the_help_of_ablate_names_every_row():
     assert ablate.__doc__
     assert [row for row in EVERY_ROW if row not in re.findall(r"\w+", ablate.__doc__)] == []
+
+
+def test_of_exchanged_images_the_posts_of_train_exchange_theirs_and_no_others(arguments, monkeypatch):
+    asked = []
+
+    def noted(posts, features, config, *, train):
+        asked.append((config.images, posts[0].words[-1], train))
+        return images_of(posts, features, config, train=train)
+
+    monkeypatch.setattr(loop, "images_of", noted)
+    invoke("ablate", *arguments, "--row", "exchanged_images", "--seeds", "1")
+    splits = {"#train": True, "#valid": False, "#test": False}
+    assert asked == [("exchanged", word, train) for word, train in splits.items()]
 
 
 def test_ablate_trains_each_row_once_and_the_second_time_not_at_all(arguments):

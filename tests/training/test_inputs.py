@@ -100,7 +100,9 @@ def test_a_batch_holds_standardised_features_whatever_gives_them() -> None:
 def test_a_control_puts_a_blank_image_or_the_one_of_another_post_in_an_images_place(images: Any) -> None:
     posts = [Post(name, ("Kelso",), None) for name in ("a", "c", "d")]
     store: Any = Store()
-    given = [images_of(posts, KeptFeatures(store), replace(TrainConfig(), images=images))(i) for i in range(3)]
+    given = [
+        images_of(posts, KeptFeatures(store), replace(TrainConfig(), images=images), train=True)(i) for i in range(3)
+    ]
     own = [store[post.id].standardised().grid.tolist() for post in posts]
     seen = [one.grid.tolist() for one in given]
     if images == "own":
@@ -121,5 +123,5 @@ def test_exchanged_images_are_those_of_a_fifth_of_train_and_no_other_split() -> 
     moved = [number for number in range(20) if of_train(number) is not store[str(number)]]
     assert len(moved) == 4
     assert {id(of_train(number)) for number in moved} == {id(store[str(number)]) for number in moved}
-    of_valid = images_of(posts, store, exchanging)
+    of_valid = images_of(posts, store, exchanging, train=False)
     assert all(of_valid(number) is store[str(number)] for number in range(20))
