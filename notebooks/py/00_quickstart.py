@@ -274,10 +274,12 @@ assert 3 < loss < 8
 words, image = "Galvo came to the fashion show with @lena_k :)", shown["shows PER"]
 mine = tagger(words, image=image)
 print([(entity.text, entity.type, entity.start, entity.end) for entity in mine.entities])
+print(*(textwrap.fill(note, 90) for note in mine.notes), sep="\n")
+
+# %%
 with_boxes = tagger(words, image=image, features=store[images["shows PER"].id])
 print(f"relevance {mine.relevance:.2f}, with the boxes of objects {with_boxes.relevance:.2f}")
 assert mine.relevance < 0.5 < with_boxes.relevance
-print(*(textwrap.fill(note, 90) for note in mine.notes), sep="\n")
 
 # %% [markdown]
 # The note is worth reading. This tagger was trained on drawings whose objects are annotated.
@@ -474,9 +476,8 @@ for name in (name for name in names if name.post in rho_of):
         given = name.cue, rho_of[name.post], said, of_things[name.post]
         reasons.append(fault(*given))
         if reasons[-1] in ("other thing", "misread") and name.cue != "unrelated":
-            chances.append(
-                len(given[-1] - {name.type, None}) / 3
-            )  # of a wrong type drawn at random
+            # the chance that a wrong type drawn at random is there
+            chances.append(len(given[-1] - {name.type, None}) / 3)
 counted = pd.Series(reasons).value_counts()
 counted.rename("names").to_frame()
 
