@@ -53,9 +53,9 @@ def same_words(posts: Mapping[str, TaggedPost], images: Mapping[str, Image.Image
     """
     columns = min(3, len(posts))
     rows = -(-len(posts) // columns)
-    sentence = wrap(" ".join(next(iter(posts.values())).words), 70)
-    figure = Figure(figsize=(6.4, 0.3 + 0.2 * len(sentence) + 2.55 * rows))
-    figure.suptitle("\n".join(sentence), fontsize=11, parse_math=False)
+    sentence = wrap(" ".join(next(iter(posts.values())).words), 80)
+    figure = Figure(figsize=(6.4, 0.5 + 0.2 * len(sentence) + 2.55 * rows))
+    figure.suptitle("\n".join(sentence), fontsize=10.5, parse_math=False)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels:
         axes.set_axis_off()
@@ -156,7 +156,7 @@ def heads(image: Image.Image, boxes: np.ndarray, reader: int, weights: Mapping[s
         axes.tick_params(labelsize=9)
         axes.set_title(f"{title} block", fontsize=10, loc="center")
     panels[-1].set_xlabel(f"attention of object {reader + 1} to object", fontsize=9)
-    label = "weight × number of objects (1 = uniform)"
+    label = "weight × number of objects\n(1 = uniform)"
     colour_bar(right, panels, Normalize(*limits), label, location="right", aspect=25, shrink=0.8)
     return figure
 

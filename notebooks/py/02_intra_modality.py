@@ -450,7 +450,7 @@ assert torch.equal(O_sem_again, O_sem)
 # %% [markdown]
 # ## 6. Who looks at whom
 #
-# Both blocks for the image of the `position` post: what the largest object (red) attends to, one row
+# Both blocks for the image of the `position` post: what the largest object (orange) attends to, one row
 # for each head. A number is weight times number of objects; 1 is *as much as any*.
 
 # %%
@@ -462,7 +462,7 @@ assert np.allclose(len(boxes) * maps["spatial"], 1, atol=0.1)
 save(stages.heads(image, boxes, seen_from, maps), "heads")
 
 # %% [markdown]
-# *Attention of one object (red box) to the objects of its image, for each head of the semantic and
+# *Attention of one object (orange box) to the objects of its image, for each head of the semantic and
 # of the spatial block.*
 #
 # In the semantic block a part of the attention goes to the scene, which has no box: there the

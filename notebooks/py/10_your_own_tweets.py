@@ -162,7 +162,7 @@ assert not complaints(table, FOLDER), complaints(table, FOLDER)
 
 # %%
 broken = pd.concat([sample, sample.head(1).assign(text=" ", image="nowhere.jpg")])
-complaints(broken, SAMPLE)
+[complaint.replace(temporary.name, "...") for complaint in complaints(broken, SAMPLE)]
 
 # %% [markdown]
 # ## 3. Tagging
